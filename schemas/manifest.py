@@ -1,0 +1,118 @@
+"""`_manifest.json`: what a folder holds, from what it was made, and what was lost on the way.
+
+Every output folder carries one. A stage fingerprints its inputs by their manifests, so a folder
+made from other inputs, another configuration or another schema version is noticed, not used.
+Manifests hold no time, host or absolute path: the same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import SchemaError
+
+SCHEMA_VERSION = 1
+"""Raised when a table, manifest or array changes so that older readers or writers would err."""
+
+MANIFEST_NAME = "_manifest.json"
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a folder: name relative to the folder, rows (0 for arrays), size and SHA-256."""
+
+    name: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The record of one output folder; `extra` holds what only its stage knows (siteinfo, ...)."""
+
+    stage: str
+    config: dict[str, Json]
+    inputs: dict[str, str]
+    rows_in: int
+    rows_out: int
+    drops: dict[str, int]
+    files: tuple[FileEntry, ...]
+    versions: dict[str, str]
+    extra: dict[str, Json] = field(default_factory=dict)
+    # The table whose schema the files follow; empty for arrays and tokenizers.
+    table: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def fingerprint(self) -> str:
+        """Return a digest of the whole manifest, the identity of the folder's content."""
+        return hashlib.sha256(_encode(asdict(self))).hexdigest()
+
+
+def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Write `folder/_manifest.json`, whole or not at all."""
+    write_json(Path(folder) / MANIFEST_NAME, asdict(manifest))
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """Read and check the manifest of a folder.
+
+    Raises:
+        SchemaError: there is none, it is unreadable, or it is of another schema version.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    if not path.is_file():
+        raise SchemaError(
+            f"expected a finished folder with {MANIFEST_NAME}, found none in {folder}: "
+            "run the stage that writes it, or run it again if it was cut off"
+        )
+    return parse_manifest(path.read_bytes(), str(path))
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """Parse the bytes of a manifest found at `where`.
+
+    Raises:
+        SchemaError: as `read_manifest`.
+    """
+    try:
+        values = json.loads(data)
+        found = values["schema_version"]
+        if found != SCHEMA_VERSION:
+            raise SchemaError(
+                f"expected schema version {SCHEMA_VERSION}, found {found} in {where}: "
+                "make the folder again with this version (--overwrite)"
+            )
+        values["files"] = tuple(FileEntry(**entry) for entry in values["files"])
+        return Manifest(**values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SchemaError(
+            f"expected a manifest, found damaged JSON in {where} ({error}): "
+            "make the folder again (--overwrite)"
+        ) from error
+
+
+def write_json(path: str | os.PathLike[str], value: Json) -> None:
+    """Write readable JSON with sorted keys to a local file, whole or not at all."""
+    aside = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp"
+    try:
+        with open(aside, "wb") as file:
+            file.write(_encode(value) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def _encode(value: Json) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True).encode()
