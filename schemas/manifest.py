@@ -54,7 +54,7 @@ class Manifest:
 
     def fingerprint(self) -> str:
         """Return a digest of the whole manifest, the identity of the folder's content."""
-        return hashlib.sha256(_encode(asdict(self))).hexdigest()
+        return hashlib.sha256(encode_json(asdict(self))).hexdigest()
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
@@ -105,7 +105,7 @@ def write_json(path: str | os.PathLike[str], value: Json) -> None:
     aside = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp"
     try:
         with open(aside, "wb") as file:
-            file.write(_encode(value) + b"\n")
+            file.write(encode_json(value) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -114,5 +114,6 @@ def write_json(path: str | os.PathLike[str], value: Json) -> None:
         raise
 
 
-def _encode(value: Json) -> bytes:
+def encode_json(value: Json) -> bytes:
+    """Return the bytes of readable JSON with sorted keys: equal values, equal bytes."""
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True).encode()

@@ -1,0 +1,150 @@
+"""Files by path, local or on any object store Beam opens; a file appears whole or not at all.
+
+A local write goes to a unique name beside the target and is renamed; an object store shows an
+upload only when it is complete, so there the final name is written at once. Beam is imported only
+when a path names a remote scheme: the pure functions of this package run without it.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from schemas.manifest import encode_json
+
+_DIGEST_CHUNK_BYTES = 1 << 20
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether a path names an object store.
+
+    >>> is_remote("gs://bucket/corpus"), is_remote("/data/corpus")
+    (True, False)
+    """
+    return "://" in path
+
+
+def join(root: str, *parts: str) -> str:
+    """Join path parts with the separator both kinds of path understand.
+
+    >>> join("gs://bucket/corpus/", "pages", "part-00000.parquet")
+    'gs://bucket/corpus/pages/part-00000.parquet'
+    """
+    return "/".join((root.rstrip("/") or "/", *parts))
+
+
+def open_read(path: str) -> IO[bytes]:
+    """Open a file for reading its bytes as they are, without decompression; seekable."""
+    if is_remote(path):
+        filesystems, types = _beam_filesystems()
+        return cast(IO[bytes], filesystems.open(path, compression_type=types.UNCOMPRESSED))
+    return open(path, "rb")
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a whole file."""
+    with open_read(path) as file:
+        return file.read()
+
+
+@contextmanager
+def write_whole(path: str) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name only when the block ends well."""
+    if is_remote(path):
+        filesystems, types = _beam_filesystems()
+        with filesystems.create(
+            path, "application/octet-stream", compression_type=types.UNCOMPRESSED
+        ) as file:
+            yield file
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    aside = f"{path}.{uuid.uuid4().hex}.tmp"
+    try:
+        with open(aside, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write readable JSON with sorted keys, whole or not at all."""
+    with write_whole(path) as file:
+        file.write(encode_json(value) + b"\n")
+
+
+def exists(path: str) -> bool:
+    """Tell whether a file (or a local folder) exists."""
+    if is_remote(path):
+        return bool(_beam_filesystems()[0].exists(path))
+    return os.path.exists(path)
+
+
+def size(path: str) -> int:
+    """Return the size of a file in bytes."""
+    if is_remote(path):
+        return int(_beam_filesystems()[0].match([path])[0].metadata_list[0].size_in_bytes)
+    return os.path.getsize(path)
+
+
+def matching(pattern: str) -> list[str]:
+    """Return the files that a path or glob pattern names, sorted; none is an empty list."""
+    if is_remote(pattern):
+        found = _beam_filesystems()[0].match([pattern])[0].metadata_list
+        return sorted(entry.path for entry in found)
+    if os.path.isfile(pattern):
+        return [pattern]
+    return sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
+
+
+def digest(path: str) -> tuple[int, str]:
+    """Return the size in bytes and the SHA-256 of a file."""
+    state = hashlib.sha256()
+    total = 0
+    with open_read(path) as file:
+        while chunk := file.read(_DIGEST_CHUNK_BYTES):
+            state.update(chunk)
+            total += len(chunk)
+    return total, state.hexdigest()
+
+
+def remove_tree(path: str) -> None:
+    """Delete a folder and all in it; a missing one is fine."""
+    if is_remote(path):
+        filesystems, _ = _beam_filesystems()
+        found = filesystems.match([join(path, "**")])[0].metadata_list
+        if found:
+            filesystems.delete([entry.path for entry in found])
+        return
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def local_copy(path: str) -> Iterator[str]:
+    """Yield a local path with the file's bytes: the path itself, or a copy that is then deleted."""
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
+        with open_read(path) as source:
+            shutil.copyfileobj(source, copy, _DIGEST_CHUNK_BYTES)
+        copy.flush()
+        yield copy.name
+
+
+def _beam_filesystems() -> tuple[Any, Any]:
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems, CompressionTypes
