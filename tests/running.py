@@ -1,4 +1,4 @@
-"""Run a stage's tasks one after the other in this process: the reference every runner must equal."""
+"""Run the tasks of a stage in this process, one by one: what every runner must equal."""
 
 from typing import Any
 

@@ -1,0 +1,44 @@
+# Each target alone does what it says on a fresh machine with Python 3.11 and git.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+COMPAT = .compat/transformers4
+
+.PHONY: demo test bench check format clean
+
+demo: $(VENV)/installed
+	$(BIN)/linkbert demo
+
+test: $(VENV)/installed-dev $(COMPAT)/installed
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m tests.benchmarks
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy schemas pipeline linkbert
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .compat build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/installed: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]"
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+# The exported folder must also load in the older major version of transformers: a folder that a
+# subprocess puts before the installed packages.
+$(COMPAT)/installed: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --no-deps --target $(COMPAT) \
+		transformers==4.57.6 tokenizers==0.22.2 huggingface_hub==0.36.0
+	touch $@

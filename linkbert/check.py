@@ -1,0 +1,168 @@
+"""Prove a folder: every manifest below it is read and held against the files it names.
+
+Checked for each: schema version, each file's presence, size and SHA-256, the table's schema, row
+counts and that they add up, rules of single rows, and that the folders it was made from are still
+the ones beside it. The first line of each problem says where it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas import mentions as mentions_table
+from schemas import pages as pages_table
+from schemas.errors import SchemaError
+from schemas.instances import NUM_SPECIAL_TOKENS, RELATIONS
+from schemas.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest
+from schemas.parquet import check_schema
+from schemas.segments import TOKEN_DTYPE_KEY
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What was looked at and what was found wrong."""
+
+    num_folders: int = 0
+    num_files: int = 0
+    num_rows: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def check(path: Path) -> CheckReport:
+    """Check every finished folder at or below a path.
+
+    Raises:
+        SchemaError: there is no manifest below it.
+    """
+    manifests = sorted(path.rglob(MANIFEST_NAME)) if path.is_dir() else []
+    if not manifests:
+        raise SchemaError(
+            f"expected a folder with a {MANIFEST_NAME} at or below it, found none in {path}: "
+            "name the folder a stage wrote"
+        )
+    report = CheckReport()
+    for manifest_path in manifests:
+        report.num_folders += 1
+        try:
+            _check_folder(manifest_path.parent, report)
+        except SchemaError as error:
+            report.problems.append(str(error))
+    return report
+
+
+def _check_folder(folder: Path, report: CheckReport) -> None:
+    manifest = read_manifest(folder)
+    for entry in manifest.files:
+        report.num_files += 1
+        report.num_rows += entry.num_rows
+        problem = _file_problem(folder / entry.name, entry) or _table_problem(
+            folder / entry.name, manifest, entry
+        )
+        if problem:
+            report.problems.append(problem)
+    report.problems.extend(_manifest_problems(folder, manifest))
+
+
+def _file_problem(path: Path, entry: FileEntry) -> str | None:
+    if not path.is_file():
+        return f"expected the file {path}, found none: make the folder again (--overwrite)"
+    found = path.stat().st_size
+    if found != entry.num_bytes:
+        return f"expected {entry.num_bytes:,} bytes, found {found:,} in {path}"
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != entry.sha256:
+        return f"expected SHA-256 {entry.sha256[:12]}, found {digest[:12]} in {path}"
+    return None
+
+
+def _table_problem(path: Path, manifest: Manifest, entry: FileEntry) -> str | None:
+    if not manifest.table:
+        return None
+    with pq.ParquetFile(path) as file:
+        check_schema(file.schema_arrow, manifest.table, str(path))
+        if file.metadata.num_rows != entry.num_rows:
+            return f"expected {entry.num_rows} rows, found {file.metadata.num_rows} in {path}"
+        rule = _ROW_RULES.get(manifest.table)
+        for batch in file.iter_batches(8192, use_threads=False) if rule else ():
+            problem = rule(batch, file.schema_arrow) if rule else None
+            if problem:
+                return f"{problem} in {path}"
+    return None
+
+
+def _manifest_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
+    rows_out = sum(entry.num_rows for entry in manifest.files)
+    lost = sum(manifest.drops.values())
+    if manifest.table and (manifest.rows_out != rows_out or manifest.rows_in != rows_out + lost):
+        yield (
+            f"expected rows in = rows out + drops, found {manifest.rows_in} in, {rows_out} out and "
+            f"{lost} dropped in {folder}"
+        )
+    if manifest.table:
+        named = {entry.name for entry in manifest.files}
+        for stray in sorted(path.name for path in folder.glob("*.parquet")):
+            if stray not in named:
+                yield f"expected only the files of the manifest, found {stray} in {folder}"
+    for name, fingerprint in manifest.inputs.items():
+        beside = folder.parent / name
+        if (beside / MANIFEST_NAME).is_file():
+            found = read_manifest(beside).fingerprint()
+            if found != fingerprint:
+                yield f"expected {folder} to be made from {beside} as it is, found it has changed"
+
+
+def _pages_rule(batch: pa.RecordBatch, _: pa.Schema) -> str | None:
+    for page in batch.select(["title", "text", "links"]).to_pylist():
+        for link in page["links"]:
+            if link["kind"] not in pages_table.LINK_KINDS:
+                return f"expected a link kind, found {link['kind']!r} on page {page['title']!r}"
+            start, end = link["start_char"], link["end_char"]
+            if (start is None) != (end is None) or (
+                start is not None and not 0 <= start <= end <= len(page["text"])
+            ):
+                return f"expected offsets in the text, found {link} on page {page['title']!r}"
+    return None
+
+
+def _mentions_rule(batch: pa.RecordBatch, _: pa.Schema) -> str | None:
+    unknown = set(pc.unique(batch.column("fate")).to_pylist()) - set(mentions_table.FATES)
+    return f"expected the fates of the contract, found {sorted(unknown)}" if unknown else None
+
+
+def _instances_rule(batch: pa.RecordBatch, schema: pa.Schema) -> str | None:
+    relation = batch.column("relation").to_numpy()
+    if len(relation) and (relation.min() < 0 or relation.max() >= len(RELATIONS)):
+        return f"expected relations 0 to {len(RELATIONS) - 1}, found {relation.max()}"
+    total, part_a = (batch.column(name).to_numpy() for name in ("num_tokens", "num_tokens_a"))
+    if np.any((part_a < 1) | (part_a > total - NUM_SPECIAL_TOKENS)):
+        return "expected 1 <= num_tokens_a <= num_tokens - 3, found another"
+    return _token_rule(batch, schema)
+
+
+def _token_rule(batch: pa.RecordBatch, schema: pa.Schema) -> str | None:
+    metadata = schema.metadata or {}
+    if TOKEN_DTYPE_KEY not in metadata:
+        return "expected token_dtype in the schema metadata, found none"
+    width = np.dtype(metadata[TOKEN_DTYPE_KEY].decode()).itemsize
+    num_bytes = pc.binary_length(batch.column("token_ids")).to_numpy()
+    wrong = np.flatnonzero(num_bytes != width * batch.column("num_tokens").to_numpy())
+    return (
+        f"expected {width} bytes a token, found another at row {wrong[0]}" if len(wrong) else None
+    )
+
+
+_ROW_RULES = {
+    "pages": _pages_rule,
+    "mentions": _mentions_rule,
+    "segments": _token_rule,
+    "instances": _instances_rule,
+}

@@ -1,0 +1,96 @@
+"""Read a finished corpus folder by node: titles, pages with their links, mentions, segments.
+
+A page lies in one part of the pages table, and the parts of mentions and segments follow it, so a
+look-up reads one row group or one part, never the whole table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas.errors import GraphError
+from schemas.manifest import Manifest, read_manifest
+from schemas.parquet import table_parts
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus folder, read-only.
+
+    Attributes:
+        path: the folder that holds pages, nodes, mentions, segments.
+    """
+
+    path: Path
+
+    def manifest(self, table: str) -> Manifest:
+        """Return the manifest of one of its tables.
+
+        Raises:
+            SchemaError: the table is missing or of another schema version.
+        """
+        return read_manifest(self.path / table)
+
+    def node_by_title(self, title: str) -> Row:
+        """Return the row of nodes with this exact title.
+
+        Raises:
+            GraphError: no document has it; names up to three titles that begin alike.
+        """
+        rows = self._nodes(pc.field("title") == title)
+        if not rows:
+            alike = self._nodes(pc.starts_with(pc.field("title"), title[:4]))[:3]
+            names = ", ".join(repr(row["title"]) for row in alike) or "none that begins alike"
+            raise GraphError(
+                f"expected the title of a document in {self.path}, found no {title!r} "
+                f"(there is {names}): titles are as in the dump, capital first"
+            )
+        return rows[0]
+
+    def nodes_by_id(self, node_ids: list[int]) -> dict[int, Row]:
+        """Return the rows of nodes for these ids."""
+        rows = self._nodes(pc.field("node_id").isin(sorted(set(node_ids))))
+        return {row["node_id"]: row for row in rows}
+
+    def page(self, node: Row) -> Row:
+        """Return the row of pages that a row of nodes points to."""
+        with pq.ParquetFile(table_parts(self.path / "pages")[node["part"]]) as file:
+            first_row = 0
+            for group in range(file.num_row_groups):
+                num_rows = file.metadata.row_group(group).num_rows
+                if node["row"] < first_row + num_rows:
+                    table = file.read_row_group(group, use_threads=False)
+                    return dict(table.slice(node["row"] - first_row, 1).to_pylist()[0])
+                first_row += num_rows
+        raise GraphError(
+            f"expected row {node['row']} in part {node['part']} of {self.path}/pages, found fewer: "
+            "run `linkbert graph --overwrite`, the pages have changed"
+        )
+
+    def mentions(self, node: Row) -> list[Row]:
+        """Return what became of each link of a document, in the order of its links."""
+        return self._rows_of("mentions", node, pc.field("source_id") == node["node_id"])
+
+    def segments(self, node: Row) -> list[Row]:
+        """Return the segments of a document in their order."""
+        return self._rows_of("segments", node, pc.field("node_id") == node["node_id"])
+
+    def _rows_of(self, table: str, node: Row, where: pc.Expression) -> list[Row]:
+        part = table_parts(self.path / table)[node["part"]]
+        return list(pq.read_table(part, filters=where, use_threads=False).to_pylist())
+
+    def _nodes(self, where: pc.Expression) -> list[Row]:
+        return list(self._node_table.filter(where).to_pylist())
+
+    @cached_property
+    def _node_table(self) -> pa.Table:
+        return pq.read_table(self.path / "nodes", memory_map=True)

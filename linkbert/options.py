@@ -1,0 +1,225 @@
+"""The command line's options: one subcommand a stage, in the order of the chain.
+
+Each option that sets a stage's config bears the name of the config's field.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from schemas import __version__
+
+_PRESETS = "demo|tiny|mini|small|medium|base|large|FILE.toml"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with every command, in the order of the chain."""
+    parser = argparse.ArgumentParser(
+        prog="linkbert",
+        description="From a wiki dump to a pretrained, link-aware BERT encoder (LinkBERT, ACL 2022).",
+        epilog="`linkbert COMMAND --help` has an example; `linkbert demo` runs them all in minutes.",
+    )
+    parser.add_argument("--version", action="version", version=f"linkbert {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (
+        _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer, _add_segment,
+        _add_sample, _add_pretrain, _add_export, _add_run, _add_show, _add_check, _add_demo,
+    ):  # fmt: skip
+        add(commands)
+    return parser
+
+
+def _add_command(
+    commands: Any, name: str, summary: str, module: str, example: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]} ({module}).",
+        epilog=f"example: linkbert {example}",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.set_defaults(name=name)
+    common = parser.add_argument_group("common options")
+    common.add_argument("--workers", type=int, default=0, metavar="N", help="0 means one a core")
+    common.add_argument("--seed", type=int, default=0, metavar="N", help="of every random choice")
+    common.add_argument(
+        "--overwrite", action="store_true", help="delete this output and start anew"
+    )
+    common.add_argument("--quiet", action="store_true", help="no progress and log lines")
+    common.add_argument("--json", action="store_true", help="the result as JSON")
+    common.add_argument("--debug", action="store_true", help="tracebacks instead of one line")
+    return parser
+
+
+def _add_parse(commands: Any) -> None:
+    parser = _add_command(
+        commands, "parse", "read dumps into pages, redirects and rejects",
+        "pipeline/parse.py", "parse ltgwiki-20170901-pages-articles.xml.bz2 --out corpus",
+    )  # fmt: skip
+    _add_dump_arguments(parser)
+    parser.add_argument("--out", required=True, metavar="CORPUS", help="folder to write")
+
+
+def _add_dump_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dumps", nargs="+", metavar="DUMP", help=".xml, .bz2, .gz, .xz or .zst; globs, gs://, s3://"
+    )
+    parser.add_argument(
+        "--namespaces", type=int, nargs="+", default=[0], metavar="N", help="namespaces to keep"
+    )
+    parser.add_argument("--language", metavar="CODE", help="where the dump does not say it")
+
+
+def _add_ingest(commands: Any) -> None:
+    parser = _add_command(
+        commands, "ingest", "read any corpus of linked documents into the same tables",
+        "pipeline/ingest.py", "ingest documents.jsonl --out corpus --format jsonl",
+    )  # fmt: skip
+    parser.add_argument("documents", nargs="+", metavar="FILE", help="plain or compressed; globs")
+    parser.add_argument("--out", required=True, metavar="CORPUS", help="folder to write")
+    parser.add_argument("--format", required=True, choices=("jsonl", "pubmed", "text"))
+    parser.add_argument("--redirects", nargs="*", default=[], metavar="FILE", help="jsonl of them")
+
+
+def _add_graph(commands: Any) -> None:
+    parser = _add_command(
+        commands, "graph", "resolve every title and redirect: nodes, edges, mentions",
+        "pipeline/graph.py", "graph corpus",
+    )  # fmt: skip
+    parser.add_argument("corpus", metavar="CORPUS")
+
+
+def _add_subset(commands: Any) -> None:
+    parser = _add_command(
+        commands, "subset", "write a smaller corpus grown along links",
+        "pipeline/subset.py", "subset corpus --around Physics --size 20000 --out corpus-small",
+    )  # fmt: skip
+    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument(
+        "--around", required=True, metavar="TITLE", help="the document to start from"
+    )
+    parser.add_argument("--size", required=True, type=int, metavar="N", help="documents to keep")
+    parser.add_argument("--out", required=True, metavar="CORPUS2", help="folder to write")
+
+
+def _add_tokenizer(commands: Any) -> None:
+    parser = _add_command(
+        commands, "tokenizer", "train a WordPiece vocabulary, or take one",
+        "pipeline/tokenizer.py", "tokenizer corpus --vocab-size 30000",
+    )  # fmt: skip
+    parser.add_argument("corpora", nargs="+", metavar="CORPUS", help="it is written to the first")
+    parser.add_argument("--vocab-size", type=int, default=30_000, metavar="N")
+    parser.add_argument(
+        "--from", dest="source", metavar="PATH", help="tokenizer.json, vocab.txt or an HF folder"
+    )
+    parser.add_argument("--lowercase", action="store_true", help="marks stay on their letters")
+    parser.add_argument("--strip-accents", action="store_true", help="as BERT's uncased models do")
+
+
+def _add_segment(commands: Any) -> None:
+    parser = _add_command(
+        commands, "segment", "cut pages into segments of token ids with their links",
+        "pipeline/segment.py", "segment corpus --max-tokens 254",
+    )  # fmt: skip
+    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("--max-tokens", type=int, default=254, metavar="N", help="of a segment")
+    parser.add_argument("--exclude-disambiguation", action="store_true", help="leave them out")
+
+
+def _add_sample(commands: Any) -> None:
+    parser = _add_command(
+        commands, "sample", "pair segments into sharded training data",
+        "pipeline/sample.py", "sample corpus --out shards --epochs 4",
+    )  # fmt: skip
+    parser.add_argument(
+        "corpora", nargs="+", metavar="CORPUS[:LINKS]", help="a further one may have its own links"
+    )
+    parser.add_argument("--out", required=True, metavar="SHARDS", help="folder to write")
+    parser.add_argument("--epochs", type=int, default=1, metavar="N", help="each draws new pairs")
+    _add_sampling_arguments(parser)
+
+
+def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--links", choices=("hyperlink", "tfidf", "random", "none"), default="hyperlink"
+    )
+    parser.add_argument(
+        "--weighting", choices=("inverse-in-degree", "uniform"), default="inverse-in-degree"
+    )
+    parser.add_argument("--link-scope", choices=("segment", "document"), default="segment")
+    parser.add_argument("--target-segment", choices=("uniform", "lead"), default="uniform")
+    parser.add_argument("--mix-policy", choices=("exact", "independent"), default="exact")
+    parser.add_argument("--validation-fraction", type=float, default=0.05, metavar="F")
+
+
+def _add_pretrain(commands: Any) -> None:
+    parser = _add_command(
+        commands, "pretrain", "train the encoder on the shards",
+        "linkbert/trainer.py", "pretrain shards --out run --config tiny --set max_steps=1000",
+    )  # fmt: skip
+    parser.add_argument("shards", metavar="SHARDS")
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder to write")
+    parser.add_argument("--init", type=Path, metavar="HF_DIR", help="a BERT to start from")
+    _add_config_arguments(parser)
+
+
+def _add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", required=True, metavar="CONFIG", help=_PRESETS)
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
+        help="one key of the config; may be repeated",
+    )  # fmt: skip
+
+
+def _add_export(commands: Any) -> None:
+    parser = _add_command(
+        commands, "export", "write a folder that Hugging Face loads",
+        "linkbert/export.py", "export run --out model",
+    )  # fmt: skip
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write")
+    parser.add_argument(
+        "--checkpoint", metavar="NAME", help="step-NNNNNNNN; the newest if not given"
+    )
+
+
+def _add_run(commands: Any) -> None:
+    parser = _add_command(
+        commands, "run", "all stages from a dump to a model, resumable",
+        "linkbert/cli.py", "run ltgwiki-20170901-pages-articles.xml.bz2 --out ltg --config tiny",
+    )  # fmt: skip
+    _add_dump_arguments(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="corpus, shards, run and model")
+    parser.add_argument("--vocab-size", type=int, metavar="N", help="8,000 for demo, else 30,000")
+    parser.add_argument("--epochs", type=int, default=1, metavar="N", help="each draws new pairs")
+    _add_sampling_arguments(parser)
+    _add_config_arguments(parser)
+
+
+def _add_show(commands: Any) -> None:
+    parser = _add_command(
+        commands, "show", "print a table, shard, manifest or page for a person",
+        "linkbert/show.py", "show corpus --page Latgola",
+    )  # fmt: skip
+    parser.add_argument("path", type=Path, metavar="PATH")
+    parser.add_argument("--page", metavar="TITLE", help="one document of a corpus, links marked")
+    parser.add_argument("--limit", type=int, default=5, metavar="N", help="rows of a table")
+
+
+def _add_check(commands: Any) -> None:
+    parser = _add_command(
+        commands, "check", "prove a folder against its manifests",
+        "linkbert/check.py", "check corpus",
+    )  # fmt: skip
+    parser.add_argument("path", type=Path, metavar="PATH")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _add_command(
+        commands, "demo", "run the whole chain on the bundled Latgalian Wikipedia",
+        "linkbert/cli.py", "demo --out linkbert-demo",
+    )  # fmt: skip
+    parser.add_argument("--out", default="linkbert-demo", metavar="DIR", help="folder to write")

@@ -1,0 +1,245 @@
+"""Print any table, shard, manifest or whole folder of the chain for a person.
+
+Pages show their links where they stand in the text and where each leads; pairs show their relation,
+both titles and the anchor text that links them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer
+
+from linkbert.corpus import Corpus, Row
+from linkbert.terminal import printable, rows_of, table_of, wrapped
+from schemas.errors import SchemaError
+from schemas.instances import LINKED, RELATIONS
+from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
+from schemas.mentions import REDIRECT, RESOLVED, SELF
+from schemas.parquet import TABLES, table_parts
+
+_MAX_CELL_CHARS = 60
+_MAX_TEXT_CHARS = 1500
+
+
+def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
+    """Return a readable account of what lies at a path.
+
+    Args:
+        path: a corpus, shards or model folder, a table folder, a parquet part or a manifest.
+        page: the title of a document of a corpus, to show it alone.
+        limit: how many rows of a table to show.
+
+    Raises:
+        SchemaError: nothing of this project lies there.
+        GraphError: no document has the title.
+    """
+    if page is not None:
+        return show_page(Corpus(path), page)
+    if path.name == MANIFEST_NAME:
+        return _show_manifest(path.parent, read_manifest(path.parent))
+    if path.is_file() and path.suffix == ".parquet":
+        return _show_rows(path.parent, [path], limit)
+    if (path / MANIFEST_NAME).is_file():
+        manifest = read_manifest(path)
+        text = _show_manifest(path, manifest)
+        parts = table_parts(path) if manifest.table else []
+        return f"{text}\n\n{_show_rows(path, parts, limit)}" if parts else text
+    folders = sorted(found.parent for found in path.rglob(MANIFEST_NAME)) if path.is_dir() else []
+    if not folders:
+        raise SchemaError(
+            f"expected a folder, table or manifest of this project, found none at {path}: "
+            "name what a stage wrote"
+        )
+    return "\n\n".join(_show_manifest(folder, read_manifest(folder)) for folder in folders)
+
+
+def show_page(corpus: Corpus, title: str) -> str:
+    """Return one document with its links marked, where each leads, and its degrees.
+
+    Raises:
+        GraphError: no document has the title.
+    """
+    node = corpus.node_by_title(title)
+    page = corpus.page(node)
+    mentions = corpus.mentions(node)
+    targets = corpus.nodes_by_id([m["target_id"] for m in mentions if m["target_id"] is not None])
+    destinations = [_destination(mention, targets) for mention in mentions]
+    header = rows_of(
+        [
+            ("page_id", str(page["page_id"])),
+            ("in-degree", node["in_degree"]),
+            ("out-degree", node["out_degree"]),
+            ("disambiguation", node["is_disambiguation"]),
+            ("categories", ", ".join(page["categories"]) or "none"),
+        ]
+    )
+    text = wrapped(mark_links(page["text"], page["links"], destinations))
+    return f"{printable(page['title'])}\n{header}\n\n{text}"
+
+
+def mark_links(text: str, links: list[Row], destinations: list[str] | None = None) -> str:
+    """Return the text with each link as `[anchor -> where it leads]`.
+
+    >>> link = {"start_char": 4, "end_char": 7, "target_title": "Cat", "kind": "body"}
+    >>> mark_links("The cat sat.", [link])
+    'The [cat -> Cat] sat.'
+    """
+    leads = destinations or [link["target_title"] for link in links]
+    placed = sorted(
+        (link["start_char"], link["end_char"], lead)
+        for link, lead in zip(links, leads, strict=True)
+        if link["start_char"] is not None
+    )
+    pieces, at = [], 0
+    for start, end, lead in placed:
+        pieces += [text[at:start], f"[{text[start:end]} -> {lead}]"]
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+def show_pairs(
+    split: Path, *, one_of_each: bool = False, limit: int = 5, max_chars: int = 400
+) -> str:
+    """Return instances as a person reads them: relation, titles, the linking anchor, both texts.
+
+    Args:
+        split: an instances folder, such as `SHARDS/train`.
+        one_of_each: show one instance of each relation instead of the first `limit`.
+        limit: how many to show.
+        max_chars: how much of each text.
+    """
+    rows = _stream_rows(table_parts(split))
+    if one_of_each:
+        chosen: dict[int, Row] = {}
+        for row in rows:
+            chosen.setdefault(row["relation"], row)
+            if len(chosen) == len(RELATIONS):
+                break
+        rows = iter([chosen[relation] for relation in sorted(chosen)])
+    reader = _PairReader(split)
+    return "\n\n".join(reader.describe(row, max_chars) for row in itertools.islice(rows, limit))
+
+
+class _PairReader:
+    """Decode instances and look up the documents they came from."""
+
+    def __init__(self, split: Path) -> None:
+        manifest = read_manifest(split)
+        self._tokenizer = Tokenizer.from_file(str(split.parent / "tokenizer" / "tokenizer.json"))
+        self._dtype = np.dtype(manifest.extra["token_dtype"])
+        self._corpora = [
+            Corpus(split.parent / corpus["path"]) for corpus in manifest.extra["corpora"]
+        ]
+
+    def describe(self, row: Row, max_chars: int) -> str:
+        token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
+        end_a = row["num_tokens_a"] + 1
+        texts = [
+            self._tokenizer.decode(ids, skip_special_tokens=True)
+            for ids in (token_ids[1:end_a], token_ids[end_a + 1 : -1])
+        ]
+        corpus = self._corpora[row["corpus"]]
+        titles = self._titles(corpus, row)
+        head = f"{RELATIONS[row['relation']]}: {printable(titles[0])} + {printable(titles[1])}"
+        if row["relation"] == LINKED:
+            head += f', linked by "{printable(_anchor(corpus, row))}"'
+        shown = [text if len(text) <= max_chars else f"{text[:max_chars]} ..." for text in texts]
+        return f"{head}\n{wrapped(f'A  {shown[0]}')}\n{wrapped(f'B  {shown[1]}')}"
+
+    def _titles(self, corpus: Corpus, row: Row) -> tuple[str, str]:
+        nodes = corpus.nodes_by_id([row["source_id"], row["target_id"]])
+        return nodes[row["source_id"]]["title"], nodes[row["target_id"]]["title"]
+
+
+def _anchor(corpus: Corpus, row: Row) -> str:
+    """Return the anchor text in segment A of a link to the document of B."""
+    node = corpus.nodes_by_id([row["source_id"]])[row["source_id"]]
+    page = corpus.page(node)
+    segment = corpus.segments(node)[row["source_segment"]]
+    for mention in corpus.mentions(node):
+        link = page["links"][mention["link_index"]]
+        start = link["start_char"]
+        if mention["target_id"] != row["target_id"] or start is None:
+            continue
+        if segment["start_char"] <= start < segment["end_char"]:
+            return str(page["text"][start : link["end_char"]])
+    return "a link elsewhere in the document"
+
+
+def _destination(mention: Row, targets: dict[int, Row]) -> str:
+    if mention["fate"] in (RESOLVED, REDIRECT, SELF):
+        title = str(targets[mention["target_id"]]["title"])
+        through = " through a redirect" if mention["redirect_page_id"] is not None else ""
+        return f"{title}{through}{', itself' if mention['fate'] == SELF else ''}"
+    return f"no edge: {mention['fate']}"
+
+
+def _show_manifest(folder: Path, manifest: Manifest) -> str:
+    pairs: list[tuple[str, object]] = [("stage", manifest.stage)]
+    if manifest.table:
+        pairs += [("rows in", manifest.rows_in), ("rows out", manifest.rows_out)]
+    pairs += [(f"dropped: {reason}", count) for reason, count in manifest.drops.items()]
+    pairs += [
+        ("files", len(manifest.files)),
+        ("bytes", sum(entry.num_bytes for entry in manifest.files)),
+    ]
+    pairs += [(f"config: {key}", value) for key, value in manifest.config.items()]
+    pairs += [(key, _short(value)) for key, value in manifest.extra.items()]
+    return f"{folder}\n{rows_of(pairs)}"
+
+
+def _show_rows(folder: Path, parts: list[Path], limit: int) -> str:
+    table = _table_of(folder, parts)
+    if table == "instances" and (folder / MANIFEST_NAME).is_file():
+        return show_pairs(folder, limit=limit)
+    rows = list(itertools.islice(_stream_rows(parts), limit))
+    if table == "pages":
+        return "\n\n".join(
+            f"{printable(row['title'])} ({row['page_id']})\n"
+            + wrapped(mark_links(row["text"], row["links"])[:_MAX_TEXT_CHARS])
+            for row in rows
+        )
+    names = list(rows[0]) if rows else TABLES[table].names
+    return table_of(names, [[_cell(row[name]) for name in names] for row in rows])
+
+
+def _table_of(folder: Path, parts: list[Path]) -> str:
+    if (folder / MANIFEST_NAME).is_file():
+        return read_manifest(folder).table
+    schema = pq.read_schema(parts[0]).remove_metadata()
+    for name, expected in TABLES.items():
+        if schema.equals(expected):
+            return name
+    raise SchemaError(
+        f"expected a table of this project, found other columns in {parts[0]} "
+        f"({', '.join(schema.names)}): name a part that a stage wrote"
+    )
+
+
+def _stream_rows(parts: list[Path]) -> Iterator[Row]:
+    for part in parts:
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(64, use_threads=False):
+                yield from batch.to_pylist()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return _short(value)
+
+
+def _short(value: Any) -> str:
+    text = printable(str(value)).replace("\n", " ")
+    return text if len(text) <= _MAX_CELL_CHARS else f"{text[: _MAX_CELL_CHARS - 4]} ..."
+
+
+__all__ = ["mark_links", "show", "show_page", "show_pairs"]

@@ -1,0 +1,221 @@
+"""Run a stage as a Beam job: descriptors of work travel through Beam, files carry the data.
+
+    Start ── OpenJob ─┬─ for each phase ────────────────────────────────┬─ WriteManifests
+                      │  PlanTasks ─ Reshuffle ─ RunTasks ─ AddRecords  │
+                      └─────────────────────────────────────────────────┘
+
+Every element is a few hundred bytes: a job with its records, a task, or one record. Building the
+job reads nothing, so it builds offline and from a template; a local run checks inputs and output
+first, so that a mistake is said before anything starts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from pipeline import files
+from pipeline.pool import run_tasks
+from pipeline.stage import (
+    Job,
+    Phase,
+    Record,
+    Records,
+    Task,
+    finish_job,
+    finished_summary,
+    open_job,
+    plan_phase,
+)
+from schemas.errors import ConfigError, StageError
+
+_LOCAL_RUNNER = "FnApiRunner"
+
+State = tuple[Job, Records]
+"""What flows from phase to phase: the opened job and the records so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How a job ended: the stage's summary, and whether it had been finished before."""
+
+    summary: dict[str, Any]
+    was_finished: bool
+
+
+def run_job(
+    job: Job, *, workers: int = 0, beam_args: Sequence[str] = (), overwrite: bool = False
+) -> JobResult:
+    """Run a stage, or resume it; on a finished output only say so.
+
+    Args:
+        job: what to run and where.
+        workers: worker processes of a local run; 0 means one a core.
+        beam_args: options for Beam, such as `--runner=DataflowRunner --project=...`.
+        overwrite: delete this stage's output first.
+
+    Raises:
+        LinkBertError: the inputs, the output folder or the counts are not as they must be.
+    """
+    options = pipeline_options(beam_args)
+    is_local = options.get_all_options()["runner"] == _LOCAL_RUNNER
+    with _folder_lock(job.root):
+        if is_local:
+            open_job(job, overwrite)
+            summary = finished_summary(job)
+            if summary is not None:
+                return JobResult(summary, was_finished=True)
+        pool_size = (workers or os.cpu_count() or 1) if _is_single_process(options) else 1
+        with beam.Pipeline(options=options) as pipeline:
+            build(pipeline, job, pool_size=pool_size, overwrite=overwrite and not is_local)
+        summary = finished_summary(job)
+    if summary is None:
+        raise StageError(f"expected a finished {job.stage.name} in {job.root}, found none")
+    return JobResult(summary, was_finished=False)
+
+
+def build(pipeline: beam.Pipeline, job: Job, *, pool_size: int, overwrite: bool) -> Any:
+    """Wire a stage into a pipeline; return the collection of its one summary."""
+    state = pipeline | "Start" >> beam.Create([job]) | "OpenJob" >> beam.Map(_open_state, overwrite)
+    for phase in job.stage.phases:
+        state = state | f"RunPhase {phase.name}" >> RunPhase(phase, pool_size)
+    return state | "WriteManifests" >> beam.Map(_finish)
+
+
+class RunPhase(beam.PTransform):  # type: ignore[misc]
+    """Plan the tasks of one phase, run them, and add their records to the state."""
+
+    def __init__(self, phase: Phase, pool_size: int) -> None:
+        super().__init__()
+        self._phase, self._pool_size = phase, pool_size
+
+    def expand(self, state: Any) -> Any:
+        """Return the state after the phase; the side input makes the next phase wait for it."""
+        records = (
+            state
+            | "PlanTasks" >> beam.FlatMap(_plan_tasks, self._phase)
+            | "Reshuffle" >> beam.Reshuffle()
+            | "RunTasks" >> beam.ParDo(RunTasks(self._phase, self._pool_size))
+        )
+        return state | "AddRecords" >> beam.Map(
+            _add_records, self._phase.name, beam.pvalue.AsList(records)
+        )
+
+
+class RunTasks(beam.DoFn):  # type: ignore[misc]
+    """Run the tasks of a bundle on processes of their own, which a bad task may kill."""
+
+    def __init__(self, phase: Phase, pool_size: int) -> None:
+        super().__init__()
+        self._phase, self._pool_size = phase, pool_size
+        self._bundle: list[tuple[Job, Task]] = []
+
+    def start_bundle(self) -> None:
+        """Forget the tasks of a bundle that failed half-way."""
+        self._bundle = []
+
+    def process(self, element: tuple[Job, Task]) -> Iterator[Record]:
+        """Hold the task until the bundle is known: a pool needs them all to balance them."""
+        self._bundle.append(element)
+        return iter(())
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Run the bundle's tasks and yield their records."""
+        if not self._bundle:
+            return
+        job = self._bundle[0][0]
+        tasks = [task for _, task in self._bundle]
+        for record in run_tasks(job, self._phase, tasks, self._pool_size):
+            yield WindowedValue(record, MIN_TIMESTAMP, [GlobalWindow()])
+
+
+def _open_state(job: Job, overwrite: bool) -> State:
+    return open_job(job, overwrite), {}
+
+
+def _plan_tasks(state: State, phase: Phase) -> list[tuple[Job, Task]]:
+    job, records = state
+    return [(job, task) for task in plan_phase(job, phase, records)]
+
+
+def _add_records(state: State, phase_name: str, new: list[Record]) -> State:
+    job, records = state
+    ordered = sorted(new, key=lambda record: record["index"])
+    return job, {**records, phase_name: ordered}
+
+
+def _finish(state: State) -> dict[str, Any]:
+    return finish_job(*state)
+
+
+def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
+    """Return Beam's options with the local runner named and its unsafe mode refused.
+
+    Plain DirectRunner becomes another runner where it finds a network, so it is never left open.
+
+    Raises:
+        ConfigError: `multi_threading`, which loses elements without an error.
+    """
+    options = PipelineOptions(list(beam_args))
+    if options.get_all_options()["runner"] in (None, "DirectRunner"):
+        options = PipelineOptions([f"--runner={_LOCAL_RUNNER}", *_without_runner(beam_args)])
+    mode = options.view_as(DirectOptions).direct_running_mode
+    if mode == "multi_threading":
+        raise ConfigError(
+            "expected --direct_running_mode in_memory or multi_processing, found multi_threading, "
+            "which loses elements without an error: leave it out, --workers uses all cores"
+        )
+    if mode == "multi_processing":
+        _disarm_timed_flush()
+    return options
+
+
+def _without_runner(beam_args: Sequence[str]) -> list[str]:
+    return [arg for arg in beam_args if not arg.startswith("--runner")]
+
+
+def _is_single_process(options: PipelineOptions) -> bool:
+    mode = options.view_as(DirectOptions).direct_running_mode
+    return bool(options.get_all_options()["runner"] == _LOCAL_RUNNER and mode == "in_memory")
+
+
+def _disarm_timed_flush() -> None:
+    """Turn off the timer that flushes a worker's output buffer without a lock (Beam 2.77)."""
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers
+
+    if hasattr(worker_handlers, "DATA_BUFFER_TIME_LIMIT_MS"):
+        worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
+
+
+@contextmanager
+def _folder_lock(root: str) -> Iterator[None]:
+    """Hold a local folder for this process alone; the lock goes with the process, however it ends.
+
+    Raises:
+        StageError: another process holds it.
+    """
+    if files.is_remote(root):
+        yield
+        return
+    path = Path(root, "_state", "_lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StageError(
+                f"expected {root} to be free, found another run writing into it: "
+                "wait for it to end, or choose another folder"
+            ) from error
+        yield

@@ -1,0 +1,65 @@
+"""Metadata, dependencies with their reasons, and the source package that Dataflow stages.
+
+A staged package installs without extras, so `install_requires` holds all that Beam workers import.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+CORE = [
+    "numpy>=1.26",  # vectorised sampling, title index, masks
+    "pyarrow>=17",  # every table of the chain
+    "apache-beam>=2.76",  # runs the stages, here or on Dataflow; earlier ones leak on retries
+    "mwparserfromhell>=0.7.2",  # tokenizer of record for wikitext
+    "tokenizers>=0.22",  # WordPiece, trained and applied
+    "networkx>=3.2",  # what people do with a link graph by hand
+    "scipy>=1.11",  # components and PageRank on the sparse graph
+]
+PIPELINE = [
+    "zstandard>=0.22",  # dumps and corpora as .zst
+    "scikit-learn>=1.4",  # TF-IDF neighbours, the lexical comparison arm
+]
+TRAIN = [
+    "torch>=2.4",  # the model and the training step
+    "safetensors>=0.4",  # weights without pickle
+]
+GCP = ["apache-beam[gcp]>=2.76"]  # Dataflow and gs://
+DEV = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",  # 30 s a test
+    "hypothesis>=6.100",  # properties of offsets and titles
+    "ruff>=0.6",  # lint and format
+    "mypy>=1.11",  # strict types
+    "transformers>=4.57",  # what the exported folder must load in
+]
+
+setup(
+    name="linkbert",
+    version="0.1.0",
+    description="Link graphs, linked-segment pairs and pretraining: LinkBERT from a wiki dump",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "linkbert/data/ATTRIBUTION.md"],
+    python_requires=">=3.11",
+    packages=find_packages(
+        include=["schemas", "schemas.*", "pipeline", "pipeline.*", "linkbert", "linkbert.*"]
+    ),
+    package_data={
+        "schemas": ["py.typed"],
+        "pipeline": ["py.typed", "data/*"],
+        "linkbert": ["py.typed", "configs/*.toml", "data/*"],
+    },
+    install_requires=CORE,
+    extras_require={
+        "pipeline": PIPELINE,
+        "train": TRAIN,
+        "all": [*PIPELINE, *TRAIN],
+        "gcp": GCP,
+        "dev": DEV,
+    },
+    entry_points={"console_scripts": ["linkbert = linkbert.cli:main"]},
+)
