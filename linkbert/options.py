@@ -18,8 +18,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every command, in the order of the chain."""
     parser = argparse.ArgumentParser(
         prog="linkbert",
-        description="From a wiki dump to a pretrained, link-aware BERT encoder (LinkBERT, ACL 2022).",
-        epilog="`linkbert COMMAND --help` has an example; `linkbert demo` runs them all in minutes.",
+        description="From a wiki dump to a pretrained, link-aware BERT (LinkBERT, ACL 2022).",
+        epilog="`linkbert COMMAND --help` has an example; `linkbert demo` runs them all.",
     )
     parser.add_argument("--version", action="version", version=f"linkbert {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -45,9 +45,7 @@ def _add_command(
     common = parser.add_argument_group("common options")
     common.add_argument("--workers", type=int, default=0, metavar="N", help="0 means one a core")
     common.add_argument("--seed", type=int, default=0, metavar="N", help="of every random choice")
-    common.add_argument(
-        "--overwrite", action="store_true", help="delete this output and start anew"
-    )
+    common.add_argument("--overwrite", action="store_true", help="delete this output, start anew")
     common.add_argument("--quiet", action="store_true", help="no progress and log lines")
     common.add_argument("--json", action="store_true", help="the result as JSON")
     common.add_argument("--debug", action="store_true", help="tracebacks instead of one line")
@@ -98,9 +96,7 @@ def _add_subset(commands: Any) -> None:
         "pipeline/subset.py", "subset corpus --around Physics --size 20000 --out corpus-small",
     )  # fmt: skip
     parser.add_argument("corpus", metavar="CORPUS")
-    parser.add_argument(
-        "--around", required=True, metavar="TITLE", help="the document to start from"
-    )
+    parser.add_argument("--around", required=True, metavar="TITLE", help="where to start")
     parser.add_argument("--size", required=True, type=int, metavar="N", help="documents to keep")
     parser.add_argument("--out", required=True, metavar="CORPUS2", help="folder to write")
 
@@ -181,9 +177,7 @@ def _add_export(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write")
-    parser.add_argument(
-        "--checkpoint", metavar="NAME", help="step-NNNNNNNN; the newest if not given"
-    )
+    parser.add_argument("--checkpoint", metavar="NAME", help="step-NNNNNNNN; else the newest")
 
 
 def _add_run(commands: Any) -> None:

@@ -52,7 +52,8 @@ SCHEMA = pa.schema(
             "categories", pa.list_(pa.field("element", pa.string(), nullable=False)), nullable=False
         ),
         pa.field("revision_id", pa.int64()),
-        pa.field("timestamp", pa.timestamp("s", tz="UTC")),
+        # Parquet has no seconds.
+        pa.field("timestamp", pa.timestamp("ms", tz="UTC")),
         # The id an ingested document had in its source, where that was no integer.
         pa.field("source_key", pa.string()),
     ]

@@ -1,0 +1,7 @@
+"""`python -m linkbert`, which torchrun needs: the same as the `linkbert` command."""
+
+import sys
+
+from linkbert.cli import main
+
+sys.exit(main())

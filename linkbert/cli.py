@@ -1,0 +1,279 @@
+"""The command line: runs one subcommand, or the whole chain.
+
+The one module that knows both sides: `pipeline` up to the shards, `linkbert` from the shards on.
+Results go to stdout, log and progress to stderr. Exit 0; 1 with one line of cause and cure; 2 for
+usage. What follows `--` goes to Beam untouched. Heavy packages are imported by the command that
+needs them, so `linkbert --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from linkbert.options import build_parser
+from linkbert.terminal import rows_of
+from schemas.errors import LinkBertError
+from schemas.instances import NUM_SPECIAL_TOKENS
+
+_logger = logging.getLogger(__name__)
+
+_DEMO_VOCAB_SIZE = 8_000
+_DEMO_EPOCHS = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    own, beam_args = _split_beam_args(list(sys.argv[1:] if argv is None else argv))
+    args = build_parser().parse_args(own)
+    args.beam_args = beam_args
+    _configure_logging(args.quiet)
+    try:
+        return _COMMANDS[args.name](args)
+    except LinkBertError as error:
+        return _fail(args, error, _one_line(str(error)))
+    except OSError as error:
+        return _fail(args, error, f"{error}: check the path, the rights and the space left")
+    except KeyboardInterrupt:
+        return _fail(args, None, "stopped; the same command resumes")
+
+
+def _split_beam_args(argv: list[str]) -> tuple[list[str], list[str]]:
+    if "--" not in argv:
+        return argv, []
+    at = argv.index("--")
+    return argv[:at], argv[at + 1 :]
+
+
+def _configure_logging(quiet: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, format="%(message)s", level=logging.ERROR if quiet else logging.WARNING
+    )
+    for name in ("linkbert", "pipeline", "schemas"):
+        logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
+
+
+def _fail(args: argparse.Namespace, error: Exception | None, message: str) -> int:
+    if args.debug and error is not None:
+        raise error
+    print(f"linkbert {args.name}: {message}", file=sys.stderr)
+    return 1
+
+
+def _one_line(message: str) -> str:
+    """Drop what Beam appends to an error's message.
+
+    >>> _one_line("expected a dump, found none [while running 'OpenJob']")
+    'expected a dump, found none'
+    """
+    return re.sub(r" \[while running .*", "", message, flags=re.DOTALL).replace("\n", " ")
+
+
+def _parse(args: argparse.Namespace) -> int:
+    from pipeline.parse import PARSE, ParseConfig
+
+    return _stage(args, PARSE, args.out, _config(ParseConfig, args), args.dumps)
+
+
+def _ingest(args: argparse.Namespace) -> int:
+    from pipeline.ingest import INGEST, IngestConfig
+
+    return _stage(args, INGEST, args.out, _config(IngestConfig, args), args.documents)
+
+
+def _graph(args: argparse.Namespace) -> int:
+    from pipeline.graph import GRAPH, GraphConfig
+
+    return _stage(args, GRAPH, args.corpus, _config(GraphConfig, args))
+
+
+def _subset(args: argparse.Namespace) -> int:
+    from pipeline.subset import SUBSET, SubsetConfig
+
+    return _stage(args, SUBSET, args.out, _config(SubsetConfig, args), [args.corpus])
+
+
+def _tokenizer(args: argparse.Namespace) -> int:
+    from pipeline.tokenizer import TOKENIZER, TokenizerConfig
+
+    sources = [*args.corpora, *([args.source] if args.source else [])]
+    return _stage(args, TOKENIZER, args.corpora[0], _config(TokenizerConfig, args), sources)
+
+
+def _segment(args: argparse.Namespace) -> int:
+    from pipeline.segment import SEGMENT, SegmentConfig
+
+    return _stage(args, SEGMENT, args.corpus, _config(SegmentConfig, args))
+
+
+def _sample(args: argparse.Namespace) -> int:
+    from pipeline.sample import SAMPLE, SampleConfig
+
+    return _stage(args, SAMPLE, args.out, _config(SampleConfig, args), args.corpora)
+
+
+def _pretrain(args: argparse.Namespace) -> int:
+    from linkbert.config import load_config
+    from linkbert.trainer import pretrain
+
+    result = pretrain(
+        Path(args.shards),
+        Path(args.out),
+        load_config(args.config, args.overrides),
+        seed=args.seed,
+        init=args.init,
+        overwrite=args.overwrite,
+        quiet=args.quiet,
+    )
+    return _report(args, asdict(result))
+
+
+def _export(args: argparse.Namespace) -> int:
+    from linkbert.export import export
+
+    result = export(
+        Path(args.run), Path(args.out), checkpoint=args.checkpoint, overwrite=args.overwrite
+    )
+    return _report(args, asdict(result))
+
+
+def _show(args: argparse.Namespace) -> int:
+    from linkbert.show import show
+
+    print(show(args.path, page=args.page, limit=args.limit))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from linkbert.check import check
+
+    report = check(args.path)
+    _report(args, {name: value for name, value in asdict(report).items() if name != "problems"})
+    for problem in report.problems:
+        print(f"linkbert check: {problem}", file=sys.stderr)
+    return 1 if report.problems else 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run all stages; each says in a moment when it has finished before."""
+    from linkbert.closing import closing_table
+    from linkbert.config import load_config
+
+    config = load_config(args.config, args.overrides)
+    root = Path(args.out)
+    for name, changes in _chain(args, root, config.max_position_embeddings):
+        _logger.info("-- %s", name)
+        stage_args = argparse.Namespace(**{**vars(args), "name": name, **changes, "silent": True})
+        _COMMANDS[name](stage_args)
+    if not args.json:
+        print(closing_table(root))
+    return _report(args, {"model": str(root / "model")}) if args.json else 0
+
+
+def _chain(
+    args: argparse.Namespace, root: Path, max_length: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the stages with the arguments that `run` sets for each."""
+    corpus, shards, run, model = (str(root / name) for name in ("corpus", "shards", "run", "model"))
+    vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else 30_000)
+    cased = {"lowercase": False, "strip_accents": False, "source": None}
+    return [
+        ("parse", {"out": corpus}),
+        ("graph", {"corpus": corpus}),
+        ("tokenizer", {"corpora": [corpus], "vocab_size": vocab_size, **cased}),
+        ("segment", {"corpus": corpus, "max_tokens": (max_length - NUM_SPECIAL_TOKENS) // 2}),
+        ("sample", {"corpora": [corpus], "out": shards}),
+        ("pretrain", {"shards": shards, "out": run, "init": None}),
+        ("export", {"run": run, "out": model, "checkpoint": None}),
+    ]
+
+
+def _demo(args: argparse.Namespace) -> int:
+    """Run the chain on the bundled dump, then show what came out."""
+    from linkbert.show import show_pairs
+
+    argv = ["run", str(_bundled_dump()), "--out", args.out, "--config", "demo"]
+    run_args = build_parser().parse_args([*argv, "--epochs", str(_DEMO_EPOCHS)])
+    for name in ("workers", "seed", "overwrite", "quiet", "json", "debug", "beam_args"):
+        setattr(run_args, name, getattr(args, name))
+    status = _run(run_args)
+    if not args.json:
+        print("\nthree pairs it trained on\n")
+        print(show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=300))
+    return status
+
+
+def _bundled_dump() -> Path:
+    """Return the dump that comes with the package: the Latgalian Wikipedia of September 2017."""
+    return Path(__file__).with_name("data") / "ltgwiki-2017-pages-articles.xml.bz2"
+
+
+def _stage(
+    args: argparse.Namespace, stage: Any, root: str, config: Any, sources: Sequence[str] = ()
+) -> int:
+    """Run one stage of `pipeline` through Beam and print its summary."""
+    from pipeline.jobs import run_job
+    from pipeline.stage import Job
+
+    result = run_job(
+        Job(stage, root, config, tuple(sources)),
+        workers=args.workers,
+        beam_args=args.beam_args,
+        overwrite=args.overwrite,
+    )
+    if result.was_finished:
+        _logger.info("%s: already finished in %s", stage.name, root)
+    return _report(args, result.summary)
+
+
+def _config(config_class: Callable[..., Any], args: argparse.Namespace) -> Any:
+    """Build a stage's config from the options that bear the names of its fields."""
+    names = {field.name for field in fields(config_class)}  # type: ignore[arg-type]
+    given = {name: value for name, value in vars(args).items() if name in names}
+    return config_class(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()})
+
+
+def _report(args: argparse.Namespace, result: dict[str, Any]) -> int:
+    if getattr(args, "silent", False):
+        return 0
+    if args.json:
+        print(json.dumps(result, ensure_ascii=False, default=str))
+    else:
+        print(rows_of(_flat(result)))
+    return 0
+
+
+def _flat(result: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in result.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}".replace("_", " "), value
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "parse": _parse,
+    "ingest": _ingest,
+    "graph": _graph,
+    "subset": _subset,
+    "tokenizer": _tokenizer,
+    "segment": _segment,
+    "sample": _sample,
+    "pretrain": _pretrain,
+    "export": _export,
+    "run": _run,
+    "show": _show,
+    "check": _check,
+    "demo": _demo,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
