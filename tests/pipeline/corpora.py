@@ -1,0 +1,78 @@
+"""Hand-made corpora for the tests of the graph: pages and redirects tables without a dump."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import files
+from pipeline.graph import GraphConfig
+from pipeline.stage import Job, Stage, part_name, part_writer, write_folder_manifest
+from schemas.parquet import TABLES
+
+ParsedPage = dict[str, Any]
+
+_WRITER = Stage("parse", (), (), lambda job: {}, lambda job, records: {})
+
+
+def link(target: str, kind: str = "body", namespace: int = 0, **more: Any) -> dict[str, Any]:
+    """Return a link as pages holds it, without a place in the text."""
+    values = {"start_char": None, "end_char": None, "target_fragment": None}
+    return values | {
+        "target_title": target,
+        "target_namespace": namespace,
+        "kind": kind,
+        **more,
+    }
+
+
+def page(page_id: int, title: str, links: Any = (), **more: Any) -> ParsedPage:
+    """Return a row of pages; a link may be given as its target alone."""
+    return {
+        "page_id": page_id,
+        "title": title,
+        "text": f"{title} is a page.",
+        "is_disambiguation": False,
+        "sections": [],
+        "links": [link(each) if isinstance(each, str) else each for each in links],
+        "categories": [],
+        "revision_id": None,
+        "timestamp": None,
+        "source_key": None,
+        **more,
+    }
+
+
+def redirect(page_id: int, title: str, target: str, **more: Any) -> dict[str, Any]:
+    """Return a row of redirects."""
+    return {
+        "page_id": page_id,
+        "title": title,
+        "target_title": target,
+        "target_fragment": None,
+        "target_namespace": 0,
+        "is_interwiki": False,
+        **more,
+    }
+
+
+def write_corpus(root: Path, parts: list[list[ParsedPage]], redirects: Any = ()) -> Path:
+    """Write a corpus whose pages table has the given parts."""
+    job = Job(_WRITER, str(root), GraphConfig())
+    tables = {"pages": parts, "redirects": [list(redirects)], "rejects": [[]]}
+    for table, table_parts in tables.items():
+        entries = []
+        for index, rows in enumerate(table_parts):
+            with part_writer(job, table, index) as writer:
+                if rows:
+                    writer.write(pa.Table.from_pylist(rows, schema=TABLES[table]))
+            entries.append(_entry(job, f"{table}/{part_name(index)}", len(rows)))
+        rows_in = sum(len(rows) for rows in table_parts)
+        record = {"counts": {}, "files": entries}
+        write_folder_manifest(job, table, [record], table=table, rows_in=rows_in)
+    return root
+
+
+def _entry(job: Job, name: str, num_rows: int) -> dict[str, Any]:
+    num_bytes, sha256 = files.digest(job.path(name))
+    return {"name": name, "num_rows": num_rows, "num_bytes": num_bytes, "sha256": sha256}
