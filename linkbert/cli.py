@@ -53,9 +53,9 @@ def _split_beam_args(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _configure_logging(quiet: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, format="%(message)s", level=logging.ERROR if quiet else logging.WARNING
-    )
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.ERROR)
+    # Beam logs a traceback for what ends as one line here.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     for name in ("linkbert", "pipeline", "schemas"):
         logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ from pipeline.stage import (
     open_job,
     plan_phase,
 )
-from schemas.errors import ConfigError, StageError
+from schemas import errors
+from schemas.errors import ConfigError, LinkBertError, StageError
 
 _LOCAL_RUNNER = "FnApiRunner"
 
@@ -77,8 +79,11 @@ def run_job(
             if summary is not None:
                 return JobResult(summary, was_finished=True)
         pool_size = (workers or os.cpu_count() or 1) if _is_single_process(options) else 1
-        with beam.Pipeline(options=options) as pipeline:
-            build(pipeline, job, pool_size=pool_size, overwrite=overwrite and not is_local)
+        try:
+            with beam.Pipeline(options=options) as pipeline:
+                build(pipeline, job, pool_size=pool_size, overwrite=overwrite and not is_local)
+        except RuntimeError as error:
+            raise _cause_of(error) from error
         summary = finished_summary(job)
     if summary is None:
         raise StageError(f"expected a finished {job.stage.name} in {job.root}, found none")
@@ -157,6 +162,17 @@ def _add_records(state: State, phase_name: str, new: list[Record]) -> State:
 
 def _finish(state: State) -> dict[str, Any]:
     return finish_job(*state)
+
+
+def _cause_of(error: RuntimeError) -> BaseException:
+    """Return what stopped a task, which some runners pass on as the text of a RuntimeError."""
+    if str(error).startswith("KeyboardInterrupt"):
+        return KeyboardInterrupt()
+    found = re.search(r"^schemas\.errors\.(\w+): (.*?)(?: \[while running|$)", str(error), re.M)
+    if found is None:
+        return error
+    error_class: type[LinkBertError] = getattr(errors, found[1])
+    return error_class(found[2])
 
 
 def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def fingerprint(job: Job) -> dict[str, str]:
 
 
 def _make_trouble(trouble_dir: str, index: int) -> None:
-    """Do what a file `die-N`, `die-once-N` or `raise-N` in the folder asks of task N."""
+    """Do what a file `die-N`, `die-once-N`, `raise-N` or `sleep-N` in the folder asks of task N."""
     if not trouble_dir:
         return
     once = Path(trouble_dir, f"die-once-{index}")
@@ -84,6 +85,9 @@ def _make_trouble(trouble_dir: str, index: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if Path(trouble_dir, f"die-{index}").exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    if Path(trouble_dir, f"sleep-{index}").exists():
+        Path(trouble_dir, "sleeping").write_text(str(os.getpid()))
+        time.sleep(20)
     if Path(trouble_dir, f"raise-{index}").exists():
         raise DumpError(f"expected a calm task, found trouble in task {index}: remove it")
 

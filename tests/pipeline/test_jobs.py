@@ -1,3 +1,9 @@
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +88,40 @@ def test_an_error_in_a_task_keeps_its_type_and_the_same_command_resumes(tmp_path
     (trouble / "raise-0").unlink()
     run_job(job, workers=1)
     assert kept.stat().st_mtime_ns == written_at
+
+
+def test_a_portable_runner_passes_the_error_on(tmp_path: Path) -> None:
+    trouble = tmp_path / "trouble"
+    trouble.mkdir()
+    (trouble / "raise-0").touch()
+    with pytest.raises(DumpError, match=r"^expected a calm task.*remove it$"):
+        run_job(counting_job(tmp_path / "out", trouble_dir=str(trouble)), beam_args=LOOPBACK)
+
+
+def test_an_interrupt_stops_at_once_and_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "sleep-0").touch()
+    code = (
+        "from tests.pipeline.test_jobs import counting_job, run_job\n"
+        "from pathlib import Path\n"
+        f"run_job(counting_job(Path({str(tmp_path / 'out')!r}), trouble_dir={str(tmp_path)!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "sleeping").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=10)[1]
+    worker = int((tmp_path / "sleeping").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "_state").mkdir()
+    with open(tmp_path / "_state/_lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StageError, match="another run"):
+            run_job(counting_job(tmp_path), workers=1)
 
 
 def test_a_damaged_part_is_made_again_on_resume(tmp_path: Path, expected: dict[str, bytes]) -> None:
