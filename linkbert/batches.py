@@ -1,0 +1,160 @@
+"""From instances to the batches of an optimizer step: shared out, laid end to end, masked.
+
+In: a stretch of the training order. Out: the micro-batches of one rank as `linkbert.model.Batch`.
+The global batch is a stretch of instances, the same for any number of ranks and any micro-batch
+size. It is sorted by length and dealt to the ranks like cards, so that ranks have equal work and a
+micro-batch holds sequences of like length, which keeps the attention grid full.
+
+The next step's batches are prepared in a thread while this one is computed. The thread holds no
+state: what it prepared is a function of the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from linkbert.dataset import MASK_PASS, InstanceReader
+from linkbert.masking import InstanceKeys, Int32Array, Int64Array, MaskingRule, draw_masks
+from linkbert.model import Batch
+from schemas.instances import NUM_SPECIAL_TOKENS, RELATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """What one rank computes in one optimizer step."""
+
+    micro_batches: list[Batch]
+    num_masked: int  # of this rank
+    # Of the whole global batch.
+    num_instances: int
+    num_tokens: int
+    relation_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of every global batch a rank computes."""
+
+    rank: int
+    num_ranks: int
+    micro_batch_size: int
+
+
+class BatchMaker:
+    """Make the batches of any step from the reader of a split."""
+
+    def __init__(
+        self, reader: InstanceReader, rule: MaskingRule, token_dtype: str, share: Share
+    ) -> None:
+        self._reader, self._rule, self._share = reader, rule, share
+        self._token_dtype = np.dtype(token_dtype)
+
+    def make(self, start: int, stop: int) -> StepBatch:
+        """Make this rank's part of the global batch [start, stop) of the training order."""
+        table = self._reader.read(start, stop)
+        lengths = table.column("num_tokens").to_numpy()
+        micro_batches = [
+            to_batch(table.take(pa.array(rows)), self._rule, self._token_dtype)
+            for rows in share_out(lengths, self._share)
+        ]
+        relations = np.bincount(table.column("relation").to_numpy(), minlength=len(RELATIONS))
+        return StepBatch(
+            micro_batches=micro_batches,
+            num_masked=sum(len(batch.labels_M) for batch in micro_batches),
+            num_instances=stop - start,
+            num_tokens=int(lengths.sum()),
+            relation_counts=tuple(int(count) for count in relations),
+        )
+
+    def stream(self, start: int, batch_size: int, num_steps: int) -> Iterator[StepBatch]:
+        """Yield the batches of consecutive steps, each made while the one before is used."""
+        bounds = range(start, start + num_steps * batch_size, batch_size)
+        with ThreadPoolExecutor(1) as pool:
+            pending = None
+            for first in bounds:
+                current = pending or pool.submit(self.make, first, first + batch_size)
+                following = first + batch_size
+                if following in bounds:
+                    pending = pool.submit(self.make, following, following + batch_size)
+                yield current.result()
+
+
+def share_out(lengths: Int32Array, share: Share) -> list[Int64Array]:
+    """Return the rows of each micro-batch of a rank, longest sequences first.
+
+    >>> [rows.tolist() for rows in share_out(np.array([5, 9, 7, 8], np.int32), Share(0, 2, 1))]
+    [[1], [2]]
+    """
+    order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    rows = order[share.rank :: share.num_ranks]
+    return [
+        rows[first : first + share.micro_batch_size]
+        for first in range(0, len(rows), share.micro_batch_size)
+    ]
+
+
+def to_batch(
+    table: pa.Table, rule: MaskingRule, token_dtype: np.dtype[np.unsignedinteger]
+) -> Batch:
+    """Lay the instances of a table end to end and mask them."""
+    columns = {
+        name: table.column(name).to_numpy() for name in table.column_names if name != "token_ids"
+    }
+    lengths_B = columns["num_tokens"]
+    ends_B = np.cumsum(lengths_B, dtype=np.int64)
+    starts_B = ends_B - lengths_B
+    token_ids_N = _flat_ids(table.column("token_ids"), token_dtype)
+    num_a_B = columns["num_tokens_a"]
+    spans_B = num_a_B, lengths_B - num_a_B - NUM_SPECIAL_TOKENS
+    masks = draw_masks(rule, _keys(columns), starts_B, spans_B)
+    labels_M = token_ids_N[masks.positions_M].astype(np.int64)
+    changed = masks.replacements_M >= 0
+    token_ids_N[masks.positions_M[changed]] = masks.replacements_M[changed]
+    position_ids_N, token_types_N = _places(lengths_B, starts_B, num_a_B)
+    return Batch(
+        token_ids_N=torch.from_numpy(token_ids_N),
+        position_ids_N=torch.from_numpy(position_ids_N),
+        token_types_N=torch.from_numpy(token_types_N),
+        lengths_B=torch.from_numpy(lengths_B.astype(np.int32)),
+        masked_positions_M=torch.from_numpy(masks.positions_M),
+        labels_M=torch.from_numpy(labels_M),
+        relations_B=torch.from_numpy(columns["relation"].astype(np.int64)),
+        max_length=int(lengths_B.max(initial=0)),
+    )
+
+
+def _flat_ids(column: pa.ChunkedArray, token_dtype: np.dtype[np.unsignedinteger]) -> Int32Array:
+    """Return the ids of all rows end to end, from the bytes of the column without a Python loop."""
+    values = column.combine_chunks()
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    ids = np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]].view(token_dtype)
+    return ids.astype(np.int32)
+
+
+def _places(
+    lengths_B: Int32Array, starts_B: Int64Array, num_a_B: Int32Array
+) -> tuple[Int32Array, Int32Array]:
+    """Return position_ids_N and token_types_N."""
+    num_tokens = int(lengths_B.sum())
+    starts_N = np.repeat(starts_B.astype(np.int32), lengths_B)
+    position_ids_N = np.arange(num_tokens, dtype=np.int32) - starts_N
+    token_types_N = position_ids_N >= np.repeat(num_a_B + 2, lengths_B)
+    return position_ids_N, token_types_N.astype(np.int32)
+
+
+def _keys(columns: dict[str, Int32Array]) -> InstanceKeys:
+    return InstanceKeys(
+        mask_passes_B=columns[MASK_PASS].astype(np.int64),
+        corpora_B=columns["corpus"],
+        source_ids_B=columns["source_id"],
+        source_segments_B=columns["source_segment"],
+        target_ids_B=columns["target_id"],
+        target_segments_B=columns["target_segment"],
+    )

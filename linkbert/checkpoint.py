@@ -1,0 +1,214 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in safe formats.
+
+    RUN/checkpoints/step-NNNNNNNN/model.safetensors       weights
+                                  optimizer.safetensors   AdamW's moments and step
+                                  state.json              counters, config, digests of the two files
+
+A checkpoint is written aside and renamed, so it is there whole or not at all. Loading executes
+nothing that a file holds. A damaged one is reported and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from schemas.errors import CheckpointError
+from schemas.manifest import write_json
+
+logger = logging.getLogger(__name__)
+
+MODEL_NAME = "model.safetensors"
+OPTIMIZER_NAME = "optimizer.safetensors"
+STATE_NAME = "state.json"
+FOLDER_NAME = "checkpoints"
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """The counters of a run; the order of data, masks and dropout follow from them."""
+
+    step: int = 0  # optimizer steps done
+    position: int = 0  # instances read, which is the place in the training order
+    tokens: int = 0  # tokens read, [CLS] and [SEP] included
+    relation_counts: list[int] = field(default_factory=lambda: [0, 0, 0])
+    first_loss: float | None = None
+    last_loss: float | None = None
+    recent_loss: float | None = None  # running mean, to notice spikes
+    best_step: int | None = None  # of the checkpoint with the lowest validation loss
+    best_loss: float | None = None
+    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16 gradients
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint read back."""
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: TrainingState
+    identity: dict[str, Any]
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Return the folder of the checkpoint after so many steps."""
+    return run / FOLDER_NAME / f"step-{step:08d}"
+
+
+def checkpoint_steps(run: Path) -> list[int]:
+    """Return the steps that have a checkpoint, ascending."""
+    folders = (run / FOLDER_NAME).glob("step-*")
+    return sorted(int(path.name[5:]) for path in folders if path.name[5:].isdigit())
+
+
+def save_checkpoint(
+    run: Path,
+    state: TrainingState,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    identity: dict[str, Any],
+) -> Path:
+    """Write a checkpoint aside and rename it; `identity` is what a continuation must share.
+
+    Raises:
+        CheckpointError: it cannot be written, as when the disk is full.
+    """
+    final = checkpoint_path(run, state.step)
+    aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        aside.mkdir(parents=True)
+        save_file(_plain(model.state_dict()), aside / MODEL_NAME)
+        save_file(optimizer_tensors(model, optimizer), aside / OPTIMIZER_NAME)
+        digests = {name: _digest(aside / name) for name in (MODEL_NAME, OPTIMIZER_NAME)}
+        values = {"state": asdict(state), "identity": identity, "sha256": digests}
+        write_json(aside / STATE_NAME, values)
+        _synchronise(aside)
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(aside, final)
+    except (OSError, SafetensorError) as error:
+        kept = checkpoint_steps(run)
+        last = checkpoint_path(run, kept[-1]).name if kept else "none"
+        raise CheckpointError(
+            f"expected to write checkpoint {final.name}, found {error}: free space in "
+            f"{run}, then run the same command again (last good checkpoint: {last})"
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return final
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint and check its digests.
+
+    Raises:
+        CheckpointError: it is incomplete or damaged.
+    """
+    try:
+        values = json.loads((folder / STATE_NAME).read_bytes())
+        for name, digest in values["sha256"].items():
+            if _digest(folder / name) != digest:
+                raise ValueError(f"{name} does not have the digest recorded for it")
+        return Checkpoint(
+            model=load_file(folder / MODEL_NAME),
+            optimizer=load_file(folder / OPTIMIZER_NAME),
+            state=TrainingState(**values["state"]),
+            identity=values["identity"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"expected a checkpoint, found a damaged one in {folder} ({error}): remove it"
+        ) from error
+
+
+def load_newest(run: Path) -> Checkpoint | None:
+    """Read the newest good checkpoint of a run, None where there is none."""
+    for step in reversed(checkpoint_steps(run)):
+        try:
+            return load_checkpoint(checkpoint_path(run, step))
+        except CheckpointError as error:
+            logger.warning("%s; trying the one before", error)
+    return None
+
+
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put the weights and moments of a checkpoint into a model and its optimizer.
+
+    Raises:
+        CheckpointError: they are of another model.
+    """
+    try:
+        model.load_state_dict(checkpoint.model)
+        names = _parameter_names(model, optimizer)
+        moments: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
+        for index, name in enumerate(names):
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                moments[index][key] = checkpoint.optimizer[f"{key}/{name}"]
+        described = optimizer.state_dict()
+        optimizer.load_state_dict({**described, "state": moments})
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"expected a checkpoint of this model, found another ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return AdamW's state by `key/parameter name`."""
+    names = _parameter_names(model, optimizer)
+    return {
+        f"{key}/{names[index]}": tensor.detach().cpu().contiguous()
+        for index, values in optimizer.state_dict()["state"].items()
+        for key, tensor in values.items()
+    }
+
+
+def discard_old(run: Path, keep: int, also: Iterable[int | None]) -> None:
+    """Remove all but the newest `keep` checkpoints and the steps in `also`."""
+    steps = checkpoint_steps(run)
+    for step in set(steps[:-keep]) - set(also):
+        shutil.rmtree(checkpoint_path(run, step), ignore_errors=True)
+
+
+def discard_leftovers(run: Path) -> None:
+    """Remove what a killed run had written aside."""
+    for path in (run / FOLDER_NAME).glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _parameter_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """Return the names of the optimizer's parameters, in its order."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = optimizer.param_groups
+    return [names[id(parameter)] for group in groups for parameter in group["params"]]
+
+
+def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _synchronise(folder: Path) -> None:
+    """Bring files to the disk before the rename makes them count."""
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

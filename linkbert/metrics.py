@@ -1,0 +1,79 @@
+"""metrics.jsonl, one line a step, and what its derived figures mean.
+
+Keys of a line: step, tokens, loss_mlm, loss_drp, mlm_accuracy, drp_accuracy, lr, grad_norm,
+seconds, tokens_per_second, and on a GPU mfu and memory_bytes. validation.jsonl has one line a
+validation. Times are in these two files alone: everything else of a run is reproducible.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from linkbert.model import Batch, ModelConfig
+
+METRICS_NAME = "metrics.jsonl"
+VALIDATION_NAME = "validation.jsonl"
+
+PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+"""Dense half-precision peaks by device, from NVIDIA's data sheets (SXM variants)."""
+
+
+class StepLog:
+    """Append lines about steps to a file; those beyond `last_step` are cut when it is opened."""
+
+    def __init__(self, path: Path, last_step: int) -> None:
+        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= last_step]
+        aside = path.with_suffix(".tmp")
+        aside.write_bytes(b"".join(kept))
+        os.replace(aside, path)
+        self._file: IO[bytes] = open(path, "ab")  # noqa: SIM115 (closed by `close`)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line and hand it to the operating system."""
+        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def seconds_in_steps(run: Path) -> float:
+    """Return the time all steps of a run took, over all its parts."""
+    lines = _whole_lines(run / METRICS_NAME)
+    seconds: list[float] = [json.loads(line)["seconds"] for line in lines]
+    return round(sum(seconds), 1)
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """Return the lines of a file but a last one that a kill cut off."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [line for line in lines if line.endswith(b"\n")]
+
+
+def model_flops(model: ModelConfig, batch: Batch) -> float:
+    """Return the floating-point operations that one training step on a batch needs.
+
+    Matrix products alone, backward counted as twice forward, the vocabulary scored at masked
+    positions only, attention over real tokens only: work that an implementation does beyond this
+    (padding, recomputation) lowers its utilisation.
+    """
+    hidden = model.hidden_size
+    layer_weights = 4 * hidden * hidden + 2 * hidden * model.intermediate_size
+    linear = layer_weights * model.num_layers * len(batch.token_ids_N)
+    attention = 2 * model.num_layers * hidden * float((batch.lengths_B.double() ** 2).sum())
+    head = hidden * (hidden + model.vocab_size) * len(batch.labels_M)
+    return 6.0 * (linear + attention + head)
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """Return the half-precision peak of a device, None where it is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for key, peak in PEAK_FLOPS.items() if key in name), None)
