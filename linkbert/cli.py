@@ -103,7 +103,8 @@ def _subset(args: argparse.Namespace) -> int:
 def _tokenizer(args: argparse.Namespace) -> int:
     from pipeline.tokenizer import TOKENIZER, TokenizerConfig
 
-    sources = [*args.corpora, *([args.source] if args.source else [])]
+    args.is_taken = args.source is not None
+    sources = [*args.corpora, *([args.source] if args.is_taken else [])]
     return _stage(args, TOKENIZER, args.corpora[0], _config(TokenizerConfig, args), sources)
 
 
@@ -167,14 +168,12 @@ def _run(args: argparse.Namespace) -> int:
     from linkbert.config import load_config
 
     config = load_config(args.config, args.overrides)
-    root = Path(args.out)
-    for name, changes in _chain(args, root, config.max_position_embeddings):
-        _logger.info("-- %s", name)
-        stage_args = argparse.Namespace(**{**vars(args), "name": name, **changes, "silent": True})
-        _COMMANDS[name](stage_args)
-    if not args.json:
-        print(closing_table(root))
-    return _report(args, {"model": str(root / "model")}) if args.json else 0
+    results: dict[str, dict[str, Any]] = {}
+    for name, changes in _chain(args, Path(args.out), config.max_position_embeddings):
+        _logger.info("%s", name)
+        _COMMANDS[name](argparse.Namespace(**{**vars(args), **changes}, name=name, results=results))
+    print(json.dumps(results, default=str) if args.json else closing_table(results))
+    return 0
 
 
 def _chain(
@@ -201,7 +200,16 @@ def _demo(args: argparse.Namespace) -> int:
 
     argv = ["run", str(_bundled_dump()), "--out", args.out, "--config", "demo"]
     run_args = build_parser().parse_args([*argv, "--epochs", str(_DEMO_EPOCHS)])
-    for name in ("workers", "seed", "overwrite", "quiet", "json", "debug", "beam_args"):
+    for name in (
+        "overrides",
+        "workers",
+        "seed",
+        "overwrite",
+        "quiet",
+        "json",
+        "debug",
+        "beam_args",
+    ):
         setattr(run_args, name, getattr(args, name))
     status = _run(run_args)
     if not args.json:
@@ -241,9 +249,9 @@ def _config(config_class: Callable[..., Any], args: argparse.Namespace) -> Any:
 
 
 def _report(args: argparse.Namespace, result: dict[str, Any]) -> int:
-    if getattr(args, "silent", False):
-        return 0
-    if args.json:
+    if "results" in args:
+        args.results[args.name] = result
+    elif args.json:
         print(json.dumps(result, ensure_ascii=False, default=str))
     else:
         print(rows_of(_flat(result)))

@@ -164,6 +164,10 @@ def _add_pretrain(commands: Any) -> None:
 
 def _add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="CONFIG", help=_PRESETS)
+    _add_overrides(parser)
+
+
+def _add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
         help="one key of the config; may be repeated",
@@ -217,3 +221,4 @@ def _add_demo(commands: Any) -> None:
         "linkbert/cli.py", "demo --out linkbert-demo",
     )  # fmt: skip
     parser.add_argument("--out", default="linkbert-demo", metavar="DIR", help="folder to write")
+    _add_overrides(parser)

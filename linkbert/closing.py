@@ -1,0 +1,57 @@
+"""The closing table of `run` and `demo`: what was read, kept, paired and learned.
+
+In: the summary that each stage printed. Out: one table whose rows add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from linkbert.terminal import rows_of
+
+Summaries = Mapping[str, Mapping[str, Any]]
+Row = tuple[str, object]
+
+
+def closing_table(results: Summaries) -> str:
+    """Return the table for the summaries of the stages from parse to export."""
+    rows = [
+        *_corpus_rows(results["parse"], results["graph"]),
+        *_data_rows(results["segment"], results["sample"]),
+        *_training_rows(results["pretrain"]),
+        ("model", results["export"]["model"]),
+    ]
+    return rows_of(rows, indent="")
+
+
+def _corpus_rows(parsed: Mapping[str, Any], graph: Mapping[str, Any]) -> Iterator[Row]:
+    yield "pages", parsed["pages"]
+    yield "redirects", parsed["redirects"]
+    yield "pages rejected", parsed["rejects"]
+    fates = graph["mentions_by_fate"]
+    resolved = fates["resolved"] + fates["redirect"]
+    share = resolved / max(graph["mentions"], 1)
+    yield (
+        "links resolved",
+        f"{resolved:,} of {graph['mentions']:,} ({share:.0%}), {fates['redirect']:,} by redirect",
+    )
+    yield "edges", graph["edges"]
+
+
+def _data_rows(segments: Mapping[str, Any], sample: Mapping[str, Any]) -> Iterator[Row]:
+    yield "segments", segments["segments"]
+    relations = sample["relations"]
+    shown = ", ".join(f"{name} {count:,}" for name, count in relations.items())
+    yield "instances", f"{sum(relations.values()):,} ({shown})"
+
+
+def _training_rows(run: Mapping[str, Any]) -> Iterator[Row]:
+    yield "loss", f"{run['first_loss']:.2f} at the start, {run['last_loss']:.2f} at the end"
+    for split, found in run["validation"].items():
+        low, high = found["interval"]
+        yield (
+            f"DRP accuracy, {split.replace('_', ' ')}",
+            f"{found['drp_accuracy']:.3f}, 95 % interval {low:.3f} to {high:.3f}, "
+            f"chance {found['chance']:.3f}, {found['num_instances']:,} pairs",
+        )

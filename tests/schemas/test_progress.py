@@ -1,0 +1,25 @@
+import logging
+
+import pytest
+
+from schemas.progress import Progress, clock
+
+
+def test_the_last_line_says_what_was_done(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "schemas.progress"):
+        progress = Progress("parse ranges", 10, "MB")
+        progress.advance(10)
+        progress.close()
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("parse ranges: 100 % (10 of 10 MB), ")
+
+
+def test_time_left_follows_the_share_done() -> None:
+    progress = Progress("train", 400, "steps")
+    progress.advance(100)
+    line = progress.line(20.0, "loss 5.1")
+    assert line == "train: 25 % (100 of 400 steps), 5 steps/s, 0:20 so far, 1:00 left, loss 5.1"
+
+
+def test_durations_read_as_clocks() -> None:
+    assert [clock(value) for value in (0, 59.6, 3600)] == ["0:00", "1:00", "1:00:00"]
