@@ -171,7 +171,8 @@ def _run(args: argparse.Namespace) -> int:
     results: dict[str, dict[str, Any]] = {}
     for name, changes in _chain(args, Path(args.out), config.max_position_embeddings):
         _logger.info("%s", name)
-        _COMMANDS[name](argparse.Namespace(**{**vars(args), **changes}, name=name, results=results))
+        own = {"name": name, "results": results}
+        _COMMANDS[name](argparse.Namespace(**vars(args) | changes | own))
     print(json.dumps(results, default=str) if args.json else closing_table(results))
     return 0
 
@@ -200,17 +201,7 @@ def _demo(args: argparse.Namespace) -> int:
 
     argv = ["run", str(_bundled_dump()), "--out", args.out, "--config", "demo"]
     run_args = build_parser().parse_args([*argv, "--epochs", str(_DEMO_EPOCHS)])
-    for name in (
-        "overrides",
-        "workers",
-        "seed",
-        "overwrite",
-        "quiet",
-        "json",
-        "debug",
-        "beam_args",
-    ):
-        setattr(run_args, name, getattr(args, name))
+    vars(run_args).update({**vars(args), "name": "run"})
     status = _run(run_args)
     if not args.json:
         print("\nthree pairs it trained on\n")
