@@ -64,6 +64,7 @@ def test_every_link_has_its_fate(tmp_path: Path) -> None:
         "To other wiki",
         "To nothing",
         "Broken",
+        "Looks local",
     ]
     redirects = [
         redirect(10, "To B", "B", target_fragment="Part"),
@@ -72,6 +73,7 @@ def test_every_link_has_its_fate(tmp_path: Path) -> None:
         redirect(13, "To other wiki", "fr:Chat", is_interwiki=True),
         redirect(14, "To nothing", "Nowhere"),
         redirect(15, "Broken", ""),
+        redirect(16, "Looks local", "B", is_interwiki=True),
     ]
     write_corpus(tmp_path, [[page(1, "A", links), page(2, "B")]], redirects)
     summary = build(tmp_path)
@@ -88,10 +90,11 @@ def test_every_link_has_its_fate(tmp_path: Path) -> None:
         (None, "interwiki", 13),
         (None, "red", 14),
         (None, "invalid", 15),
+        (None, "interwiki", 16),
     ]
     assert rows(tmp_path, "edges", "source_id", "target_id", "num_mentions") == [(0, 1, 2)]
     dead = ("red", "other_namespace", "interwiki", "invalid")
-    assert [summary[f"redirects_{fate}"] for fate in dead] == [1, 1, 1, 1]
+    assert [summary[f"redirects_{fate}"] for fate in dead] == [1, 1, 2, 1]
 
 
 def test_redirect_chains_are_followed_and_keep_the_first_redirect(tmp_path: Path) -> None:

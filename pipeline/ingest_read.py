@@ -1,0 +1,250 @@
+"""The first phase of `ingest`: read the inputs into pieces of a few megabytes of text.
+
+A plain .jsonl file is cut by bytes, a line belonging to the range of its first byte; other inputs
+(compressed, PubMed, plain text) are read by one task each. Pieces and redirects are Parquet files
+that live until the stage is finished; malformed records go straight to the rejects table.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import IO, Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import files
+from pipeline.graph_arrays import spill_name
+from pipeline.ingest_pubmed import read_pubmed
+from pipeline.ingest_records import (
+    Document,
+    Entry,
+    Malformed,
+    Redirect,
+    read_jsonl,
+    read_text,
+)
+from pipeline.stage import Job, Record, Records, Task, part_name, part_writer
+from schemas import pages
+from schemas.errors import DumpError
+
+RANGE_BYTES = 64 << 20
+_CHARS_PER_GROUP = 1 << 21
+_DOCUMENTS_PER_GROUP = 1 << 13
+_GROUPS_PER_PIECE = 8
+
+_LINK = pa.struct(
+    [
+        ("start_char", pa.int32()),
+        ("end_char", pa.int32()),
+        ("target_title", pa.string()),
+        ("target_fragment", pa.string()),
+        ("target_key", pa.string()),
+        ("kind", pa.string()),
+    ]
+)
+PIECE_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("is_number", pa.bool_()),
+        ("title", pa.string()),
+        ("text", pa.string()),
+        ("sections", pages.SCHEMA.field("sections").type),
+        ("links", pa.list_(_LINK)),
+    ]
+)
+REDIRECT_SCHEMA = pa.schema(
+    [("title", pa.string()), ("target_title", pa.string()), ("target_fragment", pa.string())]
+)
+
+
+def plan_read(job: Job, records: Records) -> list[Task]:
+    """One task an input, or a range of a plain .jsonl."""
+    tasks: list[Task] = []
+    for source, path in enumerate(job.sources):
+        size = files.size(path)
+        step = RANGE_BYTES if _can_split(job.config.format, path) else max(size, 1)
+        for start in range(0, max(size, 1), step):
+            args = {"source": source, "start": start, "stop": start + step}
+            tasks.append(Task(len(tasks), args, min(step, size - start)))
+    return tasks
+
+
+def run_read(job: Job, task: Task) -> Record:
+    """Read a range into pieces, redirects and rejects; count what each became."""
+    path = job.sources[task.args["source"]]
+    counts: Counter[str] = Counter()
+    rejects: list[dict[str, Any]] = []
+    redirects: list[Redirect] = []
+    pieces = _PieceWriter(job, task.index)
+    with _open_input(path) as file:
+        for entry in _entries(job, task, file, path):
+            if isinstance(entry, Document):
+                pieces.add(entry)
+                counts.update(entry.dropped)
+                counts["links"] += len(entry.links)
+            elif isinstance(entry, Redirect):
+                redirects.append(entry)
+            else:
+                rejects.append(_reject_row(entry, path))
+                counts[f"rejected_{entry.reason}"] += 1
+    pieces.close()
+    counts["documents"], counts["redirects"] = sum(pieces.num_rows), len(redirects)
+    counts["rejects"] = len(rejects)
+    redirects_name = spill_name(job, "redirects", task.index, "parquet")
+    table = pa.Table.from_pylist([asdict(each) for each in redirects], schema=REDIRECT_SCHEMA)
+    _write_spill(job, redirects_name, table)
+    with part_writer(job, "rejects", task.index) as writer:
+        if rejects:
+            writer.write(pa.Table.from_pylist(rejects, schema=writer.schema))
+    written = {
+        f"rejects/{part_name(task.index)}": len(rejects),
+        redirects_name: 0,
+        **dict.fromkeys(pieces.names, 0),
+    }
+    return {
+        "counts": dict(sorted(counts.items())),
+        "files": written,
+        "pieces": pieces.names,
+        "piece_rows": pieces.num_rows,
+        "redirects": redirects_name,
+    }
+
+
+class _PieceWriter:
+    """Write documents into pieces, row group by row group."""
+
+    def __init__(self, job: Job, task_index: int) -> None:
+        self.names: list[str] = []
+        self.num_rows: list[int] = []
+        self._job, self._task_index = job, task_index
+        self._group: list[Document] = []
+        self._num_chars = 0
+        self._tables: list[pa.Table] = []
+
+    def add(self, document: Document) -> None:
+        """Add a document, writing a piece when it is full."""
+        self._group.append(document)
+        self._num_chars += len(document.text)
+        if self._num_chars >= _CHARS_PER_GROUP or len(self._group) >= _DOCUMENTS_PER_GROUP:
+            self._end_group()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._end_group()
+        self._end_piece()
+
+    def _end_group(self) -> None:
+        if self._group:
+            rows = [_piece_row(document) for document in self._group]
+            self._tables.append(pa.Table.from_pylist(rows, schema=PIECE_SCHEMA))
+        self._group, self._num_chars = [], 0
+        if len(self._tables) >= _GROUPS_PER_PIECE:
+            self._end_piece()
+
+    def _end_piece(self) -> None:
+        if not self._tables:
+            return
+        kind = f"piece-{self._task_index:05d}"
+        self.names.append(spill_name(self._job, kind, len(self.names), "parquet"))
+        self.num_rows.append(sum(table.num_rows for table in self._tables))
+        _write_spill(self._job, self.names[-1], *self._tables)
+        self._tables = []
+
+
+def _piece_row(document: Document) -> dict[str, Any]:
+    return {
+        "key": document.key,
+        "is_number": document.is_number,
+        "title": document.title,
+        "text": document.text,
+        "sections": [asdict(section) for section in document.sections],
+        "links": [asdict(link) for link in document.links],
+    }
+
+
+def _write_spill(job: Job, name: str, *tables: pa.Table) -> None:
+    with (
+        files.write_whole(job.path(name)) as file,
+        pq.ParquetWriter(file, tables[0].schema, compression="zstd") as writer,
+    ):
+        for table in tables:
+            writer.write_table(table, row_group_size=max(table.num_rows, 1))
+
+
+def _entries(job: Job, task: Task, file: IO[bytes], path: str) -> Iterator[Entry]:
+    config, start, stop = job.config, task.args["start"], task.args["stop"]
+    if config.format == "pubmed":
+        return read_pubmed(file, path)
+    if config.format == "text":
+        # Nothing is cut: the whole file is one range.
+        lines = _lines(file, path, 0, None)
+        return read_text(lines, task.args["source"], PurePosixPath(path).name.split(".")[0])
+    limit = stop if _can_split(config.format, path) else None
+    lines = _lines(file, path, start, limit)
+    return read_jsonl(lines, config.titles, config.only_exact_links)
+
+
+def _lines(file: IO[bytes], path: str, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that begin in [start, stop), with their offsets."""
+    offset = start
+    try:
+        if start:
+            # The line that ends at or after start - 1 belongs to the range before.
+            file.seek(start - 1)
+            offset = start - 1 + len(file.readline())
+        while stop is None or offset < stop:
+            line = file.readline()
+            if not line:
+                return
+            yield offset, line
+            offset += len(line)
+    except (EOFError, lzma.LZMAError, OSError) as error:
+        raise DumpError(
+            f"expected a whole compressed file, found damage near byte {offset} of {path} "
+            f"({error}): fetch the file again"
+        ) from error
+
+
+def _can_split(format_name: str, path: str) -> bool:
+    return format_name == "jsonl" and path.endswith((".jsonl", ".json", ".ndjson"))
+
+
+@contextmanager
+def _open_input(path: str) -> Iterator[IO[bytes]]:
+    suffix = PurePosixPath(path).suffix
+    with ExitStack() as stack:
+        file = stack.enter_context(files.open_read(path))
+        if suffix == ".zst":
+            stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+            yield cast(IO[bytes], stack.enter_context(io.BufferedReader(stream)))
+        elif suffix in _DECOMPRESSORS:
+            yield cast(IO[bytes], stack.enter_context(_DECOMPRESSORS[suffix](file)))
+        else:
+            yield file
+
+
+_DECOMPRESSORS: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".xz": lzma.LZMAFile,
+    ".bz2": bz2.BZ2File,
+}
+
+
+def _reject_row(entry: Malformed, path: str) -> dict[str, Any]:
+    return {
+        "source_path": PurePosixPath(path).name,
+        "offset": entry.offset,
+        "page_id": None,
+        "title": entry.title,
+        "reason": entry.reason,
+        "detail": entry.detail,
+    }
