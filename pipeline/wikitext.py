@@ -1,0 +1,108 @@
+"""From the wikitext of a page to its text, with the exact place of every link in it.
+
+    wikitext ─ cut ─▶ ─ markup ─▶ ─ tokens ─▶ marked text ─ layout ─▶ text, links, sections
+       │        │          │           │                       │
+       │   templates,   quotes,   mwparserfromhell's      offsets are
+       │   tables, refs tags      tokenizer               counted here
+
+Reads the wikitext of `pages`, gives the columns text, sections, links, categories and
+is_disambiguation. LinkBERT (arXiv:2203.15827), section 4.1, takes these hyperlinks as the edges of
+its document graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pipeline import wikitext_marks as marks
+from pipeline.site import MAIN, SiteInfo
+from pipeline.titles import InvalidTitle, Target, normalise_title
+from pipeline.wikitext_cut import Losses, cut
+from pipeline.wikitext_layout import lay_out
+from pipeline.wikitext_markup import protect_loose_brackets, strip_markup
+from pipeline.wikitext_tokens import walk_tokens
+
+
+class Link(NamedTuple):
+    """A link of a page; offsets are code points of its text, None where it leaves none."""
+
+    start_char: int | None
+    end_char: int | None
+    target_title: str
+    target_fragment: str | None
+    target_namespace: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one page holds."""
+
+    text: str
+    sections: list[tuple[str, int, int]]
+    """Title, level and start of each heading, which also stands in the text."""
+    links: list[Link]
+    """In the order of the text; those without text where they occur."""
+    categories: list[str]
+    """Normalised titles without their prefix, each once, in the order of the page."""
+    is_disambiguation: bool
+    dropped: dict[str, int]
+    """Links of the wikitext that are not kept, by reason."""
+
+
+def extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
+    r"""Return the text of a page, its links, sections and categories.
+
+    >>> from pipeline.site import default_site
+    >>> page = extract("'''Apples''' are [[fruit]]s.\n== Use ==\nEat.", "Apple", default_site())
+    >>> page.text
+    'Apples are fruits.\n\nUse\n\nEat.'
+    >>> [(link.target_title, page.text[link.start_char : link.end_char]) for link in page.links]
+    [('Fruit', 'fruits')]
+    >>> page.sections
+    [('Use', 2, 20)]
+    """
+    losses = Losses()
+    text = cut(marks.without_marks(wikitext), title, site, losses)
+    text, calls_itself_one = strip_markup(text)
+    text = protect_loose_brackets(text.replace(marks.BAR, "|"), site, losses.dropped)
+    walk = walk_tokens(text, site, losses.dropped)
+    layout = lay_out("".join(walk.pieces))
+    links = [
+        Link(start, end, target.title, target.fragment, target.namespace, kind)
+        for (start, end), (target, kind) in zip(layout.places, walk.links, strict=True)
+    ]
+    is_disambiguation = calls_itself_one or losses.is_disambiguation
+    return Extraction(
+        text=layout.text,
+        sections=layout.sections,
+        links=links,
+        categories=list(dict.fromkeys(walk.categories)),
+        is_disambiguation=is_disambiguation
+        or title.casefold().endswith(site.disambiguation_suffixes),
+        dropped={reason: number for reason, number in sorted(losses.dropped.items()) if number},
+    )
+
+
+def redirect_target(wikitext: str, title_attribute: str | None, site: SiteInfo) -> Target | None:
+    """Return where a redirect page leads, or None when it is no redirect.
+
+    Dumps name the target in an attribute, without its section; the text has both. Old dumps have
+    the text alone.
+
+    >>> from pipeline.site import default_site
+    >>> redirect_target("#redirect: [[apple#History]]", "Apple", default_site())
+    Target(title='Apple', fragment='History', namespace=0, is_interwiki=False)
+    >>> redirect_target("An apple.", None, default_site()) is None
+    True
+    """
+    match = site.redirect_pattern.match(wikitext)
+    written = normalise_title(match.group(1), site) if match else None
+    if title_attribute is None:
+        return None if isinstance(written, InvalidTitle) else written
+    named = normalise_title(title_attribute, site)
+    if isinstance(named, InvalidTitle):
+        named = Target(title_attribute, None, MAIN, False)
+    fragment = written.fragment if isinstance(written, Target) else None
+    return named._replace(fragment=fragment or named.fragment)

@@ -1,0 +1,359 @@
+"""Cut from wikitext what carries neither prose nor links of the text, in one linear pass.
+
+Comments, references, formulas, tables and templates nest in one another, so one scan over their
+openers and closers keeps one stack for all of them, as MediaWiki's preprocessor does:
+
+    text {{lang|fr|mot<!-- c -->}} text {| ... {{x}} ... |} text
+         └─ frame: rendered ─────┘      └─ frame: dropped ┘
+
+Nothing is searched twice: a tag whose closer is missing is remembered, an unclosed frame gives its
+pieces back at the end. Each link that goes with a cut is counted by the reason of the cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline import wikitext_marks as marks
+from pipeline.site import SiteInfo
+from pipeline.wikitext_templates import Rule, rule_for, split_arguments
+
+MAX_DEPTH: Final = 60
+"""Frames within frames; MediaWiki itself gives up at 40 levels of expansion."""
+
+# Tags whose content is no wikitext to us, by what becomes of them.
+_DROPPED: Final = (
+    "ref|references|timeline|imagemap|score|syntaxhighlight|source|graph|mapframe|maplink|"
+    "templatestyles|hiero|inputbox|categorytree|indicator|section|templatedata|includeonly|"
+    "charinsert|dynamicpagelist|quiz|rss|html|phonos|pages|math|chem|ce|gallery|nowiki|pre"
+)
+_TOKEN: Final = re.compile(
+    rf"<(?:!--|/?table(?=[\s/>])|(?:{_DROPPED})(?=[\s/>]))|\{{\{{+|\}}\}}+|\{{\||\|\}}(?!\}})",
+    re.IGNORECASE,
+)
+_CLOSERS: Final = {
+    name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _DROPPED.split("|")
+}
+_LINE_START: Final = re.compile(r"[ \t:*#;]*")
+_BLANK_LINE: Final = re.compile(r"[ \t]*")
+_HEADING_LINE: Final = re.compile(r"\n(?==)")
+_ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
+_GALLERY_FILE: Final = re.compile(r"^[ \t]*([^|\n\[\]{}]+)\|(.*)$", re.MULTILINE)
+_SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
+_TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
+
+# Marks and blanks before a table's `{|`; a bound, so that a long line is not searched again.
+_MAX_INDENT: Final = 200
+
+_BRACES, _TABLE, _HTML_TABLE = range(3)
+
+
+@dataclass(slots=True)
+class Losses:
+    """What a page loses and says on the way: filled by the passes, read by `extract`."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    is_disambiguation: bool = False
+
+
+@dataclass(slots=True)
+class _Frame:
+    kind: int
+    braces: int
+    pieces: list[str] = field(default_factory=list)
+
+
+def cut(text: str, title: str, site: SiteInfo, losses: Losses) -> str:
+    """Return the wikitext without templates, tables, references and the like.
+
+    >>> from pipeline.site import default_site
+    >>> losses = Losses()
+    >>> cut("a<ref>[[b]]</ref> {{nowrap|[[c]] d}}{{x|[[y]]}}", "T", default_site(), losses)
+    'a [[c]] d'
+    >>> dict(losses.dropped)
+    {'in_reference': 1, 'in_template': 1}
+    """
+    if "<" not in text and "{" not in text:
+        return text
+    cutter = _Cutter(text, title, site, losses)
+    return cutter.run()
+
+
+class _Cutter:
+    """The state of one pass: where it is, and the frames that are open."""
+
+    def __init__(self, text: str, title: str, site: SiteInfo, losses: Losses) -> None:
+        self.text = text
+        self.title = title
+        self.site = site
+        self.losses = losses
+        self.position = 0
+        self.frames: list[_Frame] = [_Frame(_TABLE, 0)]
+        self.pieces = self.frames[0].pieces
+        self.closers: dict[str, re.Match[str]] = {}
+        self.unclosed: set[str] = set()
+
+    def run(self) -> str:
+        text = self.text
+        for match in _TOKEN.finditer(text):
+            start, end = match.span()
+            if start < self.position:
+                # Inside what is cut already, except a run of braces that was cut in part.
+                continue
+            first = text[start]
+            if first == "<":
+                self._tag(match.group(), start, end)
+            elif first == "}":
+                self._close_braces(start, end)
+            elif text[start : start + 2] == "{{":
+                self._open(_Frame(_BRACES, end - start), start, end)
+            elif first == "{":
+                if self._is_line_start(start):
+                    self._open(_Frame(_TABLE, 0), start, end)
+            elif self._is_line_start(start):
+                self._close_table(_TABLE, start, end)
+        self.pieces.append(text[self.position :])
+        return self._unwind()
+
+    # ---------------------------------------------------------------- frames
+
+    def _open(self, frame: _Frame, start: int, end: int) -> None:
+        if len(self.frames) >= MAX_DEPTH:
+            self._skip(start, end)
+            return
+        self._skip(start, end)
+        self.frames.append(frame)
+        self.pieces = frame.pieces
+
+    def _skip(self, start: int, end: int, instead: str = "") -> None:
+        """Keep the text up to `start`, leave out what ends at `end`."""
+        if start > self.position:
+            self.pieces.append(self.text[self.position : start])
+        if instead:
+            self.pieces.append(instead)
+        self.position = end
+
+    def _pop(self) -> str:
+        content = "".join(self.frames.pop().pieces)
+        self.pieces = self.frames[-1].pieces
+        return content
+
+    def _is_line_start(self, index: int) -> bool:
+        nearest = max(0, index - _MAX_INDENT)
+        line = self.text.rfind("\n", nearest, index) + 1
+        if line == 0 and nearest > 0:
+            return False
+        match = _LINE_START.match(self.text, line, index)
+        return match is not None and match.end() == index
+
+    def _close_table(self, kind: int, start: int, end: int) -> None:
+        if len(self.frames) > 1 and self.frames[-1].kind == kind:
+            self._skip(start, end)
+            self._count("in_table", self._pop())
+            self.pieces.append("\n")
+        else:
+            self._skip(start, end)
+
+    def _close_braces(self, start: int, end: int) -> None:
+        text, count = self.text, end - start
+        is_table_open = self.frames[-1].kind == _TABLE and len(self.frames) > 1
+        if is_table_open and text[start - 1] == "|" and self._is_line_start(start - 1):
+            self._close_table(_TABLE, start - 1, start + 1)
+            start, count = start + 1, count - 1
+        self._skip(start, end)
+        while count >= 2 and len(self.frames) > 1:
+            frame = self.frames[-1]
+            if frame.kind != _BRACES:
+                # A table that its template closes for it; a table of the page stays open.
+                if not any(below.kind == _BRACES for below in self.frames[1:]):
+                    break
+                self._count("in_table", self._pop())
+                continue
+            taken = 3 if frame.braces >= 3 and count >= 3 else 2
+            count -= taken
+            self._reduce(frame, taken)
+
+    def _reduce(self, frame: _Frame, taken: int) -> None:
+        """Render the innermost braces of a frame; what is left of its run stays open."""
+        content = "".join(frame.pieces)
+        rendered = self._parameter(content) if taken == 3 else self._template(content)
+        frame.braces -= taken
+        if frame.braces >= 2:
+            frame.pieces[:] = [rendered]
+            return
+        self.frames.pop()
+        self.pieces = self.frames[-1].pieces
+        self.pieces.append(marks.LITERAL["{"] * frame.braces + rendered)
+
+    def _unwind(self) -> str:
+        """Give back what unclosed frames hold: an unclosed brace must not eat the page."""
+        while len(self.frames) > 1:
+            kind = self.frames[-1].kind
+            content = self._pop()
+            if kind == _BRACES:
+                lost = _ARGUMENT_LINES.match(content)
+            else:
+                heading = _HEADING_LINE.search(content)
+                lost = None
+                if heading is None:
+                    self._count("in_table", content)
+                    continue
+                self._count("in_table", content[: heading.start()])
+                content = content[heading.start() :]
+            if lost is not None:
+                self._count("in_template", lost.group())
+                content = content[lost.end() :]
+            self.pieces.append(content)
+        return "".join(self.frames[0].pieces)
+
+    def _count(self, reason: str, content: str) -> None:
+        links = content.count("[[")
+        if links:
+            self.losses.dropped[reason] += links
+
+    # ---------------------------------------------------------------- templates
+
+    def _parameter(self, content: str) -> str:
+        return content.partition("|")[2]
+
+    def _template(self, content: str) -> str:
+        name, _, body = content.partition("|")
+        name = name.strip().replace("_", " ").casefold()
+        rule = rule_for(name)
+        if rule is None and ":" in name:
+            prefix = _TEMPLATE_PREFIX.match(name)
+            if prefix:
+                rule = rule_for(name[prefix.end() :])
+            else:
+                return self._parser_function(name, content)
+        if rule is not None:
+            return self._render(rule, body, content)
+        if name in self.site.disambiguation_templates:
+            self.losses.is_disambiguation = True
+        if name in ("!", "pagename", "fullpagename", "subpagename", "basepagename"):
+            return marks.BAR if name == "!" else self.title
+        self._count("in_template", content)
+        return ""
+
+    def _render(self, rule: Rule, body: str, content: str) -> str:
+        rendered = rule.render(split_arguments(body))
+        if "[[" in content:
+            lost = content.count("[[") - rendered.count("[[")
+            if lost > 0:
+                self.losses.dropped["in_template"] += lost
+        return rendered
+
+    def _parser_function(self, name: str, content: str) -> str:
+        word = name.partition(":")[0].strip()
+        argument = content.partition(":")[2]
+        if word in ("formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"):
+            return argument.partition("|")[0].strip()
+        self._count("in_template", content)
+        return ""
+
+    # ---------------------------------------------------------------- tags
+
+    def _tag(self, opener: str, start: int, end: int) -> None:
+        text = self.text
+        if opener == "<!--":
+            self._comment(start, end)
+            return
+        name = opener[1:].lower()
+        close = -1 if ">" in self.unclosed else text.find(">", end)
+        if close < 0:
+            self.unclosed.add(">")
+            return
+        if name == "table":
+            self._open(_Frame(_HTML_TABLE, 0), start, close + 1)
+            return
+        if name == "/table":
+            self._close_table(_HTML_TABLE, start, close + 1)
+            return
+        if text[close - 1] == "/":
+            self._skip(start, close + 1, marks.BARRIER if name == "nowiki" else "")
+            return
+        closer = self._closer(name, close)
+        is_another = name == "ref" and closer and self._is_another_reference(close, closer.start())
+        if closer is None or is_another:
+            self._unclosed_tag(name, start, close + 1)
+            return
+        content = text[close + 1 : closer.start()]
+        self._skip(start, closer.end(), self._content_of(name, content, text[end:close]))
+
+    def _closer(self, name: str, start: int) -> re.Match[str] | None:
+        """Return the first closing tag after `start`; no stretch of text is searched twice."""
+        found = self.closers.get(name)
+        if found is not None and found.start() >= start:
+            return found
+        found = None if name in self.unclosed else _CLOSERS[name].search(self.text, start)
+        if found is None:
+            self.unclosed.add(name)
+        else:
+            self.closers[name] = found
+        return found
+
+    def _comment(self, start: int, end: int) -> None:
+        text = self.text
+        close = text.find("-->", end)
+        after = len(text) if close < 0 else close + 3
+        # A comment alone on its line takes the line with it (MediaWiki's preprocessor).
+        line_end = _BLANK_LINE.match(text, after)
+        if line_end is not None and text[line_end.end() : line_end.end() + 1] == "\n":
+            line = text.rfind("\n", self.position, start) + 1
+            if line == 0 and text[self.position - 1 : self.position] == "\n":
+                line = self.position
+            if line > 0 and not text[line:start].strip(" \t"):
+                self._skip(line, line_end.end() + 1)
+                return
+        self._skip(start, after)
+
+    def _unclosed_tag(self, name: str, start: int, end: int) -> None:
+        """Drop the tag; an unclosed reference also hides the rest of its line."""
+        if name == "ref":
+            line_end = self.text.find("\n", end)
+            line_end = len(self.text) if line_end < 0 else line_end
+            self._count("in_reference", self.text[end:line_end])
+            end = line_end
+        self._skip(start, end)
+
+    def _is_another_reference(self, start: int, end: int) -> bool:
+        """Tell whether the closer belongs to a later <ref>: then prose lies in between."""
+        text = self.text
+        line = text.find("\n", start, end)
+        return line >= 0 and text.find("<ref", line, end) >= 0
+
+    def _content_of(self, name: str, content: str, attributes: str) -> str:
+        if name == "nowiki":
+            return marks.BARRIER + marks.protect(content) + marks.BARRIER
+        if name == "pre":
+            plain = content.replace("<nowiki>", "").replace("</nowiki>", "")
+            lines = marks.protect(plain.strip("\n")).replace("\n", marks.LINE)
+            return f"\n\n{lines}\n\n"
+        if name in ("math", "chem", "ce"):
+            return _formula(content, attributes)
+        if name == "gallery":
+            return "\n" + _GALLERY_FILE.sub(self._gallery_line, content) + "\n"
+        if name in ("syntaxhighlight", "source") and "inline" in attributes:
+            return marks.protect(content)
+        reason = "in_reference" if name in ("ref", "references") else "in_tag"
+        self._count(reason, content)
+        return ""
+
+    def _gallery_line(self, match: re.Match[str]) -> str:
+        name = match.group(1).strip()
+        prefix = name.partition(":")[0]
+        if ":" not in name or self.site.namespace_id(prefix) is None:
+            name = f"File:{name}"
+        return f"[[{name}|{match.group(2)}]]"
+
+
+def _formula(content: str, attributes: str) -> str:
+    """A formula in letters and digits is text; any other leaves a hole that keeps words apart."""
+    plain = content.strip()
+    if _SIMPLE_FORMULA.fullmatch(plain):
+        return marks.protect(plain)
+    is_block = "block" in attributes
+    return f"\n\n{marks.FORMULA}\n\n" if is_block else marks.FORMULA

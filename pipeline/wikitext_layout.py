@@ -1,0 +1,164 @@
+r"""Lay marked text out in paragraphs and count the offsets of links and sections in it.
+
+    marked:  intro ⟨an⟩apple⟨/an⟩\n\n⟨h2⟩History\n⟨item⟩one\n⟨item⟩two
+    text:    intro apple\n\nHistory\n\none\ntwo
+
+Paragraphs are separated by one blank line, items of a list by a line break. Offsets are counted
+here and nowhere else, when every other character of the text is in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline import wikitext_marks as marks
+
+FORMULA_TEXT: Final = "[formula]"
+"""What stands in a sentence for a formula that cannot be written as text."""
+
+_MARK: Final = re.compile(
+    f"[{marks.ANCHOR_OPEN}{marks.ANCHOR_CLOSE}{marks.UNSEEN_LINK}{marks.HEADING}]"
+)
+_PLACES: Final = (marks.ANCHOR_OPEN, marks.UNSEEN_LINK)
+_WORD: Final = re.compile(r"\w")
+_EMPTY_BRACKETS: Final = re.compile(r" ?\([\s,;:]*\)")
+_LEADING_STOP: Final = re.compile(r"\([ ,;]+(?=[^\s,;])")
+_BLANK_BEFORE_STOP: Final = re.compile(r" +([,;])(?= )")
+
+_PARAGRAPH, _ITEM, _HEADING, _LINES = range(4)
+
+
+@dataclass(slots=True)
+class Layout:
+    """Plain text with the places of what was marked in it, offsets in code points."""
+
+    text: str = ""
+    places: list[tuple[int | None, int | None]] = field(default_factory=list)
+    """Start and end of each link, in the order of the marks; None where it leaves no text."""
+    sections: list[tuple[str, int, int]] = field(default_factory=list)
+    """Title, level and start of each heading."""
+
+
+def lay_out(marked: str) -> Layout:
+    r"""Return the text of marked text.
+
+    >>> marked = f"a  {marks.ANCHOR_OPEN}b{marks.ANCHOR_CLOSE} c\n\n\n{marks.HEADING}2T\n"
+    >>> page = lay_out(marked)
+    >>> page.text, page.places, page.sections
+    ('a b c\n\nT', [(2, 3)], [('T', 2, 7)])
+    """
+    return _measure(_join_blocks(_clean(marked)))
+
+
+def _clean(text: str) -> str:
+    """Fold blanks and mend the punctuation around holes; no mark is touched."""
+    text = text.replace("\xa0", " ").replace("\t", " ").replace("\r", "")
+    text = text.replace(marks.BARRIER, "").replace(marks.BAR, "|")
+    while "   " in text:
+        text = text.replace("   ", " ")
+    text = text.replace("  ", " ").replace("  ", " ")
+    if "(" in text:
+        text = _EMPTY_BRACKETS.sub("", text)
+        text = _LEADING_STOP.sub("(", text)
+    return _BLANK_BEFORE_STOP.sub(r"\1", text)
+
+
+def _join_blocks(text: str) -> str:
+    """Put each paragraph and item on its own line, with the blank lines between that belong."""
+    pieces: list[str] = []
+    previous, is_gap, unseen = -1, True, ""
+    for line in text.split("\n"):
+        if not line or line == " ":
+            is_gap = True
+            continue
+        kind = _kind_of(line)
+        body = _body_of(line, kind)
+        if marks.LINE in body:
+            body = _keep_lines(body)
+        if not _has_text(body):
+            # Links that leave no text keep their order; the line itself is gone.
+            unseen += marks.UNSEEN_LINK * body.count(marks.UNSEEN_LINK)
+            is_gap = is_gap or kind != _ITEM
+            continue
+        if pieces:
+            pieces.append(_separator(previous, kind, is_gap))
+        if unseen:
+            pieces.append(unseen)
+            unseen = ""
+        pieces.append(body)
+        previous, is_gap = kind, False
+    return "".join(pieces) + unseen
+
+
+def _kind_of(line: str) -> int:
+    first = line[0]
+    if first == marks.ITEM:
+        return _ITEM
+    if first == marks.HEADING:
+        return _HEADING
+    return _LINES if first == " " else _PARAGRAPH
+
+
+def _body_of(line: str, kind: int) -> str:
+    if kind == _HEADING:
+        return line[:2] + line[2:].strip(" ")
+    if marks.ITEM in line:
+        line = line.replace(marks.ITEM, "")
+    return line.strip(" ")
+
+
+def _separator(previous: int, kind: int, is_gap: bool) -> str:
+    if previous == _HEADING or kind == _HEADING:
+        return "\n\n"
+    if kind == _ITEM and (previous == _ITEM or not is_gap):
+        return "\n"
+    if is_gap or previous == _ITEM:
+        return "\n\n"
+    return "\n" if kind == _LINES or previous == _LINES else " "
+
+
+def _has_text(body: str) -> bool:
+    if body[:1] == marks.HEADING:
+        body = body[2:]
+    return marks.ANCHOR_OPEN in body or _WORD.search(body) is not None
+
+
+def _keep_lines(body: str) -> str:
+    lines = (line.strip(" ") for line in body.split(marks.LINE))
+    return "\n".join(line for line in lines if line)
+
+
+def _measure(text: str) -> Layout:
+    """Take the marks out and note where they stood."""
+    found = Layout()
+    if marks.FORMULA in text:
+        text = text.replace(marks.FORMULA, FORMULA_TEXT)
+    pieces: list[str] = []
+    position = length = 0
+    start = 0
+    for match in _MARK.finditer(text):
+        index = match.start()
+        mark = text[index]
+        if index > position:
+            pieces.append(text[position:index])
+            length += index - position
+        position = index + 1
+        if mark == marks.ANCHOR_OPEN:
+            start = length
+        elif mark == marks.ANCHOR_CLOSE:
+            found.places.append((start, length))
+        elif mark == marks.UNSEEN_LINK:
+            found.places.append((None, None))
+            if text[position : position + 1] == " " and pieces and pieces[-1].endswith(" "):
+                position += 1
+        else:
+            level = int(text[position])
+            position += 1
+            end = text.find("\n", position)
+            title = _MARK.sub("", text[position : end if end >= 0 else len(text)])
+            found.sections.append((marks.restore(title), level, length))
+    pieces.append(text[position:])
+    found.text = marks.restore("".join(pieces))
+    return found

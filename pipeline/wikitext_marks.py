@@ -1,0 +1,64 @@
+"""Characters that stand for structure while wikitext becomes text.
+
+They are Unicode noncharacters, which no text may hold: what a page holds of them is removed first.
+Because they survive every replacement in between, offsets are counted once, at the very end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+ANCHOR_OPEN: Final = "\ufdd0"
+ANCHOR_CLOSE: Final = "\ufdd1"
+UNSEEN_LINK: Final = "\ufdd2"
+"""A link without text of its own: a caption's, a hatnote's."""
+HATNOTE_TARGET: Final = "\ufdd3"
+"""Before a link's target: the link came from a hatnote template."""
+HEADING: Final = "\ufdd4"
+"""Before a heading's line, followed by its level as a digit."""
+ITEM: Final = "\ufdd5"
+"""Before a list item's line, instead of its marks."""
+LINE: Final = "\ufdd6"
+"""A line break that stays a line break: <br>, a line of verse, of preformatted text."""
+BARRIER: Final = "\ufdd7"
+"""Nothing, but what stands before and after it is not adjacent: <nowiki/>, quotes."""
+BAR: Final = "\ufdd8"
+"""A `|` that separates no template arguments but does separate a link's text: {{!}}."""
+FORMULA: Final = "\ufdd9"
+"""The hole a formula leaves."""
+
+_PROTECTED: Final = "[]{}|'<>=*#:;_&~"
+_STAND_INS: Final = "".join(chr(0xFDE0 + index) for index in range(len(_PROTECTED)))
+_PROTECT: Final = str.maketrans(_PROTECTED, _STAND_INS)
+_RESTORE: Final = str.maketrans(_STAND_INS, _PROTECTED)
+
+_LAST_RESERVED: Final = 0xFDEF
+_FOREIGN: Final = re.compile("[\x00\ufdd0-\ufdef\ud800-\udfff]")
+_STAND_IN: Final = re.compile("[\ufde0-\ufdef]")
+
+LITERAL: Final = {character: chr(0xFDE0 + index) for index, character in enumerate(_PROTECTED)}
+"""The stand-in of one character: LITERAL["["]."""
+
+
+def without_marks(text: str) -> str:
+    r"""Remove what cannot be in a text: our own marks, NUL, halves of surrogate pairs.
+
+    >>> without_marks("a\ufdd0b\x00c\ud800")
+    'abc'
+    """
+    return _FOREIGN.sub("", text) if _FOREIGN.search(text) else text
+
+
+def protect(text: str) -> str:
+    """Replace characters that markup is made of by stand-ins of the same length.
+
+    >>> restore(protect("[[x]] ''y''")), "[" in protect("[[x]]")
+    ("[[x]] ''y''", False)
+    """
+    return text.translate(_PROTECT)
+
+
+def restore(text: str) -> str:
+    """Undo `protect`."""
+    return text.translate(_RESTORE) if _STAND_IN.search(text) else text

@@ -1,0 +1,267 @@
+"""Templates that carry prose, rendered by the rules of `pipeline/data/templates.toml`.
+
+A rule gives a pattern over the template's arguments; the result is wikitext again, so links inside
+stay links. A template without a rule leaves nothing: what an info box, a navigation box or a
+citation shows is no prose.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from pipeline import wikitext_marks as marks
+
+Arguments = Mapping[str, str]
+"""Arguments by name; positional ones by their number from "1"."""
+
+_ARGUMENT_TOKEN: Final = re.compile(r"\[\[|\]\]|\|")
+_MAX_KEY_CHARS: Final = 30
+_HATNOTE_LINK: Final = re.compile(r"\[\[([^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\]")
+_PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one template is rendered: by a text pattern, by a function, or as a hatnote."""
+
+    render: Callable[[Arguments], str]
+
+
+def rule_for(name: str) -> Rule | None:
+    """Return the rule of a template by its name in lower case, or None.
+
+    >>> rule_for("nowrap").render({"1": "a [[b]]"})
+    'a [[b]]'
+    >>> rule_for("infobox") is None
+    True
+    """
+    rule = _rules().get(name)
+    if rule is None and name.startswith("lang-"):
+        # {{lang-el|word}} is the old form of {{langx|el|word}}.
+        langx, code = _rules()["langx"], name.removeprefix("lang-")
+        return Rule(
+            lambda arguments: langx.render(
+                {**arguments, "1": code, "2": arguments.get("1") or arguments.get("text", "")}
+            )
+        )
+    return rule
+
+
+def split_arguments(body: str) -> Arguments:
+    """Split what follows a template's name: `a|k=b` gives {"1": "a", "k": "b"}.
+
+    Bars inside links separate nothing; values are stripped.
+
+    >>> split_arguments("[[x|y]]| k = [[a=b]]|[[c=d]]")
+    {'1': '[[x|y]]', 'k': '[[a=b]]', '2': '[[c=d]]'}
+    """
+    found: dict[str, str] = {}
+    position = 0
+    for part in _split_bars(body):
+        key, equals, value = part.partition("=")
+        if equals and len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key:
+            found[key.strip()] = value.strip()
+        else:
+            position += 1
+            found[str(position)] = part.strip()
+    return found
+
+
+def compile_pattern(pattern: str) -> Callable[[Arguments], str]:
+    """Compile a pattern of the rule file.
+
+    `{1|name}` is the first of these arguments that is not empty; what stands in `<...>` appears
+    only when all arguments in it are not empty.
+
+    >>> render = compile_pattern("{1}< ({2|kanji})>")
+    >>> render({"1": "Kobe", "kanji": "神戸"}), render({"1": "Kobe"})
+    ('Kobe (神戸)', 'Kobe')
+    """
+    parts = [_compile_part(match) for match in _PATTERN_TOKEN.finditer(pattern)]
+    if len(parts) == 1:
+        return parts[0]
+    return lambda arguments: "".join(part(arguments) for part in parts)
+
+
+def _compile_part(match: re.Match[str]) -> Callable[[Arguments], str]:
+    keys, group = match.group(1), match.group(2)
+    if keys is not None:
+        choices = tuple(keys.split("|"))
+        return lambda arguments: next(filter(None, map(arguments.get, choices)), "")
+    if group is not None:
+        tokens = list(_PATTERN_TOKEN.finditer(group))
+        parts = [_compile_part(token) for token in tokens]
+        needed = [part for token, part in zip(tokens, parts, strict=True) if token[1]]
+        return lambda arguments: (
+            "".join(part(arguments) for part in parts)
+            if all(part(arguments) for part in needed)
+            else ""
+        )
+    literal = match.group()
+    return lambda arguments: literal
+
+
+def _split_bars(body: str) -> list[str]:
+    if "[[" not in body:
+        return body.split("|")
+    parts: list[str] = []
+    depth = start = 0
+    for match in _ARGUMENT_TOKEN.finditer(body):
+        token = match.group()
+        if token == "|":
+            if depth == 0:
+                parts.append(body[start : match.start()])
+                start = match.end()
+        else:
+            depth = depth + 1 if token == "[[" else max(0, depth - 1)
+    parts.append(body[start:])
+    return parts
+
+
+@cache
+def _rules() -> Mapping[str, Rule]:
+    data = resources.files("pipeline").joinpath("data", "templates.toml").read_text("utf-8")
+    tables = tomllib.loads(data)
+    found: dict[str, Rule] = {}
+    for table in tables["text"]:
+        _add(found, table["names"], compile_pattern(table["text"]))
+    for table in tables["function"]:
+        _add(found, table["names"], _FUNCTIONS[table["function"]](table))
+    for table in tables["hatnote"]:
+        _add(found, table["names"], _hatnote(table["pages"]))
+    return found
+
+
+def _add(found: dict[str, Rule], names: Iterable[str], render: Callable[[Arguments], str]) -> None:
+    for name in names:
+        found[name.casefold()] = Rule(render)
+
+
+# --------------------------------------------------------------------------- functions of rules
+
+
+def _hatnote(pages: str) -> Callable[[Arguments], str]:
+    """Return what turns a hatnote's arguments into links without text.
+
+    `pages` says which positional arguments name pages: "all", "first", "from 2" or "odd from 3".
+    """
+    words = pages.split()
+    start = int(words[-1]) if words[-1].isdigit() else 1
+    step = 2 if words[0] == "odd" else 1
+
+    def render(arguments: Arguments) -> str:
+        links: list[str] = []
+        position = 0
+        for key, value in arguments.items():
+            if not key.isdigit():
+                continue
+            if "[[" in value:
+                links += _HATNOTE_LINK.findall(value)
+                continue
+            position = int(key)
+            is_page = position >= start and (position - start) % step == 0
+            if pages == "first":
+                is_page = position == 1
+            if is_page and value and value not in ("and", "or", "-"):
+                links.append(value.partition(marks.BAR)[0])
+        return "\n" + "".join(f"[[{marks.HATNOTE_TARGET}{target}]]" for target in links) + "\n"
+
+    return render
+
+
+_BETWEEN: Final = {
+    "to": "to", "-": "–", "–": "–", "and": "and", "or": "or", "by": "by", "x": "by", "×": "×",
+    "to(-)": "to", "&": "and", "/": "/", "+": "+", "+/-": "±", "±": "±", "and(-)": "and", "*": "×",
+}  # fmt: skip
+
+
+def _convert(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+    """{{convert|5|km|mi}} is "5 km": the first quantity, as it was written."""
+    spelled: Mapping[str, str] = table["units"]
+
+    def render(arguments: Arguments) -> str:
+        values = [value for key, value in arguments.items() if key.isdigit()]
+        if not values:
+            return ""
+        quantity, rest = values[0], values[1:]
+        while len(rest) >= 2 and rest[0] in _BETWEEN:
+            joiner = _BETWEEN[rest[0]]
+            blank = "" if joiner in "–/±" else " "
+            quantity, rest = f"{quantity}{blank}{joiner}{blank}{rest[1]}", rest[2:]
+        unit = rest[0] if rest else ""
+        return f"{quantity} {spelled.get(unit, unit)}".strip()
+
+    return render
+
+
+def _date(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+    """{{start date|2001|5|3}} is "May 3, 2001", or "3 May 2001" with df=y."""
+    first = int(table.get("first", 1))
+
+    def render(arguments: Arguments) -> str:
+        year, month, day = (arguments.get(str(first + index), "") for index in range(3))
+        if not (month.isascii() and month.isdigit() and 1 <= int(month) <= 12):
+            return year
+        name = _MONTHS[int(month) - 1]
+        if not day:
+            return f"{name} {year}"
+        day = day.lstrip("0")
+        is_day_first = bool(arguments.get("df"))
+        return f"{day} {name} {year}" if is_day_first else f"{name} {day}, {year}"
+
+    return render
+
+
+def _join(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+    """{{hlist|a|b}} is "a, b" with separator ", "."""
+    separator: str = table["separator"]
+
+    def render(arguments: Arguments) -> str:
+        values = (value for key, value in arguments.items() if key.isdigit())
+        return separator.join(value for value in values if value)
+
+    return render
+
+
+def _language(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+    """{{langx|el|Πάτρα}} is "Greek: Πάτρα"; without a known language the text alone."""
+    known: Mapping[str, str] = table["languages"]
+
+    def render(arguments: Arguments) -> str:
+        name = known.get(arguments.get("1", "").partition("-")[0].lower(), "")
+        text = arguments.get("2") or arguments.get("text", "")
+        is_labelled = name and arguments.get("label") != "none"
+        return f"{name}: {text}" if is_labelled and text else text
+
+    return render
+
+
+def _fraction(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+    """{{frac|5|1|2}} is "5 1/2", {{frac|2}} is "1/2"."""
+
+    def render(arguments: Arguments) -> str:
+        numbers = [value for key, value in arguments.items() if key.isdigit() and value]
+        if len(numbers) < 2:
+            return f"1/{numbers[0]}" if numbers else ""
+        return " ".join([*numbers[:-2], f"{numbers[-2]}/{numbers[-1]}"])
+
+    return render
+
+
+_FUNCTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Callable[[Arguments], str]]]] = {
+    "convert": _convert,
+    "date": _date,
+    "fraction": _fraction,
+    "join": _join,
+    "language": _language,
+}
