@@ -1,0 +1,197 @@
+"""What becomes of each page of a range: a row of pages, redirects or rejects, or a counted drop.
+
+raw page ─ parse_page ─ namespace, model ─┬─ redirect_target ── redirects
+                                          ├─ extract ───────── pages
+   any fault on the way ── rejects        └─ counts by reason
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any, Protocol
+
+from pipeline.cpu_limit import CpuLimitExceeded, cpu_limit
+from pipeline.page_rows import PageRows
+from pipeline.page_split import STRAY, RawPage
+from pipeline.page_xml import Page, PageError, parse_page, parse_with_expat
+from pipeline.site import SiteInfo
+from pipeline.titles import namespace_of_title, normalise_page_title
+from pipeline.wikitext import extract, redirect_target
+from schemas.parquet import TableWriter
+
+PAGES_READ = "pages_read"
+PAGES = "pages"
+REDIRECTS = "redirects"
+REJECTED = "rejected_"
+OTHER_NAMESPACE = "namespace_"
+OTHER_MODEL = "model_"
+LINKS = "links_"
+LINKS_DROPPED = "dropped_links_"
+OLDER_REVISIONS = "older_revisions"
+WITHOUT_ID = "pages_without_id"
+
+CPU_LIMIT = "cpu_limit"
+FAILED = "extraction_failed"
+
+_WIKITEXT = "wikitext"
+_DETAIL_CHARS = 200
+_ROW_GROUP_ROWS = 1 << 16
+
+
+class SortingConfig(Protocol):
+    """The part of the stage's config that is needed here."""
+
+    @property
+    def namespaces(self) -> tuple[int, ...]:
+        """Ids of the namespaces whose pages are kept."""
+
+    @property
+    def page_cpu_seconds(self) -> float:
+        """CPU time for the text of one page."""
+
+
+class PageSorter:
+    """Sort the pages of one range into the parts of three tables, and count.
+
+    Args:
+        site: the wiki.
+        config: of the stage.
+        source_name: the dump's file name, for rejects.
+        writers: of the parts, by table.
+    """
+
+    def __init__(
+        self,
+        site: SiteInfo,
+        config: SortingConfig,
+        source_name: str,
+        writers: dict[str, TableWriter],
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.last_timestamp = ""
+        self._site, self._namespaces = site, frozenset(config.namespaces)
+        self._page_cpu_seconds, self._source_name = config.page_cpu_seconds, source_name
+        self._pages = PageRows(writers["pages"])
+        self._redirects = _Rows(writers["redirects"])
+        self._rejects = _Rows(writers["rejects"])
+
+    def add(self, raw: RawPage) -> None:
+        """Sort one page; nothing that a page holds stops the others."""
+        self.counts[PAGES_READ] += 1
+        try:
+            self._sort(raw)
+        except PageError as error:
+            self._reject(raw, error.reason, str(error), error.page)
+
+    def flush(self) -> None:
+        """Write what is gathered."""
+        self._pages.flush()
+        self._redirects.flush()
+        self._rejects.flush()
+
+    def _sort(self, raw: RawPage) -> None:
+        if raw.fault:
+            raise _fault_error(raw)
+        page = parse_page(raw.data)
+        self.counts[OLDER_REVISIONS] += page.num_revisions - 1 + raw.num_pruned
+        namespace = page.namespace
+        if namespace is None:
+            namespace = namespace_of_title(page.title, self._site)
+        if namespace not in self._namespaces:
+            self.counts[f"{OTHER_NAMESPACE}{namespace}"] += 1
+        elif page.model != _WIKITEXT:
+            self.counts[f"{OTHER_MODEL}{page.model}"] += 1
+        else:
+            self._keep(page, normalise_page_title(page.title, namespace, self._site))
+
+    def _keep(self, page: Page, title: str) -> None:
+        page_id = page.page_id
+        if page_id is None:
+            self.counts[WITHOUT_ID] += 1
+            page_id = made_page_id(title)
+        try:
+            with cpu_limit(self._page_cpu_seconds):
+                target = redirect_target(page.text, page.redirect_title, self._site)
+                if target is None and page.redirect_title is None:
+                    extraction = extract(page.text, title, self._site)
+                    self._pages.add(page_id, title, page, extraction)
+                    self._count_links(extraction)
+        except CpuLimitExceeded as error:
+            limit = f"more than {self._page_cpu_seconds:g} CPU seconds"
+            raise PageError(CPU_LIMIT, f"{limit} for {len(page.text)} characters", page) from error
+        except Exception as error:
+            raise PageError(FAILED, f"{type(error).__name__}: {error}", page) from error
+        self.last_timestamp = max(self.last_timestamp, page.timestamp)
+        if target is None and page.redirect_title is None:
+            self.counts[PAGES] += 1
+            return
+        self.counts[REDIRECTS] += 1
+        self._redirects.add(
+            page_id=page_id,
+            title=title,
+            target_title=target.title if target else "",
+            target_fragment=target.fragment if target else None,
+            target_namespace=target.namespace if target else 0,
+            is_interwiki=target.is_interwiki if target else False,
+        )
+
+    def _count_links(self, extraction: Any) -> None:
+        for link in extraction.links:
+            self.counts[LINKS + link.kind] += 1
+        for reason, number in extraction.dropped.items():
+            self.counts[LINKS_DROPPED + reason] += number
+
+    def _reject(self, raw: RawPage, reason: str, detail: str, page: Page | None) -> None:
+        self.counts[REJECTED + reason] += 1
+        self._rejects.add(
+            source_path=self._source_name,
+            offset=raw.offset,
+            page_id=page.page_id if page else None,
+            title=(page.title if page else None) or None,
+            reason=reason,
+            detail=" ".join(detail.split())[:_DETAIL_CHARS],
+        )
+
+
+def made_page_id(title: str) -> int:
+    """Return the id of a page whose export has none: negative, from its title alone.
+
+    >>> made_page_id("Cat") == made_page_id("Cat") < 0
+    True
+    """
+    digest = hashlib.blake2b(title.encode(), digest_size=7).digest()
+    return -1 - int.from_bytes(digest, "big")
+
+
+def _fault_error(raw: RawPage) -> PageError:
+    """Return the error of a page that the splitter could not cut whole, with what it shows."""
+    if raw.fault == STRAY:
+        excerpt = raw.data.decode("utf-8", "replace").strip()
+        return PageError(STRAY, f"between pages: {excerpt}")
+    try:
+        page: Page | None = parse_with_expat(raw.data)
+    except PageError as error:
+        page = error.page
+    return PageError(raw.fault, f"{len(raw.data)} bytes from its tag on", page)
+
+
+class _Rows:
+    """Rows of a flat table on their way into a part."""
+
+    def __init__(self, writer: TableWriter) -> None:
+        self._writer = writer
+        self._columns: dict[str, list[Any]] = {name: [] for name in writer.schema.names}
+        self._num_rows = 0
+
+    def add(self, **row: Any) -> None:
+        for name, value in row.items():
+            self._columns[name].append(value)
+        self._num_rows += 1
+        if self._num_rows >= _ROW_GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._writer.write(self._columns)
+        self._columns = {name: [] for name in self._columns}
+        self._num_rows = 0
