@@ -212,10 +212,11 @@ def test_compressed_inputs_give_the_same_pages(tmp_path: Path, suffix: str, comp
 def test_ranges_and_pieces_of_any_size_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, range_bytes: int
 ) -> None:
-    records = [
+    records: list[Any] = [
         document(n, f"T {n % 7}", "ā" * n, [{"start": 0, "end": 1, "target_id": n - 1}])
         for n in range(1, 12)
     ]
+    records[5:5] = ["{", "[]"]
     source = write_lines(tmp_path / "in.jsonl", records)
     expected = ingest(tmp_path / "whole", source)
     monkeypatch.setattr(ingest_read, "RANGE_BYTES", range_bytes)
@@ -223,6 +224,7 @@ def test_ranges_and_pieces_of_any_size_give_the_same_rows(
     monkeypatch.setattr(ingest_read, "_GROUPS_PER_PIECE", 2)
     summary = ingest(tmp_path / "cut", source)
     assert rows(tmp_path / "cut", "pages") == rows(tmp_path / "whole", "pages")
+    assert rows(tmp_path / "cut", "rejects") == rows(tmp_path / "whole", "rejects")
     assert summary == expected
 
 
