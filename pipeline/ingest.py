@@ -20,7 +20,7 @@ from pipeline.ingest_number import (
     run_number,
     run_write,
 )
-from pipeline.ingest_read import plan_read, run_read
+from pipeline.ingest_read import input_paths, plan_read, run_read
 from pipeline.ingest_records import EXACT_TITLES, WIKI_TITLES
 from pipeline.stage import (
     Job,
@@ -79,12 +79,12 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     """
     if not job.sources:
         raise DumpError("expected files to ingest, found none: name at least one")
-    for path in job.sources:
-        if not files.exists(path):
-            raise DumpError(f"expected a file to ingest, found nothing at {path}: check the path")
+    for source in job.sources:
+        if not files.matching(source):
+            raise DumpError(f"expected a file to ingest, found nothing at {source}: check the path")
     return {
         f"{number:05d} {PurePosixPath(path).name}": files.digest(path)[1]
-        for number, path in enumerate(job.sources)
+        for number, path in enumerate(input_paths(job))
     }
 
 

@@ -66,10 +66,15 @@ REDIRECT_SCHEMA = pa.schema(
 )
 
 
+def input_paths(job: Job) -> list[str]:
+    """Return the files that the sources name, globs expanded, in the order given."""
+    return [path for source in job.sources for path in files.matching(source)]
+
+
 def plan_read(job: Job, records: Records) -> list[Task]:
     """One task an input, or a range of a plain .jsonl."""
     tasks: list[Task] = []
-    for source, path in enumerate(job.sources):
+    for source, path in enumerate(input_paths(job)):
         size = files.size(path)
         step = RANGE_BYTES if _can_split(job.config.format, path) else max(size, 1)
         for start in range(0, max(size, 1), step):
@@ -80,7 +85,7 @@ def plan_read(job: Job, records: Records) -> list[Task]:
 
 def run_read(job: Job, task: Task) -> Record:
     """Read a range into pieces, redirects and rejects; count what each became."""
-    path = job.sources[task.args["source"]]
+    path = input_paths(job)[task.args["source"]]
     counts: Counter[str] = Counter()
     rejects: list[dict[str, Any]] = []
     redirects: list[Redirect] = []

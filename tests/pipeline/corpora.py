@@ -12,6 +12,8 @@ from schemas.parquet import TABLES
 
 ParsedPage = dict[str, Any]
 
+# Small, so that every table has row groups to cross.
+_ROWS_PER_GROUP = 3
 _WRITER = Stage("parse", (), (), lambda job: {}, lambda job, records: {})
 
 
@@ -64,8 +66,9 @@ def write_corpus(root: Path, parts: list[list[ParsedPage]], redirects: Any = ())
         entries = []
         for index, rows in enumerate(table_parts):
             with part_writer(job, table, index) as writer:
-                if rows:
-                    writer.write(pa.Table.from_pylist(rows, schema=TABLES[table]))
+                for start in range(0, len(rows), _ROWS_PER_GROUP):
+                    group = rows[start : start + _ROWS_PER_GROUP]
+                    writer.write(pa.Table.from_pylist(group, schema=TABLES[table]))
             entries.append(_entry(job, f"{table}/{part_name(index)}", len(rows)))
         rows_in = sum(len(rows) for rows in table_parts)
         record = {"counts": {}, "files": entries}

@@ -308,6 +308,13 @@ def test_a_file_without_any_record_of_the_format_is_an_error(tmp_path: Path) -> 
         ingest_records(tmp_path, ["<mediawiki>", "</mediawiki>"])
 
 
+def test_a_glob_names_its_files_in_order(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        write_lines(tmp_path / f"{name}.jsonl", [document(name, f"T {name}")])
+    ingest(tmp_path / "corpus", tmp_path / "*.jsonl")
+    assert [page["title"] for page in rows(tmp_path / "corpus", "pages")] == ["T a", "T b"]
+
+
 def test_damaged_compression_names_the_file(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl.gz"
     source.write_bytes(gzip.compress(b'{"id": 1}\n' * 1000)[:-20])
