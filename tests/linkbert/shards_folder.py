@@ -14,6 +14,9 @@ from schemas.parquet import TableWriter
 SPECIAL_IDS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 NUM_SPECIAL = len(SPECIAL_IDS)
 
+NUM_STARTS = 8
+"""Segments begin with one of so many tokens, so that some tokens are frequent."""
+
 
 def write_shards(
     folder: Path,
@@ -121,8 +124,8 @@ def _instances(
     relations = (np.arange(size) + epoch) % 3
     for relation in relations:
         num_a, num_b = rng.integers(max_tokens // 2, max_tokens + 1, 2)
-        a = _run_of_tokens(int(rng.integers(1 << 20)), num_a, vocab_size)
-        start = [a[-1] + 1, int(rng.integers(1 << 20)), a[0]][relation]
+        a = _run_of_tokens(int(rng.integers(NUM_STARTS)), num_a, vocab_size)
+        start = [a[-1] + 1, int(rng.integers(NUM_STARTS)), a[0]][relation]
         b = _run_of_tokens(start, num_b, vocab_size)
         ids = [SPECIAL_IDS["cls"], *a, SPECIAL_IDS["sep"], *b, SPECIAL_IDS["sep"]]
         rows["token_ids"].append(np.array(ids, "<u2").tobytes())

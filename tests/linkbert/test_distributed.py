@@ -1,0 +1,100 @@
+"""Several ranks on one machine, over gloo, equal one rank with one big batch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from linkbert.trainer import pretrain
+from tests.linkbert.conftest import small_config
+
+REPOSITORY = Path(__file__).parents[2]
+SETTINGS = ("max_steps=8", "hidden_dropout=0.0", "micro_batch_size=3", "checkpoint_every=4")
+
+_PROGRAM = """
+import sys, torch
+from pathlib import Path
+from linkbert.trainer import pretrain
+from tests.linkbert.conftest import small_config
+torch.set_num_threads(1)
+pretrain(Path(sys.argv[1]), Path(sys.argv[2]), small_config(*sys.argv[3:]), seed=3)
+"""
+
+
+def curve(run: Path) -> list[list[float]]:
+    keys = ("loss_mlm", "loss_drp", "grad_norm", "mlm_accuracy", "drp_accuracy", "tokens")
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [[line[key] for key in keys] for line in lines]
+
+
+def train_with_ranks(shards: Path, run: Path, num_ranks: int, *settings: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_ranks)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(shards), str(run), *settings],
+            cwd=REPOSITORY,
+            env={**os.environ, **where, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(num_ranks)
+    ]
+    errors = [process.communicate()[1] for process in processes]
+    assert all(process.returncode == 0 for process in processes), errors
+
+
+@pytest.fixture(scope="module")
+def alone(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> list[list[float]]:
+    """Return the curve of one rank that computes the whole batch at once."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    pretrain(shards, run, small_config(*SETTINGS, "micro_batch_size=12"), seed=3)
+    return curve(run)
+
+
+def assert_same_curve(found: list[list[float]], expected: list[list[float]]) -> None:
+    assert len(found) == len(expected) == 8
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_ranks_learn_what_one_big_batch_teaches(
+    shards: Path, tmp_path: Path, alone: list[list[float]], num_ranks: int
+) -> None:
+    # 3 ranks have 4 sequences each, in micro-batches of 3 and 1.
+    train_with_ranks(shards, tmp_path / "run", num_ranks, *SETTINGS)
+    assert_same_curve(curve(tmp_path / "run"), alone)
+
+
+def test_micro_batches_learn_what_one_big_batch_teaches(
+    shards: Path, tmp_path: Path, alone: list[list[float]]
+) -> None:
+    pretrain(shards, tmp_path / "run", small_config(*SETTINGS, "micro_batch_size=1"), seed=3)
+    assert_same_curve(curve(tmp_path / "run"), alone)
+
+
+def test_run_of_one_rank_goes_on_with_two(
+    shards: Path, tmp_path: Path, alone: list[list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from linkbert.learner import Learner
+
+    run_step = Learner.run_step
+
+    def dying(self: Learner, step: int, *rest: object) -> object:
+        if step == 5:
+            raise KeyboardInterrupt
+        return run_step(self, step, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "run_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(shards, tmp_path / "run", small_config(*SETTINGS), seed=3)
+    train_with_ranks(shards, tmp_path / "run", 2, *SETTINGS, "micro_batch_size=4")
+    assert_same_curve(curve(tmp_path / "run"), alone)
