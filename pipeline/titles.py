@@ -26,7 +26,7 @@ _ENTITY_LEFT: Final = re.compile(r"&(?:#\d+|#[xX][0-9A-Fa-f]+|[A-Za-z0-9\x80-\U0
 _ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _RELATIVE: Final = re.compile(r"\.{1,2}(?:/|$)|.*/\.{1,2}(?:/|$)")
 # A title that no rule touches: this path carries nine links of ten on an English wiki.
-_PLAIN: Final = re.compile(r"[A-Z0-9][A-Za-z0-9'(),-]*(?: [A-Za-z0-9'(),-]+)*", re.ASCII)
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),-]*(?: [A-Za-z0-9'(),-]+)*", re.ASCII)
 
 
 class Target(NamedTuple):
@@ -66,7 +66,7 @@ def normalise_title(raw: str, site: SiteInfo) -> Target | InvalidTitle:
     InvalidTitle(reason='illegal_character')
     """
     if _PLAIN.fullmatch(raw) and len(raw) <= MAX_TITLE_BYTES:
-        return Target(raw, None, MAIN, False)
+        return Target(site.capitalise(raw, MAIN), None, MAIN, False)
     if len(raw) > MAX_RAW_CHARS:
         return InvalidTitle("too_long")
     namespace, text = MAIN, _clean(_decode(raw))

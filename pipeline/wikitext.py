@@ -65,7 +65,7 @@ def extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
     """
     losses = Losses()
     text = cut(marks.without_marks(wikitext), title, site, losses)
-    text, calls_itself_one = strip_markup(text)
+    text, calls_itself_one = strip_markup(text, site)
     text = protect_loose_brackets(text.replace(marks.BAR, "|"), site, losses.dropped)
     walk = walk_tokens(text, site, losses.dropped)
     layout = lay_out("".join(walk.pieces))

@@ -19,13 +19,11 @@ FORMULA_TEXT: Final = "[formula]"
 """What stands in a sentence for a formula that cannot be written as text."""
 
 _MARK: Final = re.compile(
-    f"[{marks.ANCHOR_OPEN}{marks.ANCHOR_CLOSE}{marks.UNSEEN_LINK}{marks.HEADING}]"
+    f"([{marks.ANCHOR_OPEN}{marks.ANCHOR_CLOSE}{marks.UNSEEN_LINK}{marks.HEADING}])"
 )
-_PLACES: Final = (marks.ANCHOR_OPEN, marks.UNSEEN_LINK)
 _WORD: Final = re.compile(r"\w")
-_EMPTY_BRACKETS: Final = re.compile(r" ?\([\s,;:]*\)")
-_LEADING_STOP: Final = re.compile(r"\([ ,;]+(?=[^\s,;])")
-_BLANK_BEFORE_STOP: Final = re.compile(r" +([,;])(?= )")
+_EMPTY_BRACKETS: Final = re.compile(r"\([ ,;:]*\)")
+_LEADING_STOP: Final = re.compile(r"\([ ,;]+(?=[^ ,;\n])")
 
 _PARAGRAPH, _ITEM, _HEADING, _LINES = range(4)
 
@@ -56,13 +54,12 @@ def _clean(text: str) -> str:
     """Fold blanks and mend the punctuation around holes; no mark is touched."""
     text = text.replace("\xa0", " ").replace("\t", " ").replace("\r", "")
     text = text.replace(marks.BARRIER, "").replace(marks.BAR, "|")
+    if "(" in text:
+        text = _LEADING_STOP.sub("(", _EMPTY_BRACKETS.sub("", text))
     while "   " in text:
         text = text.replace("   ", " ")
     text = text.replace("  ", " ").replace("  ", " ")
-    if "(" in text:
-        text = _EMPTY_BRACKETS.sub("", text)
-        text = _LEADING_STOP.sub("(", text)
-    return _BLANK_BEFORE_STOP.sub(r"\1", text)
+    return text.replace(" , ", ", ") if " , " in text else text
 
 
 def _join_blocks(text: str) -> str:
@@ -133,32 +130,29 @@ def _keep_lines(body: str) -> str:
 def _measure(text: str) -> Layout:
     """Take the marks out and note where they stood."""
     found = Layout()
+    headings: list[tuple[int, int]] = []
     if marks.FORMULA in text:
         text = text.replace(marks.FORMULA, FORMULA_TEXT)
-    pieces: list[str] = []
-    position = length = 0
-    start = 0
-    for match in _MARK.finditer(text):
-        index = match.start()
-        mark = text[index]
-        if index > position:
-            pieces.append(text[position:index])
-            length += index - position
-        position = index + 1
+    parts = _MARK.split(text)
+    pieces = [parts[0]]
+    length, start = len(parts[0]), 0
+    for index in range(1, len(parts), 2):
+        mark, piece = parts[index], parts[index + 1]
         if mark == marks.ANCHOR_OPEN:
             start = length
         elif mark == marks.ANCHOR_CLOSE:
             found.places.append((start, length))
         elif mark == marks.UNSEEN_LINK:
             found.places.append((None, None))
-            if text[position : position + 1] == " " and pieces and pieces[-1].endswith(" "):
-                position += 1
+            if piece[:1] == " " and pieces[-1][-1:] == " ":
+                piece = piece[1:]
         else:
-            level = int(text[position])
-            position += 1
-            end = text.find("\n", position)
-            title = _MARK.sub("", text[position : end if end >= 0 else len(text)])
-            found.sections.append((marks.restore(title), level, length))
-    pieces.append(text[position:])
-    found.text = marks.restore("".join(pieces))
+            level, piece = int(piece[0]), piece[1:]
+            headings.append((level, length))
+        pieces.append(piece)
+        length += len(piece)
+    found.text = text = marks.restore("".join(pieces))
+    for level, start in headings:
+        end = text.find("\n", start)
+        found.sections.append((text[start : end if end >= 0 else len(text)], level, start))
     return found

@@ -31,11 +31,11 @@ FORMULA: Final = "\ufdd9"
 _PROTECTED: Final = "[]{}|'<>=*#:;_&~"
 _STAND_INS: Final = "".join(chr(0xFDE0 + index) for index in range(len(_PROTECTED)))
 _PROTECT: Final = str.maketrans(_PROTECTED, _STAND_INS)
-_RESTORE: Final = str.maketrans(_STAND_INS, _PROTECTED)
+_ORIGINALS: Final = tuple(zip(_STAND_INS, _PROTECTED, strict=True))
 
-_LAST_RESERVED: Final = 0xFDEF
 _FOREIGN: Final = re.compile("[\x00\ufdd0-\ufdef\ud800-\udfff]")
-_STAND_IN: Final = re.compile("[\ufde0-\ufdef]")
+# What all our characters begin with in UTF-8, where a search is three times as fast.
+_FIRST_BYTES: Final = b"\xef\xb7"
 
 LITERAL: Final = {character: chr(0xFDE0 + index) for index, character in enumerate(_PROTECTED)}
 """The stand-in of one character: LITERAL["["]."""
@@ -47,7 +47,11 @@ def without_marks(text: str) -> str:
     >>> without_marks("a\ufdd0b\x00c\ud800")
     'abc'
     """
-    return _FOREIGN.sub("", text) if _FOREIGN.search(text) else text
+    try:
+        octets = text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _FOREIGN.sub("", text)
+    return _FOREIGN.sub("", text) if _FIRST_BYTES in octets or b"\0" in octets else text
 
 
 def protect(text: str) -> str:
@@ -61,4 +65,7 @@ def protect(text: str) -> str:
 
 def restore(text: str) -> str:
     """Undo `protect`."""
-    return text.translate(_RESTORE) if _STAND_IN.search(text) else text
+    for stand_in, character in _ORIGINALS:
+        if stand_in in text:
+            text = text.replace(stand_in, character)
+    return text

@@ -35,34 +35,37 @@ _HEADING_TAG: Final = re.compile(r"[hH]([1-6])")
 _POEM: Final = re.compile(r"<poem\b[^<>]*>|</poem\s*>", re.IGNORECASE)
 
 _QUOTES: Final = re.compile("''+")
-_BOLD_LINE: Final = re.compile("^.*'''.*$", re.MULTILINE)
 
-_SCHEMES: Final = r"(?:(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms|ssh)://"
+_SCHEMES: Final = r"(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms|ssh)://"
 _LABELLED: Final = re.compile(
-    rf"\[{_SCHEMES}|//|(?:mailto|news|tel|sip|magnet|urn|geo|xmpp|bitcoin|sms):)"
+    rf"\[(?i:{_SCHEMES}|//|(?:mailto|news|tel|sip|magnet|urn|geo|xmpp|bitcoin|sms):)"
     r"[^\s\[\]<>\"]++"
-    r"(?:[ \t]*+((?:[^\[\]\n]++|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*+))?\]",
-    re.IGNORECASE,
+    r"(?:[ \t]*+((?:[^\[\]\n]++|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*+))?\]"
 )
 _SWITCH: Final = re.compile(r"__([^\W\d_](?:[^\W\d_]| |_(?!_)){2,40})__")
 _DISAMBIGUATION_SWITCH: Final = "DISAMBIG"
-_LIST: Final = re.compile(r"^[ \t]*([*#:;]+)[ \t]*", re.MULTILINE)
+_LIST: Final = re.compile(r"\n[ \t]*([*#:;]+)[ \t]*")
 _TERM: Final = re.compile(rf"^({marks.ITEM};.*?) :[ \t]*", re.MULTILINE)
-_RULE: Final = re.compile(r"^-{4,}", re.MULTILINE)
+_RULE: Final = re.compile(r"\n-{4,}")
+# The languages whose wikis convert between scripts or regions; see LanguageConverterFactory.
+_VARIANT_LANGUAGES: Final = frozenset(
+    ("ban", "crh", "gan", "iu", "kk", "ku", "sh", "shi", "sr", "tg", "uz", "wuu", "zh", "zh-yue")
+)
 _VARIANT: Final = re.compile(r"-\{([^{}]*)\}-")
 
 _BRACKETS: Final = re.compile(r"\[\[(?!\[)[ \t]*(?:([^\[\]|:\n]{1,60}):)?|\]\]")
 _MAX_MEDIA_DEPTH: Final = 8
 
 
-def strip_markup(text: str) -> tuple[str, bool]:
-    """Return the text without formatting, and whether it calls itself a disambiguation page.
+def strip_markup(text: str, site: SiteInfo) -> tuple[str, bool]:
+    r"""Return the text without formatting, and whether it calls itself a disambiguation page.
 
-    >>> strip_markup("'''A''' <b>b</b> [http://x.org c]")
-    ('A b c', False)
+    >>> from pipeline.site import default_site
+    >>> strip_markup("'''A''' <b>b</b> [http://x.org c]", default_site())
+    ('\nA b c', False)
     """
     is_disambiguation = False
-    if "-{" in text:
+    if site.language in _VARIANT_LANGUAGES and "-{" in text:
         text = _VARIANT.sub(_choose_variant, text)
     if "<" in text:
         text = _strip_tags(text)
@@ -72,7 +75,7 @@ def strip_markup(text: str) -> tuple[str, bool]:
         text = _LABELLED.sub(_label, text)
     if "__" in text:
         text, is_disambiguation = _strip_switches(text)
-    text = _LIST.sub(_item, text)
+    text = _LIST.sub(_item, f"\n{text}")
     if f"{marks.ITEM};" in text:
         text = _TERM.sub(rf"\1\n{marks.ITEM}", text).replace(f"{marks.ITEM};", marks.ITEM)
     return _RULE.sub(_PARAGRAPH, text) if "----" in text else text, is_disambiguation
@@ -99,8 +102,8 @@ class _BracketPass:
         self.text = text
         self.site = site
         self.dropped = dropped
-        self.loose: list[int] = []
         self.kept: list[int] = []
+        """Where the brackets of links are."""
 
     def run(self) -> str:
         text = self.text
@@ -129,6 +132,10 @@ class _BracketPass:
 
     def _joined(self) -> str:
         text, pieces, position = self.text, [], 0
+        num_kept = len(self.kept)
+        if text.count("[") == num_kept == text.count("]"):
+            # Each link has two characters of either kind: nothing else is there.
+            return text
         for start in sorted(self.kept):
             pieces.append(_protect_brackets(text[position:start]))
             pieces.append(text[start : start + 2])
@@ -196,13 +203,30 @@ def _strip_quotes(text: str) -> str:
     """
     text = text.replace("]]''", f"]]{marks.BARRIER}''")
     if "'''" in text:
-        text = _BOLD_LINE.sub(_even_quotes, text)
+        text = _even_bold_lines(text)
     return text.replace("''", "")
 
 
-def _even_quotes(match: re.Match[str]) -> str:
+def _even_bold_lines(text: str) -> str:
+    pieces, position = [], 0
+    start = text.find("'''")
+    while start >= 0:
+        line_start = text.rfind("\n", position, start) + 1 or position
+        line_end = text.find("\n", start)
+        line_end = len(text) if line_end < 0 else line_end
+        line = text[line_start:line_end]
+        # Lines in balance, nearly all of them, need no look at each run.
+        is_even = line.count("'''") % 2 == 0 and "''''" not in line
+        pieces.append(text[position:line_start])
+        pieces.append(line.replace("'''", "") if is_even else _even_quotes(line))
+        position = line_end
+        start = text.find("'''", position)
+    pieces.append(text[position:])
+    return "".join(pieces)
+
+
+def _even_quotes(line: str) -> str:
     """Turn runs of apostrophes in a line into pairs; see Parser::doQuotes."""
-    line = match.group()
     runs = [run.span() for run in _QUOTES.finditer(line)]
     sizes = [end - start for start, end in runs]
     literal = [size - 3 if size == 4 else max(0, size - 5) for size in sizes]
@@ -213,8 +237,6 @@ def _even_quotes(match: re.Match[str]) -> str:
         chosen = _unbalanced_bold(line, runs, literal, marked)
         if chosen is not None:
             literal[chosen] += 1
-    if not any(literal):
-        return line.replace("'''''", "").replace("'''", "")
     pieces, position = [], 0
     for (start, end), kept in zip(runs, literal, strict=True):
         pieces.append(line[position:start] + marks.LITERAL["'"] * kept)
@@ -259,4 +281,4 @@ def _strip_switches(text: str) -> tuple[str, bool]:
 
 
 def _item(match: re.Match[str]) -> str:
-    return f"{marks.ITEM};" if match.group(1).endswith(";") else marks.ITEM
+    return f"\n{marks.ITEM};" if match.group(1).endswith(";") else f"\n{marks.ITEM}"

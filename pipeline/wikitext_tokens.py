@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -21,6 +22,10 @@ from pipeline.site import CATEGORY, FILE, MAIN, SiteInfo
 from pipeline.titles import InvalidTitle, Target, normalise_title
 from schemas import pages
 
+_TEXT: Final = token_types.Text
+_LINK_OPEN: Final = token_types.WikilinkOpen
+_LINK_SEPARATOR: Final = token_types.WikilinkSeparator
+_LINK_CLOSE: Final = token_types.WikilinkClose
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
 # An anchor is one line of text: what would begin a block inside it is no more than a blank.
 _IN_ANCHOR: Final = str.maketrans(
@@ -71,71 +76,50 @@ class _Walker:
         self.found = Walk()
         self.open: list[_Open] = []
         self.files = 0
-        self.trail_from: int | None = None
 
     def walk(self, tokens: list[Any]) -> Walk:
-        pieces = self.found.pieces
-        text, trail = token_types.Text, self.site.link_trail
+        pieces, opened, trail = self.found.pieces, self.open, self.site.link_trail
         is_after_link = False
-        handlers = self._handlers()
-        position, num_tokens = 0, len(tokens)
-        while position < num_tokens:
-            token = tokens[position]
-            position += 1
+        stream = iter(tokens)
+        for token in stream:
             kind = token.__class__
-            if kind is text:
-                piece = token.text
+            if kind is _TEXT:
+                piece = token["text"]
                 if is_after_link:
                     is_after_link = False
-                    if trail is not None:
-                        piece = self._take_trail(piece, trail)
+                    match = trail and trail.match(piece)
+                    if match:
+                        # The letters after `]]` stand before the mark that closes the anchor.
+                        pieces.insert(-1, match.group())
+                        piece = piece[match.end() :]
                 pieces.append(piece)
                 continue
             is_after_link = False
-            if kind is token_types.HTMLEntityStart:
-                position = self._entity(tokens, position)
-            elif kind is token_types.WikilinkClose:
+            if kind is _LINK_OPEN:
+                opened.append(_Open(len(pieces)))
+            elif kind is _LINK_SEPARATOR:
+                self._resolve(opened[-1])
+            elif kind is _LINK_CLOSE:
                 is_after_link = self._close()
-            else:
-                handler = handlers.get(kind)
-                if handler is not None:
-                    position = handler(tokens, position)
+            elif kind is token_types.HTMLEntityStart:
+                pieces.append(_entity(stream))
+            elif kind is token_types.HeadingStart:
+                pieces.append(f"\n{marks.HEADING}{token['level']}")
+            elif kind is token_types.HeadingEnd:
+                pieces.append("\n")
+            elif kind is token_types.TagOpenOpen:
+                _skip_tag(stream)
         return self.found
 
-    def _handlers(self) -> dict[Any, Any]:
-        return {
-            token_types.WikilinkOpen: self._open_link,
-            token_types.WikilinkSeparator: self._separate,
-            token_types.HeadingStart: self._heading,
-            token_types.HeadingEnd: self._heading_end,
-            token_types.TagOpenOpen: self._markup_tag,
-        }
-
-    def _take_trail(self, piece: str, trail: re.Pattern[str]) -> str:
-        """Move the letters after `]]` into the link they belong to."""
-        match = trail.match(piece)
-        if match is None:
-            return piece
-        self.found.pieces.insert(-1, match.group())
-        return piece[match.end() :]
-
     # ---------------------------------------------------------------- links
-
-    def _open_link(self, tokens: list[Any], position: int) -> int:
-        self.open.append(_Open(len(self.found.pieces)))
-        return position
-
-    def _separate(self, tokens: list[Any], position: int) -> int:
-        link = self.open[-1]
-        if link.raw is None:
-            self._resolve(link)
-        return position
 
     def _resolve(self, link: _Open) -> None:
         """Take the target off the text and look at where it leads."""
         pieces = self.found.pieces
-        link.raw = marks.restore("".join(pieces[link.start :]))
+        raw = pieces.pop() if len(pieces) == link.start + 1 else "".join(pieces[link.start :])
         del pieces[link.start :]
+        # Printable text holds no marks and no stand-ins.
+        link.raw = raw if raw.isprintable() else marks.restore(raw)
         link.target = self._target(link.raw)
         if link.target.__class__ is Target and link.target[2] == FILE:
             link.is_file = not link.raw.lstrip().startswith(":")
@@ -151,35 +135,40 @@ class _Walker:
         if is_bare:
             self._resolve(link)
         raw, target, pieces = link.raw or "", link.target, self.found.pieces
-        anchor = "".join(pieces[link.start :])
+        anchor = pieces.pop() if len(pieces) == link.start + 1 else "".join(pieces[link.start :])
         del pieces[link.start :]
+        if target.__class__ is not Target:
+            return self._keep_as_text(raw, None if is_bare else anchor)
+        assert isinstance(target, Target), "a closed link was resolved"
+        is_special = target.namespace or target.is_interwiki or self.files or not raw[0].isalnum()
+        if is_special and self._is_without_text(link, raw, target, anchor):
+            return False
+        if is_bare:
+            anchor = _shown_title(raw)
+        elif not anchor.strip():
+            anchor = _pipe_trick(target)
+        return self._mark(target, anchor)
+
+    def _is_without_text(self, link: _Open, raw: str, target: Target, anchor: str) -> bool:
+        """Take the links that show nothing where they stand; return whether this was one."""
+        has_colon = raw.lstrip().startswith(":")
         if link.is_file:
             self.files -= 1
             self._drop_file(anchor)
-            return False
-        if isinstance(target, InvalidTitle):
-            return self._keep_as_text(raw, None if is_bare else anchor)
-        assert target is not None, "a closed link was resolved"
-        has_colon = raw.lstrip().startswith(":")
-        if raw.startswith(marks.HATNOTE_TARGET):
+        elif raw.startswith(marks.HATNOTE_TARGET):
             self._mark_unseen(target, pages.HATNOTE)
-            return False
-        if target.namespace == CATEGORY and not has_colon:
+        elif target.namespace == CATEGORY and not has_colon:
             self.found.categories.append(target.title.partition(":")[2])
-            return False
-        if target.is_interwiki and not has_colon:
-            prefix = target.title.partition(":")[0]
-            if self.site.is_language_prefix(prefix):
-                self.dropped["language_link"] += 1
-                return False
-        if self.files:
+        elif target.is_interwiki and not has_colon and self._is_language_link(target):
+            self.dropped["language_link"] += 1
+        elif self.files:
             self._mark_unseen(target, pages.CAPTION)
+        else:
             return False
-        if is_bare:
-            anchor = marks.protect(_shown_title(raw))
-        elif not anchor.strip():
-            anchor = marks.protect(_pipe_trick(target))
-        return self._mark(target, anchor)
+        return True
+
+    def _is_language_link(self, target: Target) -> bool:
+        return self.site.is_language_prefix(target.title.partition(":")[0])
 
     def _drop_file(self, anchor: str) -> None:
         """Leave of a file only the marks of the links in its caption."""
@@ -191,9 +180,8 @@ class _Walker:
         self.dropped["invalid_title"] += 1
         if raw.startswith(marks.HATNOTE_TARGET):
             return False
-        inner = marks.protect(raw) if anchor is None else f"{marks.protect(raw)}|{anchor}"
-        bracket = marks.LITERAL
-        self.found.pieces.append(f"{bracket['['] * 2}{inner}{bracket[']'] * 2}")
+        inner = raw if anchor is None else f"{raw}|{anchor}"
+        self.found.pieces.append(f"[[{inner}]]")
         return False
 
     def _mark_unseen(self, target: Target, kind: str) -> None:
@@ -202,54 +190,42 @@ class _Walker:
 
     def _mark(self, target: Target, anchor: str) -> bool:
         """Put the anchor between marks, its outer blanks outside them."""
-        inner = anchor.translate(_IN_ANCHOR)
+        inner = anchor if anchor.isprintable() else anchor.translate(_IN_ANCHOR)
         stripped = inner.strip(" ")
         if not stripped:
             self.dropped["without_text"] += 1
             return False
         kind = pages.INTERWIKI if target.is_interwiki else pages.BODY
         self.found.links.append((target, kind))
-        pieces = self.found.pieces
-        pieces.append(" " if inner[0] == " " else "")
-        pieces += (marks.ANCHOR_OPEN + stripped, marks.ANCHOR_CLOSE)
-        if inner[-1] == " ":
-            pieces[-1] += " "
-            return False
-        return True
+        if len(stripped) == len(inner):
+            self.found.pieces += (marks.ANCHOR_OPEN + inner, marks.ANCHOR_CLOSE)
+            return True
+        before = " " if inner[0] == " " else ""
+        after = " " if inner[-1] == " " else ""
+        anchor = f"{before}{marks.ANCHOR_OPEN}{stripped}"
+        self.found.pieces += (anchor, marks.ANCHOR_CLOSE + after)
+        return not after
 
-    # ---------------------------------------------------------------- the rest
 
-    def _entity(self, tokens: list[Any], position: int) -> int:
-        spelled = ""
-        while True:
-            token = tokens[position]
-            position += 1
-            kind = token.__class__
-            if kind is token_types.HTMLEntityEnd:
-                break
-            if kind is token_types.HTMLEntityNumeric:
-                spelled += "#"
-            elif kind is token_types.HTMLEntityHex:
-                spelled += token.char
-            else:
-                spelled += token.text
-        self.found.pieces.append(_decode_entity(spelled))
-        return position
+def _entity(stream: Iterator[Any]) -> str:
+    """Read the tokens of `&#x41;` up to its end and return what it stands for."""
+    spelled = ""
+    for token in stream:
+        kind = token.__class__
+        if kind is token_types.HTMLEntityEnd:
+            break
+        if kind is token_types.HTMLEntityNumeric:
+            spelled += "#"
+        else:
+            spelled += token["char"] if kind is token_types.HTMLEntityHex else token["text"]
+    return _decode_entity(spelled)
 
-    def _heading(self, tokens: list[Any], position: int) -> int:
-        level = tokens[position - 1].level
-        self.found.pieces.append(f"\n{marks.HEADING}{level}")
-        return position
 
-    def _heading_end(self, tokens: list[Any], position: int) -> int:
-        self.found.pieces.append("\n")
-        return position
-
-    def _markup_tag(self, tokens: list[Any], position: int) -> int:
-        """Skip a tag the tokenizer made of list marks or rules that markup removal left."""
-        while tokens[position].__class__ not in _TAG_ENDS:
-            position += 1
-        return position + 1
+def _skip_tag(stream: Iterator[Any]) -> None:
+    """Skip a tag the tokenizer makes of list marks or rules that markup removal left."""
+    for token in stream:
+        if token.__class__ in _TAG_ENDS:
+            return
 
 
 _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
@@ -257,7 +233,7 @@ _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 
 def _shown_title(raw: str) -> str:
     """What a link without text shows: its target as written, without the leading colon."""
-    text = html.unescape(raw).strip()
+    text = (html.unescape(raw) if "&" in raw else raw).strip()
     return text[1:].lstrip() if text.startswith(":") else text
 
 
@@ -272,7 +248,7 @@ def _pipe_trick(target: Target) -> str:
 @cache
 def _decode_entity(spelled: str) -> str:
     text = html.unescape(f"&{spelled};")
-    return marks.without_marks(marks.protect(text) if len(text) == 1 else text)
+    return marks.without_marks(text)
 
 
 def _tokenize(text: str) -> list[Any]:
