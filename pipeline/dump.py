@@ -173,11 +173,15 @@ def describe(magic: bytes, head: bytes) -> str:
 def plan_ranges(num_bytes: int, total_bytes: int) -> list[tuple[int, int]]:
     """Return the byte ranges of a file in a dump of `total_bytes`; never by worker count.
 
-    >>> plan_ranges(5 << 20, 5 << 20)[:2], len(plan_ranges(26 << 30, 26 << 30))
-    ([(0, 1048576), (1048576, 2097152)], 832)
+    The last one takes what is left, half a range to one and a half.
+
+    >>> plan_ranges(5_400_000, 5_400_000)[3:], len(plan_ranges(26 << 30, 26 << 30))
+    ([(3145728, 4194304), (4194304, 5400000)], 832)
     """
     size = range_bytes(total_bytes)
-    return [(start, min(start + size, num_bytes)) for start in range(0, num_bytes, size)]
+    num_ranges = max(1, (num_bytes + size // 2) // size)
+    starts = [index * size for index in range(num_ranges)]
+    return list(zip(starts, [*starts[1:], num_bytes], strict=True))
 
 
 def range_bytes(total_bytes: int) -> int:

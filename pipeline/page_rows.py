@@ -21,6 +21,7 @@ ROW_GROUP_CHARS = 1 << 23
 
 _SECTIONS_TYPE = pages.SCHEMA.field("sections").type
 _LINKS_TYPE = pages.SCHEMA.field("links").type
+_TIMESTAMP_TYPE = pages.SCHEMA.field("timestamp").type
 _CATEGORIES_TYPE = pages.SCHEMA.field("categories").type
 
 
@@ -82,9 +83,11 @@ class PageRows:
 
     def flush(self) -> None:
         """Write what is gathered as one row group."""
+        seconds = pa.array(self._plain["timestamp"], pa.timestamp("s", tz="UTC"))
         self._writer.write(
             {
                 **self._plain,
+                "timestamp": seconds.cast(_TIMESTAMP_TYPE),
                 "sections": self._sections.array(),
                 "links": self._links.array(),
                 "categories": pa.array(self._categories, _CATEGORIES_TYPE),

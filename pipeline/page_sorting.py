@@ -93,13 +93,21 @@ class PageSorter:
     def _sort(self, raw: RawPage) -> None:
         if raw.fault:
             raise _fault_error(raw)
-        page = parse_page(raw.data)
-        self.counts[OLDER_REVISIONS] += page.num_revisions - 1 + raw.num_pruned
+        fault: PageError | None = None
+        try:
+            page = parse_page(raw.data)
+        except PageError as error:
+            if error.page is None:
+                raise
+            page, fault = error.page, error
+        self.counts[OLDER_REVISIONS] += max(page.num_revisions - 1, 0) + raw.num_pruned
         namespace = page.namespace
         if namespace is None:
             namespace = namespace_of_title(page.title, self._site)
         if namespace not in self._namespaces:
             self.counts[f"{OTHER_NAMESPACE}{namespace}"] += 1
+        elif fault is not None:
+            raise fault
         elif page.model != _WIKITEXT:
             self.counts[f"{OTHER_MODEL}{page.model}"] += 1
         else:

@@ -34,6 +34,7 @@ _EXCERPT_BYTES = 4096
 _GAP_BYTES = 1 << 17
 """How much of what stands between pages is looked at; a header with all namespaces is 6 kB."""
 
+_FOOTER = b"</mediawiki>"
 _SITEINFO = re.compile(rb"<siteinfo.*?</siteinfo>", re.DOTALL)
 _FURNITURE = re.compile(rb"\xef\xbb\xbf|<\?xml[^>]*>|</?mediawiki[^>]*>|<!--.*?-->", re.DOTALL)
 """With siteinfo, what may stand between pages: header and footer, also of joined dumps."""
@@ -139,23 +140,25 @@ class PageSplitter:
         while True:
             close = self._find(CLOSE, searched)
             inner = self._find(OPEN, searched, close if close >= 0 else None)
-            if inner >= 0:
-                return RawPage(begin, self._done_with(inner), UNCLOSED, num_pruned)
-            if close >= 0:
-                whole = self._done_with(close + len(CLOSE))
-                return RawPage(begin, whole, WHOLE, num_pruned)
-            if self._length() > self._max_page_bytes:
-                num_pruned += self._prune()
-                if self._length() > self._max_page_bytes:
+            ends = [end for end in (inner, close + len(CLOSE) if close >= 0 else -1) if end >= 0]
+            length = ends[0] if ends else self._length()
+            if length > self._max_page_bytes:
+                pruned = self._prune(length)
+                if not pruned:
                     return RawPage(begin, self._skip_large(), TOO_LARGE, num_pruned)
+                num_pruned, searched = num_pruned + pruned, len(OPEN)
+                continue
+            if ends:
+                fault = UNCLOSED if inner >= 0 else WHOLE
+                return RawPage(begin, self._done_with(length), fault, num_pruned)
             searched = max(len(OPEN), self._length() - len(CLOSE) + 1)
             if not self._more():
                 return RawPage(begin, self._done_with(self._length()), TRUNCATED, num_pruned)
 
-    def _prune(self) -> int:
+    def _prune(self, length: int) -> int:
         """Drop all but the head and the last revision from the page in hand; count them."""
         rest = self._buffer[self._at :]
-        first, last = rest.find(REVISION), rest.rfind(REVISION)
+        first, last = rest.find(REVISION, 0, length), rest.rfind(REVISION, 0, length)
         if first < 0 or first == last:
             return 0
         self._buffer, self._at = rest[:first] + rest[last:], 0
@@ -246,7 +249,9 @@ def _is_clean(gap: bytes) -> bool:
     >>> _is_clean(b"  "), _is_clean(b"</mediawiki>"), _is_clean(b"<title>Lost</title>")
     (True, True, False)
     """
-    if not gap.strip():
+    content = gap.strip()
+    # A range may end inside the footer.
+    if _FOOTER.startswith(content) or _FOOTER.endswith(content):
         return True
     return not _FURNITURE.sub(b"", _SITEINFO.sub(b"", gap)).strip()
 
@@ -274,7 +279,9 @@ def check_chain(ranges: Sequence[RangeFacts], where: str) -> int:
             if first < covered_to or (expected is not None and first != expected):
                 raise _broken_chain(where, index, f"a page at {expected or covered_to}", str(first))
             expected = None
-        loose_ends += covered_to <= start and not facts.is_head_clean
+        # A header that is longer than the first range is no loose end.
+        is_header = covered_to == 0 and (index > 0 or first is None)
+        loose_ends += covered_to <= start and not is_header and not facts.is_head_clean
         if facts.end is not None:
             covered_to = start + facts.end
             expected = None if facts.next_page is None else start + facts.next_page

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
@@ -179,9 +179,11 @@ def run_parse(job: Job, task: Task) -> Record:
     site = SiteInfo.from_json(json.loads(files.read_bytes(job.state_path(_SITE_NAME))))
     with ExitStack() as stack:
         owned, after = _open_range(job, args, stack)
-        writers = {
+        parts = {
             table: stack.enter_context(part_writer(job, table, task.index)) for table in TABLES
         }
+        # Closed first also when the range turns out to be damaged half-way.
+        writers = {name: stack.enter_context(closing(writer)) for name, writer in parts.items()}
         splitter = PageSplitter(owned, after, config.max_page_bytes)
         sorter = PageSorter(site, config, file_name(args["path"]), writers)
         for raw in splitter.pages():

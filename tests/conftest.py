@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden import Golden
+
 REPOSITORY = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write the golden tables of tests/data/golden anew; review the difference",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +24,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the large real dumps are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mini_dump() -> Path:
+    """Return the hand-written dump: every kind of page and link in eighteen pages."""
+    return REPOSITORY / "tests" / "data" / "mini.xml"
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compare a table with its golden file, or write it with --update-golden."""
+    update = bool(request.config.getoption("--update-golden"))
+    return Golden(REPOSITORY / "tests" / "data" / "golden", update)
