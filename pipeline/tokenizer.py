@@ -47,7 +47,8 @@ class TokenizerConfig:
         lowercase: fold case; marks stay.
         strip_accents: drop marks, in cased text too.
         sample_bytes: about how much text, in UTF-8 bytes, to train on.
-        is_taken: the last source of the job is a tokenizer.json, vocab.txt or Hugging Face folder.
+        is_taken: the last source of the job is a tokenizer.json, vocab.txt or Hugging Face folder;
+            all others are corpora, the job's root first.
     """
 
     vocab_size: int = 30_000
@@ -81,7 +82,7 @@ def tokenizer_job(corpora: Sequence[str], config: TokenizerConfig, taken_from: s
         taken_from: a tokenizer.json, vocab.txt or folder that holds one of them.
     """
     assert config.is_taken == bool(taken_from), (config, taken_from)
-    return Job(TOKENIZER, corpora[0], config, (*corpora[1:], *([taken_from] if taken_from else [])))
+    return Job(TOKENIZER, corpora[0], config, (*corpora, *([taken_from] if taken_from else [])))
 
 
 def fingerprint_inputs(job: Job) -> dict[str, str]:
@@ -195,8 +196,7 @@ def _page_parts(corpus: str) -> list[str]:
 
 
 def _corpora(job: Job) -> list[str]:
-    others = job.sources[:-1] if job.config.is_taken else job.sources
-    return [job.root, *others]
+    return list(job.sources[:-1] if job.config.is_taken else job.sources)
 
 
 def _taken_file(path: str) -> str:

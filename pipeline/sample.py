@@ -1,0 +1,159 @@
+"""The stage `sample`: segments become pairs, pairs become sharded training data.
+
+    CORPUS/segments, tokens, nodes, csr (one or several corpora that share a tokenizer)
+      ──index──▶  every segment in canonical order, as mapped arrays
+      ──split──▶  which documents are held out
+      ──plan───▶  which segment_b for which segment_a, and the order of the epoch
+      ──gather─▶  SHARDS/train, validation, validation_closed (instances), SHARDS/tokenizer
+
+LinkBERT (arXiv:2203.15827), sections 4.2 and 4.3. The one idea: the plan is global but small, nine
+bytes a pair; only the last phase touches tokens, and each of its tasks writes one shard.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline import files
+from pipeline.sample_config import HYPERLINK, NO_LINKS, SampleConfig
+from pipeline.sample_corpus import (
+    Source,
+    plan_index,
+    plan_split,
+    run_index,
+    run_split,
+    sources_of,
+)
+from pipeline.sample_plan import SPLITS, plan_plans, run_plan
+from pipeline.sample_report import describe_split, warnings_of
+from pipeline.sample_shards import plan_shards, run_gather, token_facts
+from pipeline.stage import (
+    Job,
+    Phase,
+    Records,
+    Stage,
+    load_manifest,
+    write_folder_manifest,
+)
+from schemas.errors import ConfigError, GraphError, StageError
+from schemas.manifest import Manifest
+
+__all__ = ["SAMPLE", "SampleConfig"]
+
+_INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
+
+
+def fingerprint_inputs(job: Job) -> dict[str, str]:
+    """Return the fingerprints of every corpus, and its kind of links.
+
+    Raises:
+        ConfigError: no corpus is given, or one whose links lead nowhere.
+        StageError: a corpus is unfinished, or its tables were not made from each other.
+    """
+    if not job.sources:
+        raise ConfigError("expected at least one corpus to sample, found none: name a folder")
+    found: dict[str, str] = {}
+    tokenizers: set[str] = set()
+    for source in sources_of(job):
+        manifests = {name: load_manifest(files.join(source.path, name)) for name in _INPUTS}
+        _check_corpus(source, manifests)
+        tokenizers.add(manifests["tokenizer"].files[0].sha256)
+        prefix = f"{source.index}." if source.index else ""
+        found |= {f"{prefix}{name}": each.fingerprint() for name, each in manifests.items()}
+        found[f"{prefix}links"] = source.links
+    if len(tokenizers) > 1:
+        raise StageError(
+            f"expected one tokenizer for all corpora, found {len(tokenizers)} different ones in "
+            f"{', '.join(source.path for source in sources_of(job))}: take the first corpus's in "
+            "the others (`linkbert tokenizer OTHER --from FIRST`), then run `linkbert segment`"
+        )
+    return found
+
+
+def _check_corpus(source: Source, manifests: dict[str, Manifest]) -> None:
+    for name in ("nodes", "tokenizer"):
+        if manifests["segments"].inputs.get(name) != manifests[name].fingerprint():
+            raise StageError(
+                f"expected segments made with the {name} in {source.path}, found some made with "
+                "others: run `linkbert segment` again with --overwrite"
+            )
+    counts = manifests["segments"].extra["counts"]
+    if not counts["segments"]:
+        raise StageError(f"expected segments, found none in {source.path}: is the corpus empty?")
+    if source.links == HYPERLINK and not counts["segment_targets"]:
+        raise GraphError(
+            f"expected links between documents, found none in {source.path}: use --links none "
+            "to pair segments without links, or --links tfidf"
+        )
+
+
+def finish(job: Job, records: Records) -> dict[str, Any]:
+    """Write the manifests of the three splits and the tokenizer; return what was drawn."""
+    facts = token_facts(job)
+    write_folder_manifest(job, "tokenizer", records["index"], extra=load_tokenizer_facts(job))
+    described = {split: describe_split(job, split, records, facts) for split in SPLITS}
+    for split, extra in described.items():
+        plans = [record for record in records["plan"] if record["split"] == split]
+        dropped = sum(record["counts"]["dropped"] for record in plans)
+        write_folder_manifest(
+            job,
+            split,
+            records["gather"],
+            table="instances",
+            rows_in=sum(record["counts"]["pairs"] for record in plans) + dropped,
+            drops={"no_relation_open": dropped},
+            extra=extra,
+        )
+    _refuse_unlinked(job, described["train"])
+    return _summary(job, records, described)
+
+
+def load_tokenizer_facts(job: Job) -> dict[str, Any]:
+    """Return what the manifest of the first corpus's tokenizer says of it."""
+    return load_manifest(files.join(sources_of(job)[0].path, "tokenizer")).extra
+
+
+def _refuse_unlinked(job: Job, train: dict[str, Any]) -> None:
+    """Raise when links were asked for and no training pair has one."""
+    wants_links = any(source.links != NO_LINKS for source in sources_of(job)) and job.config.mix[2]
+    if wants_links and not train["relations"]["linked"]:
+        raise GraphError(
+            "expected linked pairs, found no segment with a usable link in the training "
+            "documents: use --links none to train without links, --link-scope document, or a "
+            "smaller --validation-fraction"
+        )
+
+
+def _summary(job: Job, records: Records, described: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    train = described["train"]
+    num_documents = [record["counts"] for record in records["split"]]
+    return {
+        "instances": sum(train["instances_per_epoch"]),
+        "epochs": train["num_epochs"],
+        "shards": len(records["gather"]),
+        "relations": train["relations"],
+        "relations_by_class": train["relations_by_class"],
+        "drp_class_accuracy": train["drp_class_accuracy"],
+        "gini_of_linked_documents": [corpus["gini"] for corpus in train["corpora"]],
+        "documents": {
+            split: sum(counts[f"documents_{split}"] for counts in num_documents) for split in SPLITS
+        },
+        "validation": described["validation"]["relations"],
+        "validation_closed": described["validation_closed"]["relations"],
+        "dropped": sum(record["counts"]["dropped"] for record in records["plan"]),
+        "warnings": warnings_of(job, described),
+    }
+
+
+SAMPLE = Stage(
+    name="sample",
+    phases=(
+        Phase("index", plan_index, run_index),
+        Phase("split", plan_split, run_split),
+        Phase("plan", plan_plans, run_plan),
+        Phase("gather", plan_shards, run_gather),
+    ),
+    outputs=(*SPLITS, "tokenizer"),
+    fingerprint_inputs=fingerprint_inputs,
+    finish=finish,
+)
