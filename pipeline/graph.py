@@ -42,14 +42,15 @@ class GraphConfig:
 
     Attributes:
         nodes_per_part: nodes in a part of nodes and of edges; bounds the memory of a task.
-        pages_per_batch: documents whose links are resolved at once.
+        links_per_batch: links (of whole documents) that are resolved at once, at least; bounds
+            memory as well, and the more there are, the nearer their places in the index.
     """
 
     nodes_per_part: int = 1 << 17
-    pages_per_batch: int = 1 << 13
+    links_per_batch: int = 1 << 19
 
     def __post_init__(self) -> None:
-        for key in ("nodes_per_part", "pages_per_batch"):
+        for key in ("nodes_per_part", "links_per_batch"):
             value = getattr(self, key)
             if value < 1:
                 raise ConfigError(f"expected {key} of at least 1, found {value}: change it")

@@ -51,7 +51,8 @@ def save_chunks(
 def open_array(path: str) -> Iterator[AnyArray]:
     """Open an array memory-mapped; a remote one is copied to the local disk for the while."""
     with files.local_copy(path) as local:
-        yield np.load(local, mmap_mode="r")
+        # A plain view: indexing through the memmap class costs three times as much.
+        yield np.load(local, mmap_mode="r").view(np.ndarray)
 
 
 def spill_name(job: Job, kind: str, index: int, suffix: str = "npy") -> str:

@@ -28,6 +28,7 @@ from schemas.mentions import FATES, INTERWIKI, OTHER_NAMESPACE, RED, RESOLVED, S
 
 BoolArray = npt.NDArray[np.bool_]
 
+_PAGES_PER_READ = 1 << 10
 _FATE_NAMES = pa.array(FATES)
 _HAS_TARGET = np.array([fate in ("resolved", "redirect", "self") for fate in FATES])
 _MAKES_EDGE = np.array([fate in ("resolved", "redirect") for fate in FATES])
@@ -200,15 +201,23 @@ def _open_index(job: Job, stack: ExitStack, salt: int) -> tuple[GraphIndex, Int3
 def _read_links(job: Job, task: Task, row_nodes: Int32Array) -> Iterator[tuple[Links, int]]:
     """Yield the links of batches of documents, and how many were on dropped rows."""
     row = task.args["first_row"]
+    waiting: list[pa.ListArray] = []
+    num_links = 0
     with (
         files.open_read(job.path(task.args["part"])) as file,
         pq.ParquetFile(file) as part,
     ):
-        for batch in part.iter_batches(
-            job.config.pages_per_batch, columns=_LINK_COLUMNS, use_threads=False
-        ):
-            yield flatten_links(batch.column(0), row_nodes[row : row + len(batch)])
-            row += len(batch)
+        for batch in part.iter_batches(_PAGES_PER_READ, columns=_LINK_COLUMNS, use_threads=False):
+            waiting.append(batch.column(0))
+            num_links += pc.sum(batch.column(0).value_lengths()).as_py() or 0
+            if num_links >= job.config.links_per_batch:
+                links = pa.concat_arrays(waiting)
+                yield flatten_links(links, row_nodes[row : row + len(links)])
+                row += len(links)
+                waiting, num_links = [], 0
+    if waiting:
+        links = pa.concat_arrays(waiting)
+        yield flatten_links(links, row_nodes[row : row + len(links)])
 
 
 def flatten_links(links: pa.ListArray, node_ids: Int32Array) -> tuple[Links, int]:

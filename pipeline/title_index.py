@@ -130,13 +130,17 @@ class TitleIndex:
         if not len(self.hashes):
             return np.full(len(hashes), MISSING, np.int32)
         # Sorted queries walk the mapped index in order: 5 to 10 times faster than random ones.
+        # Most links of a batch share their target with another, so each hash is searched once.
         order = np.argsort(hashes)
-        wanted = hashes[order]
+        ordered = hashes[order]
+        is_first = np.ones(len(ordered), bool)
+        np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+        wanted = ordered[is_first]
         places = np.searchsorted(self.hashes, wanted)
         places[places == len(self.hashes)] = 0
         found = np.where(self.hashes[places] == wanted, self.values[places], MISSING)
         values = np.empty(len(hashes), np.int32)
-        values[order] = found
+        values[order] = found[np.cumsum(is_first) - 1]
         return values
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import graph_index, title_index
+from pipeline import graph_index, graph_resolve, title_index
 from pipeline.graph import GRAPH, GraphConfig
 from pipeline.stage import Job, open_job, plan_phase, run_task
 from schemas.errors import ConfigError, GraphError, StageError
@@ -214,10 +214,11 @@ def resolve_plainly(pages: list[Any], redirects: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("config", [{}, {"nodes_per_part": 7, "pages_per_batch": 3}])
+@pytest.mark.parametrize("config", [{}, {"nodes_per_part": 7, "links_per_batch": 3}])
 def test_all_tables_equal_a_plain_dictionary(
-    tmp_path: Path, seed: int, config: dict[str, int]
+    tmp_path: Path, seed: int, config: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(graph_resolve, "_PAGES_PER_READ", 2)
     root, pages, redirects = random_corpus(tmp_path, seed)
     summary = build(root, **config)
     expected = resolve_plainly(pages, redirects)

@@ -121,7 +121,7 @@ def test_graphml_can_be_read_again(graph: LinkGraph, reference: Any, tmp_path: P
 
 def test_the_arrays_stay_on_disk(graph: LinkGraph) -> None:
     for array in (graph.out_indptr, graph.out_indices, graph.in_indptr, graph.in_indices):
-        assert isinstance(array, np.memmap)
+        assert isinstance(array.base, np.memmap)
         assert not array.flags.writeable
 
 
