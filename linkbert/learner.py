@@ -56,7 +56,7 @@ class Learner:
 
     Attributes:
         model: the bare model, whose weights are saved.
-        forward: the same, compiled and wrapped for several ranks as wanted.
+        forward: the same, wrapped where there are several ranks.
     """
 
     model: LinkBert
@@ -173,12 +173,21 @@ def build_learner(
         )
     precision = choose_precision(config.precision, ranks.device)
     model = _initial_model(config, model_config, seed, init, shards).to(ranks.device).train()
-    forward: Any = torch.compile(model, dynamic=True) if config.compile else model
+    if config.compile:
+        compile_layers(model)
+    forward: Any = model
     if ranks.size > 1:
         devices = [ranks.device] if ranks.device.type == "cuda" else None
         forward = DistributedDataParallel(forward, device_ids=devices)
     optimizer, scaler = build_optimizer(model, config), precision.gradient_scaler()
     return Learner(model, forward, optimizer, scaler, precision, ranks, config, seed)
+
+
+def compile_layers(model: LinkBert) -> None:
+    """Compile each layer in place rather than the network: one compilation serves all layers."""
+    for part in (model.encoder.embeddings, *model.encoder.layers, model.masked_token_head):
+        # No two batches have the same number of tokens.
+        part.compile(dynamic=True)
 
 
 def _initial_model(

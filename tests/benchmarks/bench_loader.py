@@ -1,0 +1,119 @@
+"""Time the way from shards to ready batches, masks included, beside two usual ones.
+
+    python -m tests.benchmarks.bench_loader [--instances 16384] [--length 511]
+
+One thread, CPU seconds, page cache warm. Beside it: transformers' masking collator on lists, and
+the same on arrays read as a plain datasets pipeline would (both on a part, they are slow). Target:
+100 M tokens a second and core.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
+
+from linkbert.batches import BatchMaker, Share
+from linkbert.dataset import InstanceReader, open_split
+from linkbert.masking import masking_rule
+from schemas.manifest import Manifest, write_manifest
+from schemas.parquet import TableWriter
+from tests.benchmarks.synthetic_steps import SPECIAL_IDS
+from tests.linkbert.shards_folder import write_tokenizer
+
+VOCAB_SIZE = 30_000
+ROW_GROUP = 4096
+BATCH = 256
+
+
+def main() -> None:
+    """Print tokens a CPU second of each way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instances", type=int, default=16_384)
+    parser.add_argument("--length", type=int, default=511)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    pa.set_cpu_count(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_split(folder / "train", args.instances, args.length)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(write_tokenizer(folder / "tokenizer.json", VOCAB_SIZE)),
+            **{f"{role}_token": f"[{role.upper()}]" for role in SPECIAL_IDS},
+        )
+        part = args.instances // 16
+        for label, instances, read in (
+            ("linkbert, batches of 256", args.instances, lambda: ours(folder, args.instances, 256)),
+            ("linkbert, batches of 32", args.instances, lambda: ours(folder, args.instances, 32)),
+            ("parquet and collator, lists", part, lambda: theirs(folder, part, tokenizer)),
+        ):
+            seconds = min(_cpu_seconds(read) for _ in range(3))
+            speed = instances * args.length / seconds / 1e6
+            print(f"{label:32}{speed:9.1f} M tokens a CPU second", flush=True)
+
+
+def ours(folder: Path, instances: int, micro_batch_size: int) -> None:
+    """Make every batch as training does."""
+    reader = InstanceReader(open_split(folder / "train"), 0)
+    rule = masking_rule(0, VOCAB_SIZE, SPECIAL_IDS, (0.15, 0.8, 0.1))
+    maker = BatchMaker(reader, rule, "<u2", Share(0, 1, micro_batch_size))
+    for start in range(0, instances, 2048):
+        maker.make(start, min(start + 2048, instances))
+
+
+def theirs(folder: Path, instances: int, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Read the same rows as lists and mask them with transformers' collator."""
+    collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
+    part = sorted((folder / "train").glob("*.parquet"))[0]
+    with pq.ParquetFile(part) as file:
+        for batch in file.iter_batches(BATCH, columns=["token_ids"]):
+            if instances <= 0:
+                return
+            rows = [np.frombuffer(row.as_py(), "<u2").tolist() for row in batch.column(0)]
+            collator([{"input_ids": row} for row in rows[:instances]])
+            instances -= len(rows)
+
+
+def write_split(folder: Path, instances: int, length: int) -> None:
+    """Write random instances; their ids do not compress, which is the harder case."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, VOCAB_SIZE, (instances, length)).astype("<u2")
+    names = ("source_id", "source_segment", "target_id", "target_segment")
+    with open(folder / "part-000-00000.parquet", "wb") as file:
+        writer = TableWriter(file, "instances", {b"token_dtype": b"<u2"})
+        for start in range(0, instances, ROW_GROUP):
+            size = min(ROW_GROUP, instances - start)
+            zeros = np.zeros(size, np.int32)
+            writer.write(
+                {
+                    "instance_id": np.arange(start, start + size),
+                    "epoch": zeros,
+                    "corpus": zeros,
+                    "token_ids": [row.tobytes() for row in tokens[start : start + size]],
+                    "num_tokens": zeros + length,
+                    "num_tokens_a": zeros + (length - 3) // 2,
+                    "relation": (np.arange(size) % 3).astype(np.int8),
+                    **{name: rng.integers(0, 1 << 20, size).astype(np.int32) for name in names},
+                }
+            )
+        writer.close()
+    empty: dict[str, str] = {}
+    manifest = Manifest("sample", {}, empty, instances, instances, {}, (), empty, {}, "instances")
+    write_manifest(folder, manifest)
+
+
+def _cpu_seconds(read: Callable[[], None]) -> float:
+    began = time.process_time()
+    read()
+    return time.process_time() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Time a training step on a CPU beside transformers' BertForPreTraining doing the same work.
+
+    python -m tests.benchmarks.bench_train_step [--sizes tiny,mini] [--rounds 5]
+
+One thread, CPU seconds, the two interleaved in one process so that a busy machine slows both alike.
+Same sequences, masks, dropout, optimizer and clipping. Targets: 3.5 times at tiny, 2.5 at mini.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+
+from linkbert.config import load_config
+from linkbert.distributed import Ranks
+from linkbert.learner import Learner
+from linkbert.model import LinkBert, ModelConfig, initialise
+from linkbert.optimizer import build_optimizer
+from linkbert.precision import choose_precision
+from tests.benchmarks.synthetic_steps import hugging_face_inputs, hugging_face_model, step_batch
+
+VOCAB_SIZE = 30_522
+SEQUENCES = 4
+LENGTHS = {"all 512": (512, 512), "102 to 512": (102, 512)}
+
+
+def main() -> None:
+    """Print a table of tokens a CPU second."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="tiny,mini")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, 1 thread, {SEQUENCES} sequences a step, tokens a CPU second")
+    print(f"{'':34}{'transformers':>14}{'linkbert':>10}{'times':>7}")
+    for size in args.sizes.split(","):
+        for precision in ("fp32", "bf16"):
+            for name, lengths in LENGTHS.items():
+                theirs, ours = compare(size, precision, lengths, args.rounds)
+                label = f"{size}, {precision}, {name}"
+                print(f"{label:34}{theirs:14,.0f}{ours:10,.0f}{ours / theirs:7.2f}", flush=True)
+
+
+def compare(
+    size: str, precision: str, lengths: tuple[int, int], rounds: int
+) -> tuple[float, float]:
+    """Return real tokens a CPU second of theirs and ours, the best of interleaved rounds."""
+    config = load_config(size, [f"precision={precision}"])
+    shape = ModelConfig(
+        VOCAB_SIZE, config.hidden_size, config.num_layers, config.num_heads,
+        config.intermediate_size, 512, config.hidden_dropout, config.attention_dropout,
+    )  # fmt: skip
+    batch = step_batch(shape, 1, SEQUENCES, lengths)
+    chosen = choose_precision(precision, torch.device("cpu"))
+    model = LinkBert(shape).train()
+    initialise(model, 0)
+    optimizer = build_optimizer(model, config)
+    ranks = Ranks(0, 1, torch.device("cpu"))
+    learner = Learner(
+        model, model, optimizer, chosen.gradient_scaler(), chosen, ranks, config, seed=0
+    )
+    reference = hugging_face_model(shape)
+    their_optimizer = torch.optim.AdamW(reference.parameters(), 1e-4, fused=True)
+    inputs = hugging_face_inputs(batch.micro_batches[0])
+
+    def their_step() -> None:
+        with chosen.autocast():
+            loss = reference(**inputs).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(reference.parameters(), config.gradient_clip)
+        their_optimizer.step()
+        their_optimizer.zero_grad(set_to_none=True)
+
+    best = [float("inf")] * 2
+    for _ in range(rounds + 1):
+        for index, step in enumerate((their_step, lambda: learner.run_step(0, batch, False))):
+            best[index] = min(best[index], _cpu_seconds(step))
+    return batch.num_tokens / best[0], batch.num_tokens / best[1]
+
+
+def _cpu_seconds(step: Callable[[], object]) -> float:
+    began = time.process_time()
+    step()
+    return time.process_time() - began
+
+
+if __name__ == "__main__":
+    main()
