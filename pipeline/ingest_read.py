@@ -13,7 +13,7 @@ import io
 import lzma
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
@@ -40,6 +40,8 @@ RANGE_BYTES = 64 << 20
 _CHARS_PER_GROUP = 1 << 21
 _DOCUMENTS_PER_GROUP = 1 << 13
 _GROUPS_PER_PIECE = 8
+_ROWS_PER_GROUP = 1 << 16
+_MAX_REJECTS_AT_START = 1000
 
 _LINK = pa.struct(
     [
@@ -84,34 +86,43 @@ def plan_read(job: Job, records: Records) -> list[Task]:
 
 
 def run_read(job: Job, task: Task) -> Record:
-    """Read a range into pieces, redirects and rejects; count what each became."""
+    """Read a range into pieces, redirects and rejects; count what each became.
+
+    Raises:
+        DumpError: the input is damaged, or nothing in its first records is of the format.
+    """
     path = input_paths(job)[task.args["source"]]
-    counts: Counter[str] = Counter()
-    rejects: list[dict[str, Any]] = []
-    redirects: list[Redirect] = []
+    counts: Counter[str] = Counter(documents=0, redirects=0, rejects=0)
     pieces = _PieceWriter(job, task.index)
-    with _open_input(path) as file:
+    redirects_name = spill_name(job, "redirects", task.index, "parquet")
+    with (
+        part_writer(job, "rejects", task.index) as rejects,
+        # A refused input must not leave a half-open Parquet writer behind.
+        closing(rejects),
+        files.write_whole(job.path(redirects_name)) as redirects_file,
+        pq.ParquetWriter(redirects_file, REDIRECT_SCHEMA, compression="zstd") as redirects,
+        _open_input(path) as file,
+    ):
+        waiting_redirects: list[dict[str, Any]] = []
+        waiting_rejects: list[dict[str, Any]] = []
         for entry in _entries(job, task, file, path):
+            _count(counts, entry)
             if isinstance(entry, Document):
                 pieces.add(entry)
-                counts.update(entry.dropped)
-                counts["links"] += len(entry.links)
             elif isinstance(entry, Redirect):
-                redirects.append(entry)
+                waiting_redirects.append(asdict(entry))
             else:
-                rejects.append(_reject_row(entry, path))
-                counts[f"rejected_{entry.reason}"] += 1
+                waiting_rejects.append(_reject_row(entry, path))
+                _refuse_other_format(job, counts, entry, path)
+            if len(waiting_redirects) >= _ROWS_PER_GROUP:
+                redirects.write_table(_take_rows(waiting_redirects, REDIRECT_SCHEMA))
+            if len(waiting_rejects) >= _ROWS_PER_GROUP:
+                rejects.write(_take_rows(waiting_rejects, rejects.schema))
+        redirects.write_table(_take_rows(waiting_redirects, REDIRECT_SCHEMA))
+        rejects.write(_take_rows(waiting_rejects, rejects.schema))
     pieces.close()
-    counts["documents"], counts["redirects"] = sum(pieces.num_rows), len(redirects)
-    counts["rejects"] = len(rejects)
-    redirects_name = spill_name(job, "redirects", task.index, "parquet")
-    table = pa.Table.from_pylist([asdict(each) for each in redirects], schema=REDIRECT_SCHEMA)
-    _write_spill(job, redirects_name, table)
-    with part_writer(job, "rejects", task.index) as writer:
-        if rejects:
-            writer.write(pa.Table.from_pylist(rejects, schema=writer.schema))
     written = {
-        f"rejects/{part_name(task.index)}": len(rejects),
+        f"rejects/{part_name(task.index)}": counts["rejects"],
         redirects_name: 0,
         **dict.fromkeys(pieces.names, 0),
     }
@@ -122,6 +133,37 @@ def run_read(job: Job, task: Task) -> Record:
         "piece_rows": pieces.num_rows,
         "redirects": redirects_name,
     }
+
+
+def _count(counts: Counter[str], entry: Entry) -> None:
+    if isinstance(entry, Document):
+        counts["documents"] += 1
+        counts["links"] += len(entry.links)
+        counts.update(entry.dropped)
+    elif isinstance(entry, Redirect):
+        counts["redirects"] += 1
+    else:
+        counts["rejects"] += 1
+        counts[f"rejected_{entry.reason}"] += 1
+
+
+def _refuse_other_format(job: Job, counts: Counter[str], entry: Malformed, path: str) -> None:
+    """Stop early at a file of another format, which would be rejected line by line."""
+    if counts["rejects"] >= _MAX_REJECTS_AT_START and not counts["documents"]:
+        if counts["redirects"]:
+            return
+        raise DumpError(
+            f"expected records of format {job.config.format}, found none in the first "
+            f"{counts['rejects']} of {path} ({entry.reason}: {entry.detail}): "
+            "choose another --format"
+        )
+
+
+def _take_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Return waiting rows as a table and leave none waiting."""
+    table = pa.Table.from_pylist(rows, schema=schema)
+    rows.clear()
+    return table
 
 
 class _PieceWriter:

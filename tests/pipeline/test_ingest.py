@@ -208,7 +208,7 @@ def test_compressed_inputs_give_the_same_pages(tmp_path: Path, suffix: str, comp
     assert rows(tmp_path / "plain", "pages") == rows(tmp_path / "packed", "pages")
 
 
-@pytest.mark.parametrize("range_bytes", [1, 97, 1000])
+@pytest.mark.parametrize("range_bytes", [31, 97, 1000])
 def test_ranges_and_pieces_of_any_size_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, range_bytes: int
 ) -> None:
@@ -306,6 +306,24 @@ def test_a_file_that_is_not_pubmed_is_an_error_of_one_line(tmp_path: Path, conte
 def test_a_file_without_any_record_of_the_format_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DumpError, match="choose another --format"):
         ingest_records(tmp_path, ["<mediawiki>", "</mediawiki>"])
+
+
+def test_a_large_file_of_another_format_is_refused_early(tmp_path: Path) -> None:
+    with pytest.raises(DumpError, match=r"none in the first 1000 of .*malformed_json"):
+        ingest_records(tmp_path, ["<page>"] * 1500)
+
+
+def test_many_rejects_and_redirects_are_written_in_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_read, "_ROWS_PER_GROUP", 4)
+    records: list[Any] = [{"source": f"S {n:02d}", "target": "T"} for n in range(10)]
+    records += ["{"] * 9
+    root, summary = ingest_records(tmp_path, [*records, document(1, "T")])
+    assert (summary["redirects"], summary["rejects"]) == (10, 9)
+    assert [row["title"] for row in rows(root, "redirects")] == [f"S {n:02d}" for n in range(10)]
+    offsets = [row["offset"] for row in rows(root, "rejects")]
+    assert offsets == list(range(offsets[0], offsets[0] + 18, 2))
 
 
 def test_a_glob_names_its_files_in_order(tmp_path: Path) -> None:
