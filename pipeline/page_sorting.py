@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pipeline.cpu_limit import CpuLimitExceeded, cpu_limit
 from pipeline.page_rows import PageRows
 from pipeline.page_split import STRAY, RawPage
-from pipeline.page_xml import Page, PageError, parse_page, parse_with_expat
+from pipeline.page_xml import Page, PageError, parse_page, peek_namespace
 from pipeline.site import SiteInfo
 from pipeline.titles import namespace_of_title, normalise_page_title
 from pipeline.wikitext import extract, redirect_target
@@ -93,21 +93,18 @@ class PageSorter:
     def _sort(self, raw: RawPage) -> None:
         if raw.fault:
             raise _fault_error(raw)
-        fault: PageError | None = None
-        try:
-            page = parse_page(raw.data)
-        except PageError as error:
-            if error.page is None:
-                raise
-            page, fault = error.page, error
-        self.counts[OLDER_REVISIONS] += max(page.num_revisions - 1, 0) + raw.num_pruned
+        namespace = peek_namespace(raw.data)
+        if namespace is not None and namespace not in self._namespaces:
+            # Half of a dump: not read any further.
+            self.counts[f"{OTHER_NAMESPACE}{namespace}"] += 1
+            return
+        page = parse_page(raw.data)
+        self.counts[OLDER_REVISIONS] += page.num_revisions - 1 + raw.num_pruned
         namespace = page.namespace
         if namespace is None:
             namespace = namespace_of_title(page.title, self._site)
         if namespace not in self._namespaces:
             self.counts[f"{OTHER_NAMESPACE}{namespace}"] += 1
-        elif fault is not None:
-            raise fault
         elif page.model != _WIKITEXT:
             self.counts[f"{OTHER_MODEL}{page.model}"] += 1
         else:
@@ -178,7 +175,7 @@ def _fault_error(raw: RawPage) -> PageError:
         excerpt = raw.data.decode("utf-8", "replace").strip()
         return PageError(STRAY, f"between pages: {excerpt}")
     try:
-        page: Page | None = parse_with_expat(raw.data)
+        page: Page | None = parse_page(raw.data)
     except PageError as error:
         page = error.page
     return PageError(raw.fault, f"{len(raw.data)} bytes from its tag on", page)
