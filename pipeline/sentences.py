@@ -68,7 +68,7 @@ def split_units(text: str) -> list[Unit]:
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     """Tell whether the stop found ends a sentence, by the word before and the sign after it."""
-    if match.group()[0] != ".":
+    if match.group().rstrip() != ".":
         return True
     following = text[match.end() : match.end() + 1]
     # A lower-case letter goes on with the sentence; scripts without case have none.

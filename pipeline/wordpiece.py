@@ -8,6 +8,7 @@ which turns one word of Hindi or Vietnamese into another.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ _UNSPACED_PIECE = (
 _CONTINUATION = "##"
 # Rarer characters become [UNK]: at five characters a word that is at most 0.025 % of words.
 _CHARACTER_COVERAGE = 0.99995
+_LATIN_LETTER = re.compile("[a-z]")
+_LATIN_CAPITAL = re.compile("[A-Z]")
 # A pair seen once is a typing error or a name, not a word piece.
 _MIN_PAIR_COUNT = 2
 
@@ -83,21 +86,14 @@ def train_wordpiece(
         lowercase: fold case, without touching marks.
         strip_accents: also drop marks.
 
-    Raises:
-        ConfigError: the vocabulary cannot hold the characters of the texts.
-
     >>> tokenizer = train_wordpiece(lambda: ["low lower lowest"] * 9, 40)
     >>> tokenizer.encode("lower", add_special_tokens=False).tokens
     ['lower']
     """
     tokenizer = _with_rules(models.WordPiece(unk_token="[UNK]"), lowercase, strip_accents)
     alphabet = _alphabet(_count_characters(tokenizer, texts()), vocab_size // 4)
+    # With two forms a character, at least half of the vocabulary is left for pieces of words.
     fixed = [*SPECIAL_TOKENS, *_forms(alphabet)]
-    if len(fixed) > vocab_size:
-        raise ConfigError(
-            f"expected --vocab-size of at least {len(fixed)} for {len(alphabet)} characters, "
-            f"found {vocab_size}: raise it"
-        )
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         special_tokens=fixed,
@@ -194,8 +190,8 @@ def _stands_alone(character: str) -> bool:
 def parse_vocab(text: str) -> Tokenizer:
     """Return the tokenizer of a `vocab.txt`, one token a line.
 
-    A vocabulary without any capital letter was made with Google's uncased rules, which also strip
-    accents; one with capitals was made cased.
+    A vocabulary with letters of the Latin alphabet but no capital was made with Google's uncased
+    rules, which also strip accents; any other was made cased.
 
     Raises:
         ConfigError: a special token is missing, or a token occurs twice.
@@ -208,8 +204,8 @@ def parse_vocab(text: str) -> Tokenizer:
             "vocabulary: ids would shift"
         )
     special_ids_of(vocab)
-    ordinary = (token for token in vocab if token not in SPECIAL_TOKENS and "unused" not in token)
-    is_uncased = not any(character.isupper() for token in ordinary for character in token)
+    ordinary = "".join(token for token in vocab if token not in SPECIAL_TOKENS)
+    is_uncased = bool(_LATIN_LETTER.search(ordinary)) and not _LATIN_CAPITAL.search(ordinary)
     return wordpiece_from_vocab(vocab, lowercase=is_uncased, strip_accents=is_uncased)
 
 
