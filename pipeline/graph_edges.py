@@ -124,27 +124,26 @@ def _node_columns(job: Job, first: int, stop: int) -> dict[str, pa.Array]:
     """Fetch what pages says of a range of nodes; only the parts that hold any are read."""
     with open_array(job.path("index", "node_rows.npy")) as node_rows:
         rows = np.array(node_rows[first:stop])
-    tables, part_numbers, part_rows, places = [], [], [], []
-    first_row = 0
-    for number, (name, num_rows) in enumerate(page_parts(job)):
-        here = np.flatnonzero((rows >= first_row) & (rows < first_row + num_rows))
-        if here.size:
-            with files.open_read(job.path(name)) as file:
-                part = pq.read_table(file, columns=["page_id", "title", "is_disambiguation"])
-            tables.append(part.take(pa.array(rows[here] - first_row)))
-            part_numbers.append(np.full(here.size, number, np.int32))
-            part_rows.append((rows[here] - first_row).astype(np.int32))
-            places.append(here)
-        first_row += num_rows
-    if not tables:
+    if not len(rows):
         return {name: pa.array([], kind) for name, kind in _EMPTY_NODE_COLUMNS.items()}
+    parts = page_parts(job)
+    ends = np.cumsum([num_rows for _, num_rows in parts])
+    part_of_row = np.searchsorted(ends, rows, side="right")
+    rows -= np.concatenate([[0], ends])[part_of_row]
+    tables, places = [], []
+    for number in np.unique(part_of_row).tolist():
+        here = np.flatnonzero(part_of_row == number)
+        with files.open_read(job.path(parts[number][0])) as file:
+            part = pq.read_table(file, columns=["page_id", "title", "is_disambiguation"])
+        tables.append(part.take(pa.array(rows[here])))
+        places.append(here)
     order = np.argsort(np.concatenate(places))
     table = pa.concat_tables(tables).take(pa.array(order)).combine_chunks()
     return {
         "node_id": pa.array(np.arange(first, stop, dtype=np.int32)),
         **{name: table.column(name) for name in table.column_names},
-        "part": pa.array(np.concatenate(part_numbers)[order]),
-        "row": pa.array(np.concatenate(part_rows)[order]),
+        "part": pa.array(part_of_row.astype(np.int32)),
+        "row": pa.array(rows.astype(np.int32)),
     }
 
 
