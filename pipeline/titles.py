@@ -69,7 +69,7 @@ def normalise_title(raw: str, site: SiteInfo) -> Target | InvalidTitle:
         return Target(site.capitalise(raw, MAIN), None, MAIN, False)
     if len(raw) > MAX_RAW_CHARS:
         return InvalidTitle("too_long")
-    namespace, text = MAIN, _clean(_decode(raw))
+    namespace, text = MAIN, _clean(decode_target(raw))
     if text.startswith(":"):
         text = text[1:].lstrip()
     while ":" in text:
@@ -120,8 +120,12 @@ def namespace_of_title(raw: str, site: SiteInfo) -> int:
     return MAIN if number is None else number
 
 
-def _decode(raw: str) -> str:
-    """Decode entities, then the percent escapes that spell UTF-8; `+` is no blank in a link."""
+def decode_target(raw: str) -> str:
+    """Decode entities, then the percent escapes that spell UTF-8; `+` is no blank in a link.
+
+    >>> decode_target("Caf%C3%A9 &amp; 100%")
+    'Café & 100%'
+    """
     text = html.unescape(raw) if "&" in raw else raw
     return _ESCAPES.sub(_unescape_percent, text) if "%" in text else text
 

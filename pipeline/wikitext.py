@@ -68,7 +68,7 @@ def extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
     text, calls_itself_one = strip_markup(text, site)
     text = protect_loose_brackets(text.replace(marks.BAR, "|"), site, losses.dropped)
     walk = walk_tokens(text, site, losses.dropped)
-    layout = lay_out("".join(walk.pieces))
+    layout = lay_out(walk.marked_text(losses.dropped))
     links = [
         Link(start, end, target.title, target.fragment, target.namespace, kind)
         for (start, end), (target, kind) in zip(layout.places, walk.links, strict=True)

@@ -41,10 +41,14 @@ _LINE_START: Final = re.compile(r"[ \t:*#;]*")
 _BLANK_LINE: Final = re.compile(r"[ \t]*")
 _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
-_GALLERY_FILE: Final = re.compile(r"^[ \t]*([^|\n\[\]{}]+)\|(.*)$", re.MULTILINE)
+_GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
+_GALLERY_LINE: Final = re.compile(r"^(?!\[\[).*$", re.MULTILINE)
+_GALLERY_NAME: Final = "gallery"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
 _TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
 
+# <nowiki> around nothing but these shields them from the wiki; prose has other signs for them.
+_ESCAPES: Final = {"''": '"', "{{": "{ {", "}}": "} }"}
 # Marks and blanks before a table's `{|`; a bound, so that a long line is not searched again.
 _MAX_INDENT: Final = 200
 
@@ -327,6 +331,7 @@ class _Cutter:
 
     def _content_of(self, name: str, content: str, attributes: str) -> str:
         if name == "nowiki":
+            content = _ESCAPES.get(content, content)
             return marks.BARRIER + marks.protect(content) + marks.BARRIER
         if name == "pre":
             plain = content.replace("<nowiki>", "").replace("</nowiki>", "")
@@ -335,19 +340,18 @@ class _Cutter:
         if name in ("math", "chem", "ce"):
             return _formula(content, attributes)
         if name == "gallery":
-            return "\n" + _GALLERY_FILE.sub(self._gallery_line, content) + "\n"
+            captions = _GALLERY_FILE.sub(_gallery_line, content)
+            return "\n" + _GALLERY_LINE.sub("", captions) + "\n"
         if name in ("syntaxhighlight", "source") and "inline" in attributes:
             return marks.protect(content)
         reason = "in_reference" if name in ("ref", "references") else "in_tag"
         self._count(reason, content)
         return ""
 
-    def _gallery_line(self, match: re.Match[str]) -> str:
-        name = match.group(1).strip()
-        prefix = name.partition(":")[0]
-        if ":" not in name or self.site.namespace_id(prefix) is None:
-            name = f"File:{name}"
-        return f"[[{name}|{match.group(2)}]]"
+
+def _gallery_line(match: re.Match[str]) -> str:
+    """A line of a gallery as the link of a file, so that its caption is read as one."""
+    return f"[[File:{_GALLERY_NAME}|{match.group(1)}]]"
 
 
 def _formula(content: str, attributes: str) -> str:

@@ -22,6 +22,7 @@ _MARK: Final = re.compile(
     f"([{marks.ANCHOR_OPEN}{marks.ANCHOR_CLOSE}{marks.UNSEEN_LINK}{marks.HEADING}])"
 )
 _WORD: Final = re.compile(r"\w")
+_BESIDE_UNSEEN: Final = re.compile(f" *({marks.UNSEEN_LINK}+) *")
 _EMPTY_BRACKETS: Final = re.compile(r"\([ ,;:]*\)")
 _LEADING_STOP: Final = re.compile(r"\([ ,;]+(?=[^ ,;\n])")
 
@@ -103,7 +104,15 @@ def _body_of(line: str, kind: int) -> str:
         return line[:2] + line[2:].strip(" ")
     if marks.ITEM in line:
         line = line.replace(marks.ITEM, "")
+    if marks.UNSEEN_LINK in line:
+        line = _BESIDE_UNSEEN.sub(_one_blank, line)
     return line.strip(" ")
+
+
+def _one_blank(match: re.Match[str]) -> str:
+    """Leave one of the blanks around links without text, and none at the ends of a line."""
+    is_inside = match.start() > 0 and match.end() < len(match.string)
+    return match.group(1) + (" " if is_inside and " " in match.group() else "")
 
 
 def _separator(previous: int, kind: int, is_gap: bool) -> str:
@@ -144,8 +153,6 @@ def _measure(text: str) -> Layout:
             found.places.append((start, length))
         elif mark == marks.UNSEEN_LINK:
             found.places.append((None, None))
-            if piece[:1] == " " and pieces[-1][-1:] == " ":
-                piece = piece[1:]
         else:
             level, piece = int(piece[0]), piece[1:]
             headings.append((level, length))

@@ -82,15 +82,16 @@ def strip_markup(text: str, site: SiteInfo) -> tuple[str, bool]:
 
 
 def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> str:
-    """Leave as `[[` and `]]` only what MediaWiki reads as a link; the rest becomes text.
+    """Leave as `[[` and `]]` only what MediaWiki reads as a link.
 
     A link runs from `[[` to the next `]]` with no `[[` between; only the links of files hold
-    others. After this the tokenizer never backtracks, so its time is linear.
+    others. Openers and closers of nothing go, single brackets are protected. After this the
+    tokenizer never backtracks, so its time is linear.
 
     >>> from pipeline.site import default_site
-    >>> kept = protect_loose_brackets("[[a [[b]] c]]", default_site(), Counter())
-    >>> kept.count("[["), marks.restore(kept)
-    (1, '[[a [[b]] c]]')
+    >>> kept = protect_loose_brackets("[[a [[b]] [c]]", default_site(), Counter())
+    >>> marks.restore(kept)
+    'a [[b]] [c'
     """
     return _BracketPass(text, site, dropped).run() if "[" in text or "]" in text else text
 
@@ -102,44 +103,62 @@ class _BracketPass:
         self.text = text
         self.site = site
         self.dropped = dropped
-        self.kept: list[int] = []
-        """Where the brackets of links are."""
+        self.edits: list[tuple[int, int, str]] = []
+        """Where brackets of links stand, and what is cut: start, end, what stays."""
 
     def run(self) -> str:
-        text = self.text
+        text, edits = self.text, self.edits
         files: list[int] = []
         plain = -1
         for match in _BRACKETS.finditer(text):
             start = match.start()
             if text[start] == "[":
                 if plain >= 0:
-                    self.dropped["unclosed"] += 1
+                    self._drop_opener(plain)
                 plain = start
                 prefix = match.group(1)
                 if prefix is not None and len(files) < _MAX_MEDIA_DEPTH and self._is_file(prefix):
                     files.append(start)
                     plain = -1
             elif plain >= 0:
-                self.kept += (plain, start)
-                plain = -1
+                edits.append((plain, plain + 2, "[["))
+                plain, end = -1, start + 2
+                if text[end : end + 1] == "]" and "[" in text[edits[-1][1] : start]:
+                    start += 1
+                edits.append((start, start + 2, "]]"))
             elif files:
-                self.kept += (files.pop(), start)
-        self.dropped["unclosed"] += len(files) + (plain >= 0)
-        return self._joined()
+                edits.append((files.pop(), 0, "[["))
+                edits.append((start, start + 2, "]]"))
+            else:
+                # Closes nothing: a slip of the keyboard, no text.
+                edits.append((start, start + 2, ""))
+        if plain >= 0:
+            self._drop_opener(plain)
+        for start in files:
+            self.dropped["unclosed"] += 1
+            line_end = text.find("\n", start)
+            edits.append((start, line_end if line_end >= 0 else len(text), ""))
+        return self._edited()
+
+    def _drop_opener(self, start: int) -> None:
+        """An opener without its closer makes no link: what follows stays, as text."""
+        self.dropped["unclosed"] += 1
+        self.edits.append((start, start + 2, ""))
 
     def _is_file(self, prefix: str) -> bool:
         return self.site.namespace_id(prefix) in (FILE, CATEGORY)
 
-    def _joined(self) -> str:
+    def _edited(self) -> str:
         text, pieces, position = self.text, [], 0
-        num_kept = len(self.kept)
-        if text.count("[") == num_kept == text.count("]"):
+        if text.count("[") == len(self.edits) == text.count("]"):
             # Each link has two characters of either kind: nothing else is there.
             return text
-        for start in sorted(self.kept):
+        for start, end, kept in sorted(self.edits):
+            if start < position:
+                continue
             pieces.append(_protect_brackets(text[position:start]))
-            pieces.append(text[start : start + 2])
-            position = start + 2
+            pieces.append(kept)
+            position = end or start + 2
         pieces.append(_protect_brackets(text[position:]))
         return "".join(pieces)
 
@@ -239,7 +258,8 @@ def _even_quotes(line: str) -> str:
             literal[chosen] += 1
     pieces, position = [], 0
     for (start, end), kept in zip(runs, literal, strict=True):
-        pieces.append(line[position:start] + marks.LITERAL["'"] * kept)
+        # Two that are left over stand for a quotation mark.
+        pieces.append(line[position:start] + ('"' if kept == 2 else marks.LITERAL["'"] * kept))
         position = end
     return "".join(pieces) + line[position:]
 

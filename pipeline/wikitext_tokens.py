@@ -19,13 +19,14 @@ from mwparserfromhell.parser import tokens as token_types
 
 from pipeline import wikitext_marks as marks
 from pipeline.site import CATEGORY, FILE, MAIN, SiteInfo
-from pipeline.titles import InvalidTitle, Target, normalise_title
+from pipeline.titles import InvalidTitle, Target, decode_target, normalise_title
 from schemas import pages
 
 _TEXT: Final = token_types.Text
 _LINK_OPEN: Final = token_types.WikilinkOpen
 _LINK_SEPARATOR: Final = token_types.WikilinkSeparator
 _LINK_CLOSE: Final = token_types.WikilinkClose
+_REFUSED_TARGET: Final = re.compile(r"\[\[[^\[\]|]*\|")
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
 # An anchor is one line of text: what would begin a block inside it is no more than a blank.
 _IN_ANCHOR: Final = str.maketrans(
@@ -42,6 +43,14 @@ class Walk:
     links: list[tuple[Target, str]] = field(default_factory=list)
     """Target and kind of each link that has a mark in the text."""
     categories: list[str] = field(default_factory=list)
+
+    def marked_text(self, dropped: Counter[str]) -> str:
+        """Return the text with its marks, without the brackets of what the tokenizer refused."""
+        text = "".join(self.pieces)
+        if "[[" in text or "]]" in text:
+            dropped["invalid_title"] += text.count("[[")
+            text = _REFUSED_TARGET.sub("", text).replace("[[", "").replace("]]", "")
+        return text
 
 
 @dataclass(slots=True)
@@ -145,8 +154,10 @@ class _Walker:
             return False
         if is_bare:
             anchor = _shown_title(raw)
+            if target.namespace == CATEGORY:
+                anchor = anchor.partition(":")[2]
         elif not anchor.strip():
-            anchor = _pipe_trick(target)
+            anchor = _pipe_trick(raw, target)
         return self._mark(target, anchor)
 
     def _is_without_text(self, link: _Open, raw: str, target: Target, anchor: str) -> bool:
@@ -177,11 +188,10 @@ class _Walker:
         self.dropped["file" if anchor else "file_without_caption"] += 1
 
     def _keep_as_text(self, raw: str, anchor: str | None) -> bool:
+        """Show what an impossible link was meant to show; its brackets say nothing to a reader."""
         self.dropped["invalid_title"] += 1
-        if raw.startswith(marks.HATNOTE_TARGET):
-            return False
-        inner = raw if anchor is None else f"{raw}|{anchor}"
-        self.found.pieces.append(f"[[{inner}]]")
+        if not raw.startswith(marks.HATNOTE_TARGET):
+            self.found.pieces.append(raw if anchor is None else anchor)
         return False
 
     def _mark_unseen(self, target: Target, kind: str) -> None:
@@ -233,13 +243,13 @@ _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 
 def _shown_title(raw: str) -> str:
     """What a link without text shows: its target as written, without the leading colon."""
-    text = (html.unescape(raw) if "&" in raw else raw).strip()
+    text = (decode_target(raw) if "&" in raw or "%" in raw else raw).strip()
     return text[1:].lstrip() if text.startswith(":") else text
 
 
-def _pipe_trick(target: Target) -> str:
+def _pipe_trick(raw: str, target: Target) -> str:
     """[[Paris (Texas)|]] was meant to show "Paris". Manual: Help:Pipe trick."""
-    title = target.title
+    title = _shown_title(raw).partition("#")[0]
     if target.is_interwiki or target.namespace != MAIN:
         title = title.partition(":")[2]
     return _PIPE_TRICK.sub("", title) or title
