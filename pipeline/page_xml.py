@@ -16,6 +16,8 @@ from xml.parsers import expat
 NO_TITLE = "no_title"
 NO_TEXT = "no_text"
 DELETED = "deleted_text"
+LEFT_OUT = "text_left_out"
+"""The export gives the length of the text but not the text: a stub dump."""
 MALFORMED = "malformed_xml"
 BAD_ENCODING = "invalid_utf8"
 
@@ -89,6 +91,8 @@ def parse_page(data: bytes) -> Page:
         raise PageError(DELETED, "the text of this revision was removed from the wiki", page)
     if not reader.has_text:
         raise PageError(NO_TEXT, "expected <text> in the last revision, found none", page)
+    if not page.text and reader.num_text_bytes:
+        raise PageError(LEFT_OUT, f"{reader.num_text_bytes} bytes of text are not here", page)
     return page
 
 
@@ -105,6 +109,7 @@ class _PageReader:
         self._redirect: str | None = None
         self._num_revisions = 0
         self.is_deleted = self.has_text = False
+        self.num_text_bytes = 0
 
     def read(self, data: bytes) -> tuple[str, str] | None:
         """Read a page; return reason and detail of what is wrong with it."""
@@ -153,6 +158,7 @@ class _PageReader:
         elif name == "text" and self._depth == 3 and self._fields is self._revision:
             self.has_text = True
             self.is_deleted = "deleted" in attributes
+            self.num_text_bytes = _integer(attributes.get("bytes")) or 0
 
     def _close(self, name: str) -> None:
         self._depth -= 1

@@ -39,6 +39,7 @@ from pipeline.dump_streams import read_plain
 from pipeline.licences import licence_of
 from pipeline.page_sorting import PageSorter
 from pipeline.page_split import PageSplitter, RangeFacts, check_chain
+from pipeline.page_xml import LEFT_OUT
 from pipeline.site import SiteInfo, default_site
 from pipeline.siteinfo_xml import base_url, header_language, parse_siteinfo
 from pipeline.stage import (
@@ -254,6 +255,11 @@ def _check_found(pages: dict[str, Any], namespaces: tuple[int, ...], names: list
     where = names[0] if len(names) == 1 else f"{len(names)} files from {names[0]} on"
     if not pages["pages_read"]:
         raise DumpError(f"expected pages, found a dump without any in {where}: get it anew")
+    if pages["rejected"].get(LEFT_OUT, 0) > pages["pages"] + pages["redirects"]:
+        raise DumpError(
+            f"expected pages with their text, found a stub dump without it in {where}: "
+            "give the pages-articles dump"
+        )
     if not pages["pages"] and not pages["rejected"]:
         found = ", ".join(f"{space}: {n}" for space, n in pages["other_namespaces"].items())
         raise DumpError(

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +329,15 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_dump_without_articles_says_what_it_holds(tmp_path: Path, mini_dump: Path) -> None:
     with pytest.raises(DumpError, match=r"none among 18 pages .* namespaces 0: 7|--namespaces"):
         parse_dump(tmp_path / "out", mini_dump, namespaces=(100,))
+
+
+def test_stub_dump_is_named(tmp_path: Path, mini_dump: Path) -> None:
+    stub = tmp_path / "stub.xml"
+    stub.write_text(
+        re.sub(r"<text [^>]*>[^<]*</text>", '<text bytes="9" />', mini_dump.read_text())
+    )
+    with pytest.raises(DumpError, match=r"a stub dump without it in stub\.xml"):
+        parse_dump(tmp_path / "out", stub, namespaces=(0, 1))
 
 
 def test_config_refuses_what_makes_no_sense() -> None:
