@@ -1,5 +1,6 @@
 """Hand-made corpora for the tests of the graph: pages and redirects tables without a dump."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,16 @@ import pyarrow as pa
 
 from pipeline import files
 from pipeline.graph import GraphConfig
-from pipeline.stage import Job, Stage, part_name, part_writer, write_folder_manifest
+from pipeline.stage import (
+    Job,
+    Stage,
+    open_job,
+    part_name,
+    part_writer,
+    plan_phase,
+    run_task,
+    write_folder_manifest,
+)
 from schemas.parquet import TABLES
 
 ParsedPage = dict[str, Any]
@@ -79,3 +89,26 @@ def write_corpus(root: Path, parts: list[list[ParsedPage]], redirects: Any = ())
 def _entry(job: Job, name: str, num_rows: int) -> dict[str, Any]:
     num_bytes, sha256 = files.digest(job.path(name))
     return {"name": name, "num_rows": num_rows, "num_bytes": num_bytes, "sha256": sha256}
+
+
+def run_some_tasks(job: Job, number: int) -> None:
+    """Run so many tasks of a job, those of a phase backwards, and stop as if killed."""
+    opened = open_job(job)
+    records: dict[str, Any] = {}
+    for phase in job.stage.phases:
+        tasks = plan_phase(opened, phase, records)
+        records[phase.name] = [{}] * len(tasks)
+        for task in reversed(tasks):
+            if not number:
+                return
+            records[phase.name][task.index] = run_task(opened, phase, task)
+            number -= 1
+
+
+def tree_digest(root: Path) -> dict[str, str]:
+    """Return the digest of every output file, by its path."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "_state" not in path.parts
+    }

@@ -1,6 +1,5 @@
 """The graph stage against a plain dictionary, and each rule of titles, redirects and fates."""
 
-import hashlib
 import random
 from collections import Counter
 from pathlib import Path
@@ -12,9 +11,16 @@ import pytest
 
 from pipeline import graph_index, graph_resolve, title_index
 from pipeline.graph import GRAPH, GraphConfig
-from pipeline.stage import Job, open_job, plan_phase, run_task
+from pipeline.stage import Job
 from schemas.errors import ConfigError, GraphError, StageError
-from tests.pipeline.corpora import link, page, redirect, write_corpus
+from tests.pipeline.corpora import (
+    link,
+    page,
+    redirect,
+    run_some_tasks,
+    tree_digest,
+    write_corpus,
+)
 from tests.running import run_inline
 
 
@@ -29,14 +35,6 @@ def rows(root: Path, table: str, *columns: str) -> list[Any]:
 
 def fates(root: Path) -> list[Any]:
     return rows(root, "mentions", "source_id", "target_id", "fate", "redirect_page_id")
-
-
-def tree_digest(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and "_state" not in path.parts
-    }
 
 
 def test_nodes_are_numbered_by_page_id_and_know_their_row(tmp_path: Path) -> None:
@@ -261,19 +259,6 @@ def test_the_order_of_tasks_and_a_restart_after_any_task_change_no_byte(tmp_path
     assert run_inline(job) == run_inline(job)
     assert tree_digest(cut) == expected
     assert not (cut / "_state" / "graph" / "spill").exists()
-
-
-def run_some_tasks(job: Job, number: int) -> None:
-    opened = open_job(job)
-    records: dict[str, Any] = {}
-    for phase in GRAPH.phases:
-        tasks = plan_phase(opened, phase, records)
-        records[phase.name] = [{}] * len(tasks)
-        for task in reversed(tasks):
-            if not number:
-                return
-            records[phase.name][task.index] = run_task(opened, phase, task)
-            number -= 1
 
 
 def test_colliding_titles_are_found_and_another_salt_is_taken(

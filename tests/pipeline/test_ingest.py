@@ -18,6 +18,7 @@ from pipeline.stage import Job
 from schemas.errors import ConfigError, DumpError
 from schemas.manifest import read_manifest
 from schemas.parquet import check_schema
+from tests.pipeline.corpora import run_some_tasks, tree_digest
 from tests.running import run_inline
 
 
@@ -306,6 +307,22 @@ def test_a_file_that_is_not_pubmed_is_an_error_of_one_line(tmp_path: Path, conte
 def test_a_file_without_any_record_of_the_format_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DumpError, match="choose another --format"):
         ingest_records(tmp_path, ["<mediawiki>", "</mediawiki>"])
+
+
+def test_a_restart_after_any_task_changes_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_read, "RANGE_BYTES", 200)
+    links = [{"start": 0, "end": 1, "target_id": "k3"}]
+    records = [document(f"k{n}", f"T {n % 5}", links=links) for n in range(12)]
+    records.append({"source": "S", "target": "T 3"})
+    source = write_lines(tmp_path / "in.jsonl", records)
+    ingest(tmp_path / "whole", source)
+    job = Job(INGEST, str(tmp_path / "cut"), IngestConfig(), (str(source),))
+    for number_of_tasks in range(12):
+        run_some_tasks(job, number_of_tasks)
+    run_inline(job)
+    assert tree_digest(tmp_path / "cut") == tree_digest(tmp_path / "whole")
 
 
 def test_a_large_file_of_another_format_is_refused_early(tmp_path: Path) -> None:

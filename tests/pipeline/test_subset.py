@@ -14,7 +14,7 @@ from pipeline.stage import Job
 from pipeline.subset import SUBSET, SubsetConfig, grow_subset, share_inside
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.manifest import read_manifest
-from tests.pipeline.corpora import page, redirect, write_corpus
+from tests.pipeline.corpora import page, redirect, run_some_tasks, tree_digest, write_corpus
 from tests.running import run_inline
 
 
@@ -57,6 +57,17 @@ def test_a_subset_stays_within_the_cluster_it_starts_in(tmp_path: Path) -> None:
     assert summary == {"pages": 5, "redirects": 2, "edges_inside_share": round(20 / 21, 4)}
     assert read_manifest(tmp_path / "out" / "pages").drops == {"outside": 6}
     assert not (tmp_path / "out" / "_state" / "subset" / "spill").exists()
+
+
+def test_a_restart_after_any_task_changes_no_byte(tmp_path: Path) -> None:
+    source = clusters(tmp_path / "source")
+    take(source, tmp_path / "whole", around="A0", size=8)
+    config = SubsetConfig(around="A0", size=8)
+    job = Job(SUBSET, str(tmp_path / "cut"), config, (str(source),))
+    for number_of_tasks in range(4):
+        run_some_tasks(job, number_of_tasks)
+    run_inline(job)
+    assert tree_digest(tmp_path / "cut") == tree_digest(tmp_path / "whole")
 
 
 def test_kept_pages_are_unchanged_and_in_order(tmp_path: Path) -> None:
