@@ -70,7 +70,8 @@ def assign_exact(
     relations = np.full(len(classes), DROPPED, np.int8)
     forced = ~has_partner
     relations[forced] = _without_random(classes[forced], ids[forced], seed_key)
-    wanted = choose_totals(np.bincount(classes, minlength=4).tolist(), shares)
+    is_dropped = forced & (relations == DROPPED)
+    wanted = choose_totals(np.bincount(classes[~is_dropped], minlength=4).tolist(), shares)
     done = [int((relations[forced] == relation).sum()) for relation in (CONTIGUOUS, LINKED)]
     still = (max(wanted[0] - done[0], 0), wanted[1], max(wanted[2] - done[1], 0))
     rest = np.flatnonzero(has_partner)
