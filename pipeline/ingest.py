@@ -101,7 +101,7 @@ def finish(job: Job, records: Records) -> dict[str, Json]:
             f"expected documents of format {job.config.format}, found {counts['rejects']} "
             f"malformed records and none else (see {job.path('rejects')}): choose another --format"
         )
-    drops = {name: counts[name] for name in ("duplicate_id", "empty_text")}
+    drops = {name: counts[name] for name in ("deleted", "duplicate_id", "empty_text")}
     lost_links = {name: counts.get(name, 0) for name in _LINK_DROPS if counts.get(name)}
     extra = {
         "siteinfo": {"dbname": "", "language": "", "generator": f"ingest {job.config.format}"},

@@ -7,8 +7,9 @@
     write   piece k ──▶ pages part k
 
 Integers stay page ids; other ids are numbered in sorted order. A later document of the same id
-replaces the earlier one, as an update file of PubMed does. Titles are made unique, so that a link
-to an id can be kept as a link to a title and every later stage works as for a wiki.
+replaces the earlier one, as an update file of PubMed does; such files withdraw others. Titles are
+made unique, so that a link to an id can be kept as a link to a title and every later stage works
+as for a wiki.
 """
 
 from __future__ import annotations
@@ -39,14 +40,21 @@ def plan_number(job: Job, records: Records) -> list[Task]:
     """One task over the keys and titles of all pieces."""
     pieces = [name for record in records["read"] for name in record["pieces"]]
     redirects = [record["redirects"] for record in records["read"]]
-    return [Task(0, {"pieces": pieces, "redirects": redirects}, max(len(pieces), 1))]
+    deleted, num_rows = [], 0
+    for record in records["read"]:
+        num_rows += sum(record["piece_rows"])
+        # A deletion stands at the end of its file and concerns what came before.
+        deleted += [[key, num_rows] for key in record["deleted"]]
+    args = {"pieces": pieces, "redirects": redirects, "deleted": deleted}
+    return [Task(0, args, max(len(pieces), 1))]
 
 
 def run_number(job: Job, task: Task) -> Record:
     """Write redirects and the spills; count repeated documents and titles made unique."""
     keys, is_number, title_hashes = _read_keys(job, task.args["pieces"])
     index, repeated = _index_keys(keys, job.root)
-    page_ids = number_documents(keys, is_number, repeated)
+    deleted = _deleted_rows(index, task.args["deleted"])
+    page_ids = number_documents(keys, is_number, np.concatenate([repeated, deleted]))
     retitled = _repeated_titles(page_ids, title_hashes)
     written = _save_titles(job, task.args["pieces"], keys, retitled)
     arrays: dict[str, AnyArray] = {
@@ -58,7 +66,11 @@ def run_number(job: Job, task: Task) -> Record:
         written |= save_array(job, _spill(job, name), array)
     first_free = int(page_ids.max(initial=0)) + 1
     written |= _write_redirects(job, task.args["redirects"], first_free)
-    counts = {"duplicate_id": len(repeated), "retitled": len(retitled)}
+    counts = {
+        "duplicate_id": len(repeated),
+        "deleted": len(deleted),
+        "retitled": len(retitled),
+    }
     return {"counts": counts, "files": written}
 
 
@@ -105,6 +117,13 @@ def _index_keys(keys: pa.Array, root: str) -> tuple[TitleIndex, Int64Array]:
             "this happens once in 10,000 corpora of 10^8 documents; change one id"
         )
     return index, lost
+
+
+def _deleted_rows(index: TitleIndex, deleted: list[tuple[str, int]]) -> Int64Array:
+    """Return the rows, the last of their key, that a deletion behind them withdraws."""
+    rows = index.look_up(pa.array([key for key, _ in deleted], pa.string())).astype(np.int64)
+    limits = np.array([limit for _, limit in deleted], np.int64)
+    return np.unique(rows[(rows >= 0) & (rows < limits)])
 
 
 def _repeated_titles(page_ids: Int64Array, title_hashes: AnyArray) -> Int64Array:
@@ -237,8 +256,10 @@ def _translate(
     if len(by_key):
         wanted = target_keys.take(pa.array(by_key))
         rows = numbering.keys.look_up(wanted)
-        is_missing = rows < 0
-        found = numbering.titles.take(pa.array(np.maximum(rows, 0)))
+        # The title of a withdrawn document may be another's by now.
+        places = np.maximum(rows, 0)
+        is_missing = (rows < 0) | (numbering.page_ids[places] < 0)
+        found = numbering.titles.take(pa.array(places))
         # No page is called so, because a wiki's titles hold no `#`; the link stays red.
         unknown = pc.binary_join_element_wise("#", wanted, "")
         chosen = pc.if_else(pa.array(is_missing), unknown, found.cast(pa.string()))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import IO
 from xml.etree import ElementTree
 
-from pipeline.ingest_records import Document, DocumentLink, Entry, Malformed, Section
+from pipeline.ingest_records import Deletion, Document, DocumentLink, Entry, Malformed, Section
 from schemas.errors import DumpError
 from schemas.pages import CITATION
 
@@ -37,6 +37,9 @@ def read_pubmed(file: IO[bytes], where: str) -> Iterator[Entry]:
                 yield parse_article(element)
                 # The set keeps every child otherwise.
                 root.clear()
+            elif event == "end" and element.tag == "DeleteCitation":
+                for withdrawn in element.iterfind("PMID"):
+                    yield Deletion((withdrawn.text or "").strip())
     except ElementTree.ParseError as error:
         if root is None:
             raise DumpError(

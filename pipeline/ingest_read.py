@@ -25,6 +25,7 @@ from pipeline import files
 from pipeline.graph_arrays import spill_name
 from pipeline.ingest_pubmed import read_pubmed
 from pipeline.ingest_records import (
+    Deletion,
     Document,
     Entry,
     Malformed,
@@ -103,6 +104,7 @@ def run_read(job: Job, task: Task) -> Record:
         pq.ParquetWriter(redirects_file, REDIRECT_SCHEMA, compression="zstd") as redirects,
         _open_input(path) as file,
     ):
+        deleted: list[str] = []
         waiting_redirects: list[dict[str, Any]] = []
         waiting_rejects: list[dict[str, Any]] = []
         for entry in _entries(job, task, file, path):
@@ -111,6 +113,8 @@ def run_read(job: Job, task: Task) -> Record:
                 pieces.add(entry)
             elif isinstance(entry, Redirect):
                 waiting_redirects.append(asdict(entry))
+            elif isinstance(entry, Deletion):
+                deleted.append(entry.key)
             else:
                 waiting_rejects.append(_reject_row(entry, path))
                 _refuse_other_format(job, counts, entry, path)
@@ -132,6 +136,7 @@ def run_read(job: Job, task: Task) -> Record:
         "pieces": pieces.names,
         "piece_rows": pieces.num_rows,
         "redirects": redirects_name,
+        "deleted": deleted,
     }
 
 
@@ -142,7 +147,7 @@ def _count(counts: Counter[str], entry: Entry) -> None:
         counts.update(entry.dropped)
     elif isinstance(entry, Redirect):
         counts["redirects"] += 1
-    else:
+    elif isinstance(entry, Malformed):
         counts["rejects"] += 1
         counts[f"rejected_{entry.reason}"] += 1
 

@@ -77,7 +77,14 @@ class Malformed:
     title: str | None = None
 
 
-Entry = Document | Redirect | Malformed
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The document of an id is withdrawn, as update files of PubMed do."""
+
+    key: str
+
+
+Entry = Document | Redirect | Deletion | Malformed
 
 
 class _RecordError(ValueError):

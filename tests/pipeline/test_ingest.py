@@ -288,6 +288,25 @@ def test_pubmed_citations_become_edges_without_a_place(tmp_path: Path) -> None:
     assert edges == [(0, 1), (0, 2)]
 
 
+def test_a_pubmed_update_replaces_and_withdraws_articles(tmp_path: Path) -> None:
+    base, update = tmp_path / "base.xml", tmp_path / "update.xml"
+    base.write_text(PUBMED)
+    changed = PUBMED[PUBMED.index("<PubmedArticle><MedlineCitation><PMID>13") :]
+    changed = changed[: changed.index("</PubmedArticle>")].replace("Other.", "Newer.")
+    deletions = "<DeleteCitation><PMID>12</PMID><PMID>77</PMID></DeleteCitation>"
+    update.write_text(f"<PubmedArticleSet>{changed}</PubmedArticle>{deletions}</PubmedArticleSet>")
+    summary = ingest(tmp_path / "corpus", base, update, format="pubmed")
+    found = {page["page_id"]: page["text"] for page in rows(tmp_path / "corpus", "pages")}
+    assert found == {11: "To see CO2.\n\nSeen.", 13: "Newer."}
+    assert (summary["deleted"], summary["duplicate_id"], summary["empty_text"]) == (1, 1, 1)
+    # 12 is gone although 13 has its title; 99 never was there.
+    assert summary["dangling_ids"] == 2
+    graph = run_inline(Job(GRAPH, str(tmp_path / "corpus"), GraphConfig()))
+    assert graph["edges"] == 1
+    ingest(tmp_path / "turned", update, base, format="pubmed")
+    assert [page["page_id"] for page in rows(tmp_path / "turned", "pages")] == [11, 12, 13]
+
+
 def test_a_cut_off_pubmed_file_keeps_what_came_before(tmp_path: Path) -> None:
     source = tmp_path / "pubmed.xml"
     source.write_text(PUBMED[: PUBMED.index("<PMID>13</PMID><Article>")])
