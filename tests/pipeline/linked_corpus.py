@@ -42,6 +42,11 @@ def make_corpus(
     pages = make_pages(num_documents, seed)
     third = num_documents // 3
     write_corpus(root, [pages[:third], pages[third : 2 * third], pages[2 * third :]])
+    return finish_corpus(root, max_tokens, taken_from)
+
+
+def finish_corpus(root: Path, max_tokens: int = 62, taken_from: str = "") -> Path:
+    """Run graph, tokenizer and segment on a corpus that has its pages."""
     run_inline(Job(GRAPH, str(root), GraphConfig()))
     config = TokenizerConfig(vocab_size=200, is_taken=bool(taken_from))
     run_inline(tokenizer_job([str(root)], config, taken_from))
