@@ -142,11 +142,11 @@ def _places(
     lengths_B: Int32Array, starts_B: Int64Array, num_a_B: Int32Array
 ) -> tuple[Int32Array, Int32Array]:
     """Return position_ids_N and token_types_N."""
-    num_tokens = int(lengths_B.sum())
-    starts_N = np.repeat(starts_B.astype(np.int32), lengths_B)
-    position_ids_N = np.arange(num_tokens, dtype=np.int32) - starts_N
-    token_types_N = position_ids_N >= np.repeat(num_a_B + 2, lengths_B)
-    return position_ids_N, token_types_N.astype(np.int32)
+    position_ids_N = np.arange(int(lengths_B.sum()), dtype=np.int32)
+    position_ids_N -= np.repeat(starts_B.astype(np.int32), lengths_B)
+    token_types_N = np.empty_like(position_ids_N)
+    np.greater_equal(position_ids_N, np.repeat(num_a_B + 2, lengths_B), out=token_types_N)
+    return position_ids_N, token_types_N
 
 
 def _keys(columns: dict[str, Int32Array]) -> InstanceKeys:

@@ -59,7 +59,7 @@ class Batch(NamedTuple):
     position_ids_N: Tensor  # int32, from 0 in each sequence
     token_types_N: Tensor  # int32, 1 from B on
     lengths_B: Tensor  # int32, tokens of each sequence
-    masked_positions_M: Tensor  # int64 into N, ascending
+    masked_positions_M: Tensor  # int64 into N, distinct, in any order
     labels_M: Tensor  # int64, the tokens that were there
     relations_B: Tensor  # int64, 0 contiguous, 1 random, 2 linked
     max_length: int  # at least the longest sequence

@@ -55,9 +55,9 @@ def test_special_tokens_are_never_masked() -> None:
     assert set((many.positions_M % 6).tolist()) == {1, 2, 4}
 
 
-def test_positions_are_ascending_and_distinct() -> None:
+def test_positions_are_distinct() -> None:
     masks = draw(keys([1, 2, 3], [3, 4, 5]), [90, 40, 70], [20, 90, 10])
-    assert (np.diff(masks.positions_M) > 0).all()
+    assert len(set(masks.positions_M.tolist())) == len(masks.positions_M) > 20
 
 
 def test_mask_of_a_does_not_depend_on_b() -> None:
