@@ -48,18 +48,20 @@ def check(path: Path) -> CheckReport:
             f"expected a folder with a {MANIFEST_NAME} at or below it, found none in {path}: "
             "name the folder a stage wrote"
         )
-    report = CheckReport()
-    for manifest_path in manifests:
-        report.num_folders += 1
+    report = CheckReport(num_folders=len(manifests))
+    read: dict[Path, Manifest] = {}
+    for folder in (manifest_path.parent for manifest_path in manifests):
         try:
-            _check_folder(manifest_path.parent, report)
+            read[folder] = read_manifest(folder)
+            _check_files(folder, read[folder], report)
         except SchemaError as error:
             report.problems.append(str(error))
+    for folder, manifest in read.items():
+        report.problems.extend(_chain_problems(folder, manifest, read))
     return report
 
 
-def _check_folder(folder: Path, report: CheckReport) -> None:
-    manifest = read_manifest(folder)
+def _check_files(folder: Path, manifest: Manifest, report: CheckReport) -> None:
     for entry in manifest.files:
         report.num_files += 1
         report.num_rows += entry.num_rows
@@ -112,12 +114,21 @@ def _manifest_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
         for stray in sorted(path.name for path in folder.glob("*.parquet")):
             if stray not in named:
                 yield f"expected only the files of the manifest, found {stray} in {folder}"
+
+
+def _chain_problems(folder: Path, manifest: Manifest, read: dict[Path, Manifest]) -> Iterator[str]:
+    """Name the inputs that lie below the checked path and are not as they were when read."""
     for name, fingerprint in manifest.inputs.items():
-        beside = folder.parent / name
-        if (beside / MANIFEST_NAME).is_file():
-            found = read_manifest(beside).fingerprint()
-            if found != fingerprint:
-                yield f"expected {folder} to be made from {beside} as it is, found it has changed"
+        candidates = {
+            found.fingerprint(): other
+            for other, found in read.items()
+            # A stage's input was written by another stage; the shards' copy of the tokenizer is
+            # an output of theirs.
+            if other.name == name and found.stage != manifest.stage
+        }
+        if candidates and fingerprint not in candidates:
+            changed = ", ".join(str(path) for path in candidates.values())
+            yield f"expected {folder} to be made from {changed} as it is, found it has changed"
 
 
 def _pages_rule(batch: pa.RecordBatch, _: pa.Schema) -> str | None:

@@ -26,7 +26,6 @@ from schemas.instances import NUM_SPECIAL_TOKENS
 _logger = logging.getLogger(__name__)
 
 _DEMO_VOCAB_SIZE = 8_000
-_DEMO_EPOCHS = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -200,7 +199,8 @@ def _demo(args: argparse.Namespace) -> int:
     from linkbert.show import show_pairs
 
     argv = ["run", str(_bundled_dump()), "--out", args.out, "--config", "demo"]
-    run_args = build_parser().parse_args([*argv, "--epochs", str(_DEMO_EPOCHS)])
+    argv += ["--epochs", "2", "--validation-fraction", "0.2"]  # so small a wiki needs more of it
+    run_args = build_parser().parse_args(argv)
     vars(run_args).update({**vars(args), "name": "run"})
     status = _run(run_args)
     if not args.json:

@@ -28,7 +28,7 @@ def closing_table(results: Summaries) -> str:
 def _corpus_rows(parsed: Mapping[str, Any], graph: Mapping[str, Any]) -> Iterator[Row]:
     yield "pages", parsed["pages"]
     yield "redirects", parsed["redirects"]
-    yield "pages rejected", parsed["rejects"]
+    yield "pages rejected", sum(parsed["rejected"].values())
     fates = graph["mentions_by_fate"]
     resolved = fates["resolved"] + fates["redirect"]
     share = resolved / max(graph["mentions"], 1)
@@ -50,8 +50,15 @@ def _training_rows(run: Mapping[str, Any]) -> Iterator[Row]:
     yield "loss", f"{run['first_loss']:.2f} at the start, {run['last_loss']:.2f} at the end"
     for split, found in run["validation"].items():
         low, high = found["interval"]
+        counts = [of["num_instances"] for of in found["by_relation"].values()]
+        num_pairs = found["num_instances"]
         yield (
             f"DRP accuracy, {split.replace('_', ' ')}",
-            f"{found['drp_accuracy']:.3f}, 95 % interval {low:.3f} to {high:.3f}, "
-            f"chance {found['chance']:.3f}, {found['num_instances']:,} pairs",
+            f"{found['drp_accuracy']:.3f} of {num_pairs:,} pairs, "
+            f"95 % interval {low:.3f} to {high:.3f}",
+        )
+        yield (
+            "",
+            f"to be held against {max(counts) / num_pairs:.3f} for the most frequent relation "
+            f"and {found['chance']:.3f} for a guess that knows the kind of A",
         )

@@ -7,6 +7,7 @@ look-up reads one row group or one part, never the whole table.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ class Corpus:
         """
         rows = self._nodes(pc.field("title") == title)
         if not rows:
-            alike = self._nodes(pc.starts_with(pc.field("title"), title[:4]))[:3]
-            names = ", ".join(repr(row["title"]) for row in alike) or "none that begins alike"
+            begin_alike = self._nodes(pc.starts_with(pc.field("title"), title[:4]))
+            closest = get_close_matches(title, [row["title"] for row in begin_alike], 3, 0.0)
+            names = ", ".join(map(repr, closest)) or "none that begins alike"
             raise GraphError(
                 f"expected the title of a document in {self.path}, found no {title!r} "
                 f"(there is {names}): titles are as in the dump, capital first"

@@ -7,10 +7,11 @@ drp.safetensors (the relation head), tokenizer files, README.md (the model card)
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,16 @@ from linkbert.run_folder import TOKENIZER_NAME, read_run, validation_at
 from linkbert.tokenizer_files import write_tokenizer_files
 from schemas import __version__
 from schemas.errors import CheckpointError, StageError
-from schemas.manifest import MANIFEST_NAME, FileEntry, Manifest, write_json, write_manifest
+from schemas.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    read_manifest,
+    write_json,
+    write_manifest,
+)
+
+logger = logging.getLogger(__name__)
 
 _STAGE = "export"
 
@@ -63,6 +73,10 @@ def export(
     run, out = Path(run), Path(out)
     described = read_run(run)
     folder = find_checkpoint(run, checkpoint)
+    finished = None if overwrite else _finished(out, described, folder.name)
+    if finished is not None:
+        logger.info("%s is finished: it was exported from %s before", out, folder.name)
+        return finished
     _refuse_existing(out, overwrite)
     loaded = load_checkpoint(folder)
     model = ModelConfig(**described["model"])
@@ -77,13 +91,14 @@ def export(
             run / TOKENIZER_NAME, aside, special_ids, described["facts"]["max_length"]
         )
         write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
-        _write_manifest(aside, described, folder.name)
+        result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
+        _write_manifest(aside, described, folder.name, result)
         if out.exists():
             shutil.rmtree(out)
         os.replace(aside, out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
+    return result
 
 
 def find_checkpoint(run: Path, wanted: str | None) -> Path:
@@ -126,7 +141,24 @@ def _write_weights(folder: Path, loaded: Checkpoint, model: ModelConfig) -> int:
     return sum(tensor.numel() for tensor in (*weights.values(), *head.values()))
 
 
-def _write_manifest(folder: Path, described: dict[str, Any], checkpoint: str) -> None:
+def _finished(out: Path, described: dict[str, Any], checkpoint: str) -> ExportResult | None:
+    """Return what an export that lies in `out` says of itself, None where it is not this one."""
+    if not (out / MANIFEST_NAME).is_file():
+        return None
+    found = read_manifest(out)
+    identity = described["identity"]
+    is_this = found.config == _config(identity, checkpoint) and found.inputs == identity["inputs"]
+    return ExportResult(str(out), **found.extra["result"]) if is_this else None
+
+
+def _config(identity: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+    learned = {"pretrain": identity["config"], "seed": identity["seed"], "init": identity["init"]}
+    return {"checkpoint": checkpoint, **learned}
+
+
+def _write_manifest(
+    folder: Path, described: dict[str, Any], checkpoint: str, result: ExportResult
+) -> None:
     files = []
     for path in sorted(folder.iterdir()):
         data = path.read_bytes()
@@ -134,13 +166,16 @@ def _write_manifest(folder: Path, described: dict[str, Any], checkpoint: str) ->
     identity = described["identity"]
     manifest = Manifest(
         stage=_STAGE,
-        config={"checkpoint": checkpoint, "pretrain": identity["config"]},
+        config=_config(identity, checkpoint),
         inputs=identity["inputs"],
         rows_in=0,
         rows_out=0,
         drops={},
         files=tuple(files),
         versions={"linkbert": __version__},
-        extra={"card": CARD_NAME},
+        extra={
+            "card": CARD_NAME,
+            "result": {key: value for key, value in asdict(result).items() if key != "model"},
+        },
     )
     write_manifest(folder, manifest)

@@ -85,7 +85,7 @@ def open_shards(folder: Path) -> Shards:
     facts = {key: extra[key] for key in wanted if key in extra}
     facts["num_instances"] = train.num_instances
     corpora = extra.get("corpora", [])
-    facts["corpora"] = [_corpus_facts(train.folder, corpus) for corpus in corpora]
+    facts["corpora"] = [_corpus_facts(folder, corpus) for corpus in corpora]
     return Shards(train, validation, tokenizer, facts)
 
 

@@ -127,7 +127,7 @@ def show_pairs(
 
 
 class _PairReader:
-    """Decode instances and look up the documents they came from."""
+    """Look up the documents that instances came from; without them, decode the token ids."""
 
     def __init__(self, split: Path) -> None:
         manifest = read_manifest(split)
@@ -138,38 +138,56 @@ class _PairReader:
         ]
 
     def describe(self, row: Row, max_chars: int) -> str:
+        corpus = self._corpora[row["corpus"]]
+        relation = RELATIONS[row["relation"]]
+        if (corpus.path / "segments" / MANIFEST_NAME).is_file():
+            head, texts = self._from_corpus(corpus, row)
+        else:
+            head, texts = f"documents {row['source_id']} + {row['target_id']}", self._decoded(row)
+        shown = [text if len(text) <= max_chars else f"{text[:max_chars]} ..." for text in texts]
+        lines = [wrapped(f"{name}  {text}") for name, text in zip("AB", shown, strict=True)]
+        return "\n".join([f"{relation}: {printable(head)}", *lines])
+
+    def _from_corpus(self, corpus: Corpus, row: Row) -> tuple[str, list[str]]:
+        nodes = corpus.nodes_by_id([row["source_id"], row["target_id"]])
+        source, target = nodes[row["source_id"]], nodes[row["target_id"]]
+        segment_a = corpus.segments(source)[row["source_segment"]]
+        segment_b = corpus.segments(target)[row["target_segment"]]
+        page_a, page_b = corpus.page(source), corpus.page(target)
+        head = f"{source['title']} + {target['title']}"
+        start, end = segment_a["start_char"], segment_a["end_char"]
+        text_a = page_a["text"][start:end]
+        if row["relation"] == LINKED:
+            links = _links_to(corpus, row, page_a["links"], start, end)
+            text_a = mark_links(text_a, links, [target["title"]] * len(links))
+            anchors = [page_a["text"][start:][slice(*_span(link))] for link in links]
+            head += f', linked by "{anchors[0]}"' if anchors else ", linked elsewhere in A's page"
+        return head, [text_a, page_b["text"][segment_b["start_char"] : segment_b["end_char"]]]
+
+    def _decoded(self, row: Row) -> list[str]:
         token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
         end_a = row["num_tokens_a"] + 1
-        texts = [
-            self._tokenizer.decode(ids, skip_special_tokens=True)
-            for ids in (token_ids[1:end_a], token_ids[end_a + 1 : -1])
-        ]
-        corpus = self._corpora[row["corpus"]]
-        titles = self._titles(corpus, row)
-        head = f"{RELATIONS[row['relation']]}: {printable(titles[0])} + {printable(titles[1])}"
-        if row["relation"] == LINKED:
-            head += f', linked by "{printable(_anchor(corpus, row))}"'
-        shown = [text if len(text) <= max_chars else f"{text[:max_chars]} ..." for text in texts]
-        return f"{head}\n{wrapped(f'A  {shown[0]}')}\n{wrapped(f'B  {shown[1]}')}"
-
-    def _titles(self, corpus: Corpus, row: Row) -> tuple[str, str]:
-        nodes = corpus.nodes_by_id([row["source_id"], row["target_id"]])
-        return nodes[row["source_id"]]["title"], nodes[row["target_id"]]["title"]
+        pieces = (token_ids[1:end_a], token_ids[end_a + 1 : -1])
+        return [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in pieces]
 
 
-def _anchor(corpus: Corpus, row: Row) -> str:
-    """Return the anchor text in segment A of a link to the document of B."""
-    node = corpus.nodes_by_id([row["source_id"]])[row["source_id"]]
-    page = corpus.page(node)
-    segment = corpus.segments(node)[row["source_segment"]]
-    for mention in corpus.mentions(node):
-        link = page["links"][mention["link_index"]]
-        start = link["start_char"]
-        if mention["target_id"] != row["target_id"] or start is None:
-            continue
-        if segment["start_char"] <= start < segment["end_char"]:
-            return str(page["text"][start : link["end_char"]])
-    return "a link elsewhere in the document"
+def _links_to(corpus: Corpus, row: Row, links: list[Row], start: int, end: int) -> list[Row]:
+    """Return the links of segment A to the document of B, offsets counted from A's start."""
+    source = corpus.nodes_by_id([row["source_id"]])[row["source_id"]]
+    found = [
+        links[mention["link_index"]]
+        for mention in corpus.mentions(source)
+        if mention["target_id"] == row["target_id"]
+    ]
+    return [
+        {**link, "start_char": link["start_char"] - start, "end_char": link["end_char"] - start}
+        for link in found
+        if link["start_char"] is not None and start <= link["start_char"] < end
+    ]
+
+
+def _span(link: Row) -> tuple[int, int]:
+    return link["start_char"], link["end_char"]
 
 
 def _destination(mention: Row, targets: dict[int, Row]) -> str:

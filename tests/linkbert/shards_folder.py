@@ -87,7 +87,7 @@ def _write_split(
         "drp_class_accuracy": 0.375,
         "corpora": [
             {
-                "path": "../../corpus",
+                "path": "../corpus",
                 "dbname": "testwiki",
                 "language": "en",
                 "sitename": "Testpedia",

@@ -99,8 +99,11 @@ def test_checkpoint_that_is_not_there_is_named(finished_run: Path, tmp_path: Pat
 
 
 def test_existing_folder_is_kept_unless_it_is_an_export(model: Path, finished_run: Path) -> None:
+    written = (model / "model.safetensors").stat().st_mtime_ns
+    assert export(finished_run, model).step == 20
+    assert (model / "model.safetensors").stat().st_mtime_ns == written
     with pytest.raises(StageError, match="expected a new folder"):
-        export(finished_run, model)
+        export(finished_run, model, checkpoint="10")
     assert export(finished_run, model, overwrite=True).step == 20
     with pytest.raises(StageError, match="expected an earlier export"):
         export(finished_run, finished_run, overwrite=True)

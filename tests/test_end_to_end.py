@@ -1,0 +1,110 @@
+"""From the bundled dump to a model on disk, as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import linkbert
+from linkbert.cli import main
+from schemas.manifest import read_manifest
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+
+STEPS = ["--set", "max_steps=12", "--set", "validation_instances=200"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo with a few steps; return its folder, the printed text beside it."""
+    root = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        printed: list[str] = []
+        patch.setattr("builtins.print", lambda *args, **_: printed.append(" ".join(map(str, args))))
+        assert main(["demo", "--out", str(root / "out"), "--quiet", *STEPS]) == 0
+    (root / "printed.txt").write_text("\n".join(printed))
+    return root / "out"
+
+
+def test_the_closing_table_agrees_with_the_manifests(demo: Path) -> None:
+    printed = (demo.parent / "printed.txt").read_text()
+    rows = dict(line.split("  ", 1) for line in printed.split("\n\n")[0].splitlines())
+    table = {name.strip(): value.strip() for name, value in rows.items()}
+    for row, folder in {"pages": "pages", "redirects": "redirects", "edges": "edges"}.items():
+        assert table[row] == f"{read_manifest(demo / 'corpus' / folder).rows_out:,}"
+    assert table["pages"] == "903"
+    train = read_manifest(demo / "shards/train")
+    assert table["instances"].startswith(f"{train.rows_out:,} (contiguous ")
+    assert "95 % interval" in table["DRP accuracy, validation"]
+    assert "for a guess that knows the kind of A" in printed
+    assert table["model"] == str(demo / "model")
+
+
+def test_three_pairs_are_shown_one_of_each_relation(demo: Path) -> None:
+    pairs = (demo.parent / "printed.txt").read_text().split("three pairs it trained on")[1]
+    heads = [line for line in pairs.splitlines() if line and not line.startswith(" ")]
+    assert [head.split(":")[0] for head in heads] == ["contiguous", "random", "linked"]
+    assert 'linked by "' in heads[2]
+    target = heads[2].split(" + ")[1].split(", linked by")[0]
+    assert f" -> {target}]" in " ".join(pairs.split(heads[2])[1].split())
+
+
+def test_the_same_command_again_says_finished_and_changes_nothing(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in demo.rglob("*.parquet")}
+    assert main(["demo", "--out", str(demo), *STEPS, "--json"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in demo.rglob("*.parquet")} == before
+    results = json.loads(capsys.readouterr().out)
+    assert list(results) == [
+        "parse", "graph", "tokenizer", "segment", "sample", "pretrain", "export",
+    ]  # fmt: skip
+    assert results["pretrain"]["was_finished"]
+
+
+def test_check_proves_the_folder_and_finds_one_flipped_byte(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(demo), "--quiet"]) == 0
+    victim = next((demo / "corpus/edges").glob("*.parquet"))
+    whole = victim.read_bytes()
+    victim.write_bytes(bytes([*whole[:40], whole[40] ^ 1, *whole[41:]]))
+    try:
+        assert main(["check", str(demo), "--quiet"]) == 1
+        assert str(victim) in capsys.readouterr().err
+    finally:
+        victim.write_bytes(whole)
+
+
+def test_the_model_reads_back_with_its_relation_head(demo: Path) -> None:
+    model = linkbert.LinkBertForPreTraining.from_pretrained(demo / "model")
+    probabilities = model.relation_probabilities("Latgola", "Reiga")
+    assert list(probabilities) == ["contiguous", "random", "linked"]
+    assert sum(probabilities.values()) == pytest.approx(1.0)
+
+
+def test_a_page_shows_its_links_where_they_stand(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(demo / "corpus"), "--page", "Latgola"]) == 0
+    shown = capsys.readouterr().out
+    assert "[Dzierkaļu kolns -> Dzierkaļu kolns]" in shown
+    assert "in-degree" in shown
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".", "corpus", "corpus/pages", "corpus/redirects", "corpus/nodes", "corpus/edges",
+     "corpus/mentions", "corpus/segments", "shards/train", "shards/validation", "model",
+     "corpus/edges/part-00000.parquet", "shards/train/_manifest.json"],
+)  # fmt: skip
+def test_everything_can_be_shown(demo: Path, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(demo / path), "--limit", "2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
+def test_an_unknown_title_names_one_that_begins_alike(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(demo / "corpus"), "--page", "Latgolanope"]) == 1
+    assert "there is 'Latgola', " in capsys.readouterr().err
