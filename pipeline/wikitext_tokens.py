@@ -154,8 +154,9 @@ class _Walker:
             return False
         if is_bare:
             anchor = _shown_title(raw)
-            if target.namespace == CATEGORY:
-                anchor = anchor.partition(":")[2]
+            if target.namespace in (CATEGORY, FILE):
+                # "See Category:X" reads "See X": the namespace is the wiki's word, not prose.
+                anchor = anchor.partition(":")[2].lstrip()
         elif not anchor.strip():
             anchor = _pipe_trick(raw, target)
         return self._mark(target, anchor)

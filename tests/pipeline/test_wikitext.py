@@ -240,8 +240,22 @@ def test_bad_page_ends_well_before_its_time_limit(name: str) -> None:
     extract(BAD_PAGES[name], "Page", default_site())
 
 
-def test_time_grows_with_the_page_not_with_its_square() -> None:
-    """Count the steps of a page and of one four times as long, by what they allocate."""
-    short = extract("[[a]] {{b|[[c]]}} '''d''' <ref>e</ref>\n" * 50, "Page", default_site())
-    long = extract("[[a]] {{b|[[c]]}} '''d''' <ref>e</ref>\n" * 200, "Page", default_site())
-    assert len(long.links) == 4 * len(short.links)
+ACCOUNTED = [
+    *("[[a]]", "[[b|c]]s", "[[:Category:d]]", "[[Category:e{}]]", "[[fr:f]]", "[[wikt:g]]", "[[h"),
+    *(
+        "[[a~~~]]",
+        "[[File:a.jpg]]",
+        "[[File:a.jpg|thumb|x [[y]]]]",
+        "<ref>[[k]]</ref>",
+        "{{l|[[m]]}}",
+    ),
+    *("\n{|\n|[[n]]\n|}\n", "<score>[[o]]</score>", "{{nowrap|[[p]]}}", "<nowiki/>", "q\n"),
+]
+
+
+@given(st.lists(st.sampled_from(ACCOUNTED), max_size=20))
+def test_every_opener_of_a_link_is_a_link_a_category_or_a_loss(pieces: list[str]) -> None:
+    wikitext = " ".join(piece.replace("{}", str(index)) for index, piece in enumerate(pieces))
+    page = extract(wikitext, "Page", default_site())
+    num_kept = len(page.links) + len(page.categories)
+    assert num_kept + sum(page.dropped.values()) == wikitext.count("[[")
