@@ -53,6 +53,7 @@ _VARIANT_LANGUAGES: Final = frozenset(
 )
 _VARIANT: Final = re.compile(r"-\{([^{}]*)\}-")
 
+_FLAT_LINK: Final = re.compile(r"\[\[[^\[\]]*+\]\]")
 _BRACKETS: Final = re.compile(r"\[\[(?!\[)[ \t]*(?:([^\[\]|:\n]{1,60}):)?|\]\]")
 _MAX_MEDIA_DEPTH: Final = 8
 
@@ -93,7 +94,21 @@ def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> 
     >>> marks.restore(kept)
     'a [[b]] [c'
     """
-    return _BracketPass(text, site, dropped).run() if "[" in text or "]" in text else text
+    if _is_well_formed(text, site):
+        return text
+    return _BracketPass(text, site, dropped).run()
+
+
+def _is_well_formed(text: str, site: SiteInfo) -> bool:
+    """Tell whether there are only plain links, and files that hold plain links: most pages."""
+    rest = _FLAT_LINK.sub("", text)
+    if "[" not in rest and "]" not in rest:
+        return True
+    outer = _FLAT_LINK.findall(rest)
+    rest = _FLAT_LINK.sub("", rest)
+    if "[" in rest or "]" in rest:
+        return False
+    return all(site.namespace_id(link[2:].partition(":")[0]) == FILE for link in outer)
 
 
 class _BracketPass:
@@ -150,9 +165,6 @@ class _BracketPass:
 
     def _edited(self) -> str:
         text, pieces, position = self.text, [], 0
-        if text.count("[") == len(self.edits) == text.count("]"):
-            # Each link has two characters of either kind: nothing else is there.
-            return text
         for start, end, kept in sorted(self.edits):
             if start < position:
                 continue
