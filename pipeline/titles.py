@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final, NamedTuple
 
-from pipeline.site import MAIN, SPECIAL, TALK, SiteInfo
+from pipeline.wiki_site import MAIN, SPECIAL, TALK, SiteInfo
 
 MAX_TITLE_BYTES: Final = 255
 MAX_SPECIAL_TITLE_BYTES: Final = 512
@@ -52,7 +52,7 @@ class InvalidTitle(NamedTuple):
 def normalise_title(raw: str, site: SiteInfo) -> Target | InvalidTitle:
     """Return the page and section that the target of a link names.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> site = default_site()
     >>> normalise_title(" United__States _of America#the  west", site)
     Target(title='United States of America', fragment='the west', namespace=0, is_interwiki=False)
@@ -95,7 +95,7 @@ def normalise_page_title(raw: str, namespace: int, site: SiteInfo) -> str:
     The namespace is that of <ns>, never guessed: a page of namespace 0 may be called "WP:X" on a
     wiki that made the alias later.
 
-    >>> from pipeline.site import SiteInfo
+    >>> from pipeline.wiki_site import SiteInfo
     >>> site = SiteInfo("ltgwiki", "ltg", namespace_names={14: "Kategoreja"})
     >>> normalise_page_title("Category:Pūdnīks_ ", 14, site), normalise_page_title("a:b", 0, site)
     ('Kategoreja:Pūdnīks', 'A:b')
@@ -111,7 +111,7 @@ def normalise_page_title(raw: str, namespace: int, site: SiteInfo) -> str:
 def namespace_of_title(raw: str, site: SiteInfo) -> int:
     """Return the namespace a page title names, for dumps before schema 0.6 that lack <ns>.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> [namespace_of_title(title, default_site()) for title in ("Talk:Cat", "2001: A Film")]
     [1, 0]
     """

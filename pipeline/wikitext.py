@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipeline import wikitext_marks as marks
-from pipeline.site import MAIN, SiteInfo
 from pipeline.titles import InvalidTitle, Target, normalise_title
+from pipeline.wiki_site import MAIN, SiteInfo
 from pipeline.wikitext_cut import Losses, cut
 from pipeline.wikitext_layout import lay_out
 from pipeline.wikitext_markup import protect_loose_brackets, strip_markup
@@ -54,7 +54,7 @@ class Extraction:
 def extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
     r"""Return the text of a page, its links, sections and categories.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> page = extract("'''Apples''' are [[fruit]]s.\n== Use ==\nEat.", "Apple", default_site())
     >>> page.text
     'Apples are fruits.\n\nUse\n\nEat.'
@@ -91,7 +91,7 @@ def redirect_target(wikitext: str, title_attribute: str | None, site: SiteInfo) 
     Dumps name the target in an attribute, without its section; the text has both. Old dumps have
     the text alone.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> redirect_target("#redirect: [[apple#History]]", "Apple", default_site())
     Target(title='Apple', fragment='History', namespace=0, is_interwiki=False)
     >>> redirect_target("An apple.", None, default_site()) is None

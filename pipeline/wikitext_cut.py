@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pipeline import wikitext_marks as marks
-from pipeline.site import SiteInfo
+from pipeline.wiki_site import SiteInfo
 from pipeline.wikitext_templates import Rule, rule_for, split_arguments
 
 MAX_DEPTH: Final = 60
@@ -73,7 +73,7 @@ class _Frame:
 def cut(text: str, title: str, site: SiteInfo, losses: Losses) -> str:
     """Return the wikitext without templates, tables, references and the like.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> losses = Losses()
     >>> cut("a<ref>[[b]]</ref> {{nowrap|[[c]] d}}{{x|[[y]]}}", "T", default_site(), losses)
     'a [[c]] d'

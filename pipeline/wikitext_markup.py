@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Final
 
 from pipeline import wikitext_marks as marks
-from pipeline.site import CATEGORY, FILE, SiteInfo
+from pipeline.wiki_site import CATEGORY, FILE, SiteInfo
 
 _PARAGRAPH: Final = "\n\n"
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)\b[^<>]*>")
@@ -61,7 +61,7 @@ _MAX_MEDIA_DEPTH: Final = 8
 def strip_markup(text: str, site: SiteInfo) -> tuple[str, bool]:
     r"""Return the text without formatting, and whether it calls itself a disambiguation page.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> strip_markup("'''A''' <b>b</b> [http://x.org c]", default_site())
     ('\nA b c', False)
     """
@@ -89,7 +89,7 @@ def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> 
     others. Openers and closers of nothing go, single brackets are protected. After this the
     tokenizer never backtracks, so its time is linear.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> kept = protect_loose_brackets("[[a [[b]] [c]]", default_site(), Counter())
     >>> marks.restore(kept)
     'a [[b]] [c'

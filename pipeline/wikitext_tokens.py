@@ -18,8 +18,8 @@ from typing import Any, Final
 from mwparserfromhell.parser import tokens as token_types
 
 from pipeline import wikitext_marks as marks
-from pipeline.site import CATEGORY, FILE, MAIN, SiteInfo
 from pipeline.titles import InvalidTitle, Target, decode_target, normalise_title
+from pipeline.wiki_site import CATEGORY, FILE, MAIN, SiteInfo
 from schemas import pages
 
 _TEXT: Final = token_types.Text
@@ -66,7 +66,7 @@ class _Open:
 def walk_tokens(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
     """Return the text with its links marked; links that leave nothing are counted in `dropped`.
 
-    >>> from pipeline.site import default_site
+    >>> from pipeline.wiki_site import default_site
     >>> walk = walk_tokens("an [[apple|Apple]]s", default_site(), Counter())
     >>> "".join(walk.pieces).replace(marks.ANCHOR_OPEN, "<").replace(marks.ANCHOR_CLOSE, ">")
     'an <Apples>'

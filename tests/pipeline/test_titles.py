@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.site import SiteInfo, default_site
 from pipeline.titles import (
     InvalidTitle,
     Target,
@@ -14,6 +13,7 @@ from pipeline.titles import (
     normalise_page_title,
     normalise_title,
 )
+from pipeline.wiki_site import SiteInfo, default_site
 
 ENGLISH = default_site()
 WIKTIONARY = SiteInfo(

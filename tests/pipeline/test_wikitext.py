@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.site import SiteInfo, default_site
 from pipeline.titles import Target
+from pipeline.wiki_site import SiteInfo, default_site
 from pipeline.wikitext import Extraction, Link, extract, redirect_target
 from schemas import pages
 from tests.pipeline.case_files import Case, read_cases

@@ -16,8 +16,8 @@ from pathlib import Path
 import mwparserfromhell
 import pytest
 
-from pipeline.site import SiteInfo, default_site, language_of
 from pipeline.titles import InvalidTitle, normalise_title
+from pipeline.wiki_site import SiteInfo, default_site, language_of
 from pipeline.wikitext import Extraction, extract
 
 ENWIKI = "dumps/enwiki/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"

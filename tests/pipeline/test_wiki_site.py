@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from pipeline.site import (
+from pipeline.wiki_site import (
     CANONICAL_NAMES,
     CATEGORY,
     FILE,
