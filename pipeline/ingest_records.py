@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.site import MAIN, default_site
+from pipeline.wiki_site import MAIN, default_site
 from schemas.pages import BODY
 
 WIKI_TITLES = "wiki"

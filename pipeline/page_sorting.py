@@ -15,8 +15,8 @@ from pipeline.cpu_limit import CpuLimitExceeded, cpu_limit
 from pipeline.page_rows import PageRows
 from pipeline.page_split import STRAY, RawPage
 from pipeline.page_xml import Page, PageError, parse_page, peek_namespace
-from pipeline.site import SiteInfo
 from pipeline.titles import namespace_of_title, normalise_page_title
+from pipeline.wiki_site import SiteInfo
 from pipeline.wikitext import extract, redirect_target
 from schemas.parquet import TableWriter
 
@@ -32,6 +32,7 @@ OLDER_REVISIONS = "older_revisions"
 WITHOUT_ID = "pages_without_id"
 
 CPU_LIMIT = "cpu_limit"
+CRASHED = "crashed"
 FAILED = "extraction_failed"
 
 _WIKITEXT = "wikitext"
@@ -59,6 +60,7 @@ class PageSorter:
         config: of the stage.
         source_name: the dump's file name, for rejects.
         writers: of the parts, by table.
+        crashing: offsets of the pages whose text kills the process that extracts it.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class PageSorter:
         config: SortingConfig,
         source_name: str,
         writers: dict[str, TableWriter],
+        crashing: frozenset[int] = frozenset(),
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.last_timestamp = ""
         self._site, self._namespaces = site, frozenset(config.namespaces)
         self._page_cpu_seconds, self._source_name = config.page_cpu_seconds, source_name
+        self._crashing = crashing
         self._pages = PageRows(writers["pages"])
         self._redirects = _Rows(writers["redirects"])
         self._rejects = _Rows(writers["rejects"])
@@ -99,6 +103,8 @@ class PageSorter:
             self.counts[f"{OTHER_NAMESPACE}{namespace}"] += 1
             return
         page = parse_page(raw.data)
+        if raw.offset in self._crashing:
+            raise PageError(CRASHED, "its text kills the process that extracts it", page)
         self.counts[OLDER_REVISIONS] += page.num_revisions - 1 + raw.num_pruned
         namespace = page.namespace
         if namespace is None:

@@ -10,14 +10,17 @@ dropped, by reason, or the stage fails; and the ranges must pass every page on e
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from pipeline import files, page_sorting
 from pipeline.bz2_ranges import read_blocks
+from pipeline.crash_guard import crash_notes, find_crashing
 from pipeline.dump import (
     date_in_name,
     file_name,
@@ -40,7 +43,6 @@ from pipeline.licences import licence_of
 from pipeline.page_sorting import PageSorter
 from pipeline.page_split import PageSplitter, RangeFacts, check_chain
 from pipeline.page_xml import LEFT_OUT
-from pipeline.site import SiteInfo, default_site
 from pipeline.siteinfo_xml import base_url, header_language, parse_siteinfo
 from pipeline.stage import (
     Job,
@@ -54,7 +56,9 @@ from pipeline.stage import (
     sum_counts,
     write_folder_manifest,
 )
+from pipeline.wiki_site import SiteInfo, default_site
 from schemas.errors import ConfigError, DumpError
+from schemas.parquet import TableWriter
 
 TABLES = ("pages", "redirects", "rejects")
 
@@ -176,28 +180,56 @@ def choose_site(cut: list[Record], language: str | None) -> SiteInfo:
 
 def run_parse(job: Job, task: Task) -> Record:
     """Read the pages that begin in one range and write its part of each table."""
-    args, config = task.args, job.config
-    site = SiteInfo.from_json(json.loads(files.read_bytes(job.state_path(_SITE_NAME))))
     with ExitStack() as stack:
-        owned, after = _open_range(job, args, stack)
+        notes = stack.enter_context(crash_notes(job.state_path("running", f"{task.index:05d}")))
+        crashing = frozenset[int]()
+        if notes.suspect is not None:
+            crashing = find_crashing(partial(try_pages, job, task), notes.suspect)
         parts = {
             table: stack.enter_context(part_writer(job, table, task.index)) for table in TABLES
         }
         # Closed first also when the range turns out to be damaged half-way.
         writers = {name: stack.enter_context(closing(writer)) for name, writer in parts.items()}
-        splitter = PageSplitter(owned, after, config.max_page_bytes)
-        sorter = PageSorter(site, config, file_name(args["path"]), writers)
+        splitter, sorter = _open_task(job, task, writers, stack, crashing)
         for raw in splitter.pages():
+            notes.note(raw.offset)
             sorter.add(raw)
         sorter.flush()
         rows = {table: writer.num_rows for table, writer in writers.items()}
     return {
         "counts": dict(sorted(sorter.counts.items())),
         "files": {files.join(table, part_name(task.index)): rows[table] for table in TABLES},
-        "source": args["source"],
+        "source": task.args["source"],
         "facts": asdict(splitter.facts),
         "last_timestamp": sorter.last_timestamp,
     }
+
+
+def try_pages(job: Job, task: Task, start: int) -> None:
+    """Sort the pages of a task from an offset on to nowhere, printing the offset of each before."""
+    with ExitStack() as stack:
+        nowhere = stack.enter_context(open(os.devnull, "wb"))
+        writers = {
+            table: stack.enter_context(closing(TableWriter(nowhere, table))) for table in TABLES
+        }
+        splitter, sorter = _open_task(job, task, writers, stack)
+        for raw in splitter.pages():
+            if raw.offset >= start:
+                print(raw.offset, flush=True)
+                sorter.add(raw)
+
+
+def _open_task(
+    job: Job,
+    task: Task,
+    writers: dict[str, TableWriter],
+    stack: ExitStack,
+    crashing: frozenset[int] = frozenset(),
+) -> tuple[PageSplitter, PageSorter]:
+    site = SiteInfo.from_json(json.loads(files.read_bytes(job.state_path(_SITE_NAME))))
+    splitter = PageSplitter(*_open_range(job, task.args, stack), job.config.max_page_bytes)
+    name = file_name(task.args["path"])
+    return splitter, PageSorter(site, job.config, name, writers, crashing)
 
 
 def _open_range(

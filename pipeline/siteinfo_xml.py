@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from pipeline.site import SiteInfo, language_of
+from pipeline.wiki_site import SiteInfo, language_of
 from schemas.errors import DumpError
 
 _SITEINFO = re.compile(rb"<siteinfo\b.*?</siteinfo>", re.DOTALL)
