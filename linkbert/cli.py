@@ -229,6 +229,8 @@ def _stage(
     )
     if result.was_finished:
         _logger.info("%s: already finished in %s", stage.name, root)
+    for warning in result.summary.get("warnings", ()):
+        _logger.warning("warning: %s", warning)
     return _report(args, result.summary)
 
 
@@ -240,12 +242,13 @@ def _config(config_class: Callable[..., Any], args: argparse.Namespace) -> Any:
 
 
 def _report(args: argparse.Namespace, result: dict[str, Any]) -> int:
-    if "results" in args:
+    if "results" in args:  # `run` prints one table of all stages at its end
         args.results[args.name] = result
     elif args.json:
         print(json.dumps(result, ensure_ascii=False, default=str))
     else:
-        print(rows_of(_flat(result)))
+        told = {name: value for name, value in result.items() if name != "warnings"}
+        print(rows_of(_flat(told)))
     return 0
 
 
@@ -254,7 +257,8 @@ def _flat(result: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, objec
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name} ")
         else:
-            yield f"{prefix}{name}".replace("_", " "), value
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{prefix}{name}".replace("_", " "), shown
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -49,8 +49,9 @@ class Corpus:
         """
         rows = self._nodes(pc.field("title") == title)
         if not rows:
-            begin_alike = self._nodes(pc.starts_with(pc.field("title"), title[:4]))
-            closest = get_close_matches(title, [row["title"] for row in begin_alike], 3, 0.0)
+            begins_alike = pc.starts_with(pc.field("title"), title[:4], ignore_case=True)
+            alike = [row["title"] for row in self._nodes(begins_alike)]
+            closest = get_close_matches(title, alike, 3, 0.0)
             names = ", ".join(map(repr, closest)) or "none that begins alike"
             raise GraphError(
                 f"expected the title of a document in {self.path}, found no {title!r} "

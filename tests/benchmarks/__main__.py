@@ -1,0 +1,57 @@
+"""All measurements, one after the other, under a line that names the hardware.
+
+    python -m tests.benchmarks [DUMP.xml.bz2]
+
+The dump is the bundled one unless another is named; figures for a README should come from a large
+one on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pyarrow
+import torch
+
+BUNDLED = Path(__file__).parents[2] / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
+
+
+def main() -> int:
+    """Run every benchmark; return 1 if one of them failed."""
+    dump = sys.argv[1] if len(sys.argv) > 1 else str(BUNDLED)
+    print(hardware(), flush=True)
+    failed = False
+    for name, *arguments in (
+        ("bench_parse", dump),
+        ("bench_graph",),
+        ("bench_sample",),
+        ("bench_loader",),
+        ("bench_train_step",),
+    ):
+        print(f"\n{name}", flush=True)
+        module = f"tests.benchmarks.{name}"
+        failed |= subprocess.run([sys.executable, "-m", module, *arguments]).returncode != 0
+    return int(failed)
+
+
+def hardware() -> str:
+    """Return one line that says what the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else ():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; Python {platform.python_version()}, "
+        f"numpy {numpy.__version__}, pyarrow {pyarrow.__version__}, torch {torch.__version__}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The README's commands run and its outputs are real."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from linkbert.cli import main
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+BUNDLED = REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
+DUMP_OF_THE_README = "simplewiki-20261101-pages-articles-multistream.xml.bz2"
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands(program: str) -> list[list[str]]:
+    """Return the README's commands of one program, continued lines joined, prompts dropped."""
+    text = "\n".join(blocks("console")).replace("\\\n", " ")
+    lines = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+    parts = [part for line in lines for part in line.split(" && ")]
+    return [shlex.split(part) for part in parts if shlex.split(part)[0] == program]
+
+
+def test_the_local_commands_run_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the dump is a smaller one under the same name, and training is cut to a few steps."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(BUNDLED, DUMP_OF_THE_README)
+    [documents] = [block for block in blocks("json") if '"links"' in block]
+    Path("documents.jsonl").write_text(documents)
+    ran = []
+    for _, *argv in commands("linkbert"):
+        if "--" in argv or argv == ["demo"]:  # on a cloud; run by test_end_to_end
+            continue
+        if argv[0] in ("run", "pretrain"):
+            argv += ["--set", "max_steps=4", "--set", "validation_instances=64"]
+        if argv[0] == "run":
+            argv += ["--vocab-size", "2000", "--set", "batch_size=4"]
+        assert main([*argv, "--quiet"]) == 0, argv
+        ran.append(argv[0])
+    assert {"parse", "graph", "tokenizer", "segment", "sample", "pretrain", "export"} <= set(ran)
+    assert {"run", "show", "check", "ingest"} <= set(ran)
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), {})
+    assert "'linked'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "bench", "check", "format"])
+def test_the_make_targets_of_the_readme_exist(target: str) -> None:
+    assert f"make {target}" in README
+    subprocess.run(["make", "-n", target], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+def test_the_cloud_command_is_one_that_parses() -> None:
+    [argv] = [argv for argv in commands("linkbert") if "--" in argv]
+    from linkbert.options import build_parser
+
+    build_parser().parse_args(argv[1 : argv.index("--")])
+    assert all(option.startswith("--") for option in argv[argv.index("--") + 1 :])
+
+
+def test_the_demo_command_stands_in_the_first_twelve_lines_with_its_output() -> None:
+    head = README.splitlines()[:12]
+    assert any("make demo" in line for line in head)
+
+
+def test_the_ingested_record_is_valid_and_its_offsets_cut_the_anchor() -> None:
+    [documents] = [block for block in blocks("json") if '"links"' in block]
+    for line in documents.splitlines():
+        record = json.loads(line)
+        for link in record["links"]:
+            assert record["text"][link["start"] : link["end"]].lower() == link["target"].lower()
