@@ -12,13 +12,12 @@ import hashlib
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from schemas.manifest import encode_json
+from schemas import manifest
 
 _DIGEST_CHUNK_BYTES = 1 << 20
 
@@ -66,22 +65,14 @@ def write_whole(path: str) -> Iterator[IO[bytes]]:
             yield file
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    aside = f"{path}.{uuid.uuid4().hex}.tmp"
-    try:
-        with open(aside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    with manifest.write_whole(path) as file:
+        yield file
 
 
 def write_json(path: str, value: Any) -> None:
     """Write readable JSON with sorted keys, whole or not at all."""
     with write_whole(path) as file:
-        file.write(encode_json(value) + b"\n")
+        file.write(manifest.encode_json(value) + b"\n")
 
 
 def exists(path: str) -> bool:

@@ -11,9 +11,11 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from schemas.errors import SchemaError
 
@@ -102,10 +104,17 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 def write_json(path: str | os.PathLike[str], value: Json) -> None:
     """Write readable JSON with sorted keys to a local file, whole or not at all."""
+    with write_whole(path) as file:
+        file.write(encode_json(value) + b"\n")
+
+
+@contextmanager
+def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a local file for writing that appears under its name only when the block ends well."""
     aside = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp"
     try:
         with open(aside, "wb") as file:
-            file.write(encode_json(value) + b"\n")
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
