@@ -3,7 +3,9 @@
     CORPUS/segments, tokens, nodes, csr (one or several corpora that share a tokenizer)
       ──index──▶  every segment in canonical order, as mapped arrays
       ──split──▶  which documents are held out
+      ──similar─▶ with --links tfidf: the nearest documents in words
       ──plan───▶  which segment_b for which segment_a, and the order of the epoch
+      ──spread─▶  with --join shuffle: the segments of each part, sorted by the shard they go to
       ──gather─▶  SHARDS/train, validation, validation_closed (instances), SHARDS/tokenizer
 
 LinkBERT (arXiv:2203.15827), sections 4.2 and 4.3. The one idea: the plan is global but small, nine
@@ -15,7 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import files
-from pipeline.sample_config import HYPERLINK, NO_LINKS, SampleConfig
+from pipeline.sample_catalogue import token_facts
+from pipeline.sample_config import HYPERLINK, SampleConfig
 from pipeline.sample_corpus import (
     Source,
     plan_index,
@@ -26,7 +29,9 @@ from pipeline.sample_corpus import (
 )
 from pipeline.sample_plan import SPLITS, plan_plans, run_plan
 from pipeline.sample_report import describe_split, warnings_of
-from pipeline.sample_shards import plan_shards, run_gather, token_facts
+from pipeline.sample_shards import plan_shards, run_gather
+from pipeline.sample_shuffle import plan_spread, run_spread
+from pipeline.sample_similar import plan_similar, run_similar
 from pipeline.stage import (
     Job,
     Phase,
@@ -104,24 +109,15 @@ def finish(job: Job, records: Records) -> dict[str, Any]:
             drops={"no_relation_open": dropped},
             extra=extra,
         )
-    _refuse_unlinked(job, described["train"])
+    # Arrays that only the tasks needed; a plan is drawn again from the same seed.
+    for folder in ("index", "plan", "spill"):
+        files.remove_tree(job.state_path(folder))
     return _summary(job, records, described)
 
 
 def load_tokenizer_facts(job: Job) -> dict[str, Any]:
     """Return what the manifest of the first corpus's tokenizer says of it."""
     return load_manifest(files.join(sources_of(job)[0].path, "tokenizer")).extra
-
-
-def _refuse_unlinked(job: Job, train: dict[str, Any]) -> None:
-    """Raise when links were asked for and no training pair has one."""
-    wants_links = any(source.links != NO_LINKS for source in sources_of(job)) and job.config.mix[2]
-    if wants_links and not train["relations"]["linked"]:
-        raise GraphError(
-            "expected linked pairs, found no segment with a usable link in the training "
-            "documents: use --links none to train without links, --link-scope document, or a "
-            "smaller --validation-fraction"
-        )
 
 
 def _summary(job: Job, records: Records, described: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -150,7 +146,9 @@ SAMPLE = Stage(
     phases=(
         Phase("index", plan_index, run_index),
         Phase("split", plan_split, run_split),
+        Phase("similar", plan_similar, run_similar),
         Phase("plan", plan_plans, run_plan),
+        Phase("spread", plan_spread, run_spread),
         Phase("gather", plan_shards, run_gather),
     ),
     outputs=(*SPLITS, "tokenizer"),

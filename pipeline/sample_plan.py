@@ -23,7 +23,8 @@ from pipeline.sampling import Corpus, Draw, Pairs, Population, epoch_order, plan
 from pipeline.stage import Job, Json, Record, Records, Task
 from pipeline.validation_split import CLOSED, OPEN, TRAINING
 from schemas.counter_rng import counter_key
-from schemas.instances import RELATIONS
+from schemas.errors import GraphError
+from schemas.instances import LINKED, RELATIONS
 
 SPLITS = {"train": TRAINING, "validation": OPEN, "validation_closed": CLOSED}
 """The folders of instances, and the documents whose segments are segment_a in each."""
@@ -71,11 +72,25 @@ def run_plan(job: Job, task: Task) -> Record:
             facts.append({"by_class": by_class})
             if split == "train" and epoch == 0 and corpus.links is not None:
                 facts[-1]["gini"] = _measure_weighting(corpus, pairs, corpus.links)
+    if split == "train":
+        _refuse_unlinked(job, planned)
     assert base < 1 << 32, f"{base} segments are more than a plan can number"
     written = _write_plan(job, split, epoch, planned)
     num_rows = sum(len(pairs.relation) for pairs in planned)
     counts = {"pairs": num_rows, "tokens": num_tokens, "dropped": _count_dropped(facts)}
     return {"counts": counts, "corpora": facts, "split": split, "epoch": epoch, "files": written}
+
+
+def _refuse_unlinked(job: Job, planned: list[Pairs]) -> None:
+    """Raise when linked training pairs are asked for and there is none."""
+    if not any(source.links != NO_LINKS for source in sources_of(job)) or not job.config.mix[2]:
+        return
+    if not any((pairs.relation == LINKED).any() for pairs in planned):
+        raise GraphError(
+            "expected linked pairs, found no segment with a usable link in the training "
+            "documents: use --links none to train without links, --link-scope document, or a "
+            "smaller --validation-fraction"
+        )
 
 
 def _count_dropped(facts: list[dict[str, Json]]) -> int:

@@ -113,7 +113,7 @@ def warnings_of(job: Job, described: dict[str, dict[str, Any]]) -> list[str]:
     reason = _mix_shortfall(job, train["relations"])
     if reason:
         warnings.append(reason)
-    for split in ("validation", "validation_closed"):
+    for split in ("validation", "validation_closed") if _wants_links(job) else ():
         num_linked = described[split]["relations"]["linked"]
         if sum(described[split]["relations"].values()) and num_linked < _MIN_LINKED_PAIRS:
             warnings.append(
@@ -123,10 +123,14 @@ def warnings_of(job: Job, described: dict[str, dict[str, Any]]) -> list[str]:
     return warnings
 
 
+def _wants_links(job: Job) -> bool:
+    return any(source.links != NO_LINKS for source in sources_of(job)) and job.config.mix[2] > 0
+
+
 def _mix_shortfall(job: Job, relations: dict[str, int]) -> str:
     """Return why the mix is not the wanted one, empty where it is."""
     wanted = list(job.config.mix)
-    if all(source.links == NO_LINKS for source in sources_of(job)):
+    if not _wants_links(job):
         wanted[2] = 0.0
     total = max(sum(relations.values()), 1)
     missing = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,10 @@ from pipeline.gather import (
     open_store,
 )
 from pipeline.graph_arrays import open_array
-from pipeline.sample_corpus import open_index, sources_of
-from pipeline.sample_draws import Int32Array, Int64Array
+from pipeline.sample_catalogue import Catalogue, token_facts, token_paths
 from pipeline.sample_plan import plan_name
-from pipeline.stage import Job, Json, Record, Records, Task, load_manifest
-from schemas.instances import NUM_SPECIAL_TOKENS
+from pipeline.sample_shuffle import receive_runs, shard_bounds
+from pipeline.stage import Job, Record, Records, Task
 from schemas.parquet import TableWriter
 from schemas.segments import TOKEN_DTYPE_KEY
 
@@ -49,40 +48,37 @@ def shard_name(split: str, epoch: int, shard: int) -> str:
 
 
 def plan_shards(job: Job, records: Records) -> list[Task]:
-    """One task a shard: equal slices of each plan, of about the wanted size."""
-    itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
+    """One task a shard."""
     tasks: list[Task] = []
     next_ids: dict[str, int] = {}
     for record in records["plan"]:
-        split, epoch, num_rows = record["split"], record["epoch"], record["counts"]["pairs"]
-        num_tokens = record["counts"]["tokens"] + NUM_SPECIAL_TOKENS * num_rows
-        num_shards = max(1, round(num_tokens * itemsize / job.config.shard_bytes))
-        bounds = [num_rows * shard // num_shards for shard in range(num_shards + 1)]
+        split, bounds = record["split"], shard_bounds(job, record)
         first_id = next_ids.get(split, 0)
-        for shard in range(num_shards):
+        for shard, (first, stop) in enumerate(pairwise(bounds)):
             args = {
                 "split": split,
-                "epoch": epoch,
+                "epoch": record["epoch"],
                 "shard": shard,
-                "first": bounds[shard],
-                "stop": bounds[shard + 1],
-                "first_id": first_id + bounds[shard],
+                "first": first,
+                "stop": stop,
+                "first_id": first_id + first,
             }
-            tasks.append(Task(len(tasks), args, max(1, bounds[shard + 1] - bounds[shard])))
-        next_ids[split] = first_id + num_rows
+            tasks.append(Task(len(tasks), args, max(1, stop - first)))
+        next_ids[split] = first_id + bounds[-1]
     return tasks
 
 
 def run_gather(job: Job, task: Task) -> Record:
-    """Write one shard by copying its segments from the mapped ids of all corpora."""
+    """Write one shard: copy its segments from the mapped ids, or from what `spread` sent to it."""
     with ExitStack() as stack:
         plan = open_plan(job, task, stack)
         catalogue = Catalogue.open(job, stack)
-        facts = token_facts(job)
-        store = stack.enter_context(open_store(token_paths(job), np.dtype(facts["token_dtype"])))
-        special = SpecialIds(facts["special_ids"]["cls"], facts["special_ids"]["sep"])
-        batches = gather_batches(task, plan, catalogue, store, special)
-        return write_shard(job, task, batches)
+        dtype = np.dtype(token_facts(job)["token_dtype"])
+        if job.config.join == "shuffle":
+            store, runs = receive_runs(job, task, dtype)
+        else:
+            store, runs = stack.enter_context(open_store(token_paths(job), dtype)), None
+        return write_shard(job, task, gather_batches(job, task, plan, catalogue, store, runs))
 
 
 def open_plan(job: Job, task: Task, stack: ExitStack) -> Plan:
@@ -94,67 +90,35 @@ def open_plan(job: Job, task: Task, stack: ExitStack) -> Plan:
     return segment_a, segment_b, relation
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentFacts:
-    """What the index knows of some segments [P]; `runs` say where their tokens lie."""
-
-    corpus: Int32Array
-    node: Int32Array
-    index: Int64Array
-    runs: TokenRuns
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """The index of all corpora, memory-mapped.
-
-    Attributes:
-        bases: int64 [C + 1], the number of each corpus's first segment, and of all.
-        token_bases: int64 [C], where each corpus begins in the store.
-        arrays: the index of each corpus.
-    """
-
-    bases: Int64Array
-    token_bases: Int64Array
-    arrays: list[dict[str, AnyArray]]
-
-    @staticmethod
-    def open(job: Job, stack: ExitStack) -> Catalogue:
-        """Open the index of every corpus until the stack closes."""
-        names = ("first", "node", "num_tokens", "token_start")
-        arrays = [open_index(job, source.index, names, stack) for source in sources_of(job)]
-        num_segments = [int(each["first"][-1]) for each in arrays]
-        num_tokens = [num_tokens_of(source.path) for source in sources_of(job)]
-        return Catalogue(
-            np.cumsum([0, *num_segments], dtype=np.int64),
-            np.cumsum([0, *num_tokens[:-1]], dtype=np.int64),
-            arrays,
-        )
-
-    def look_up(self, numbers: AnyArray) -> SegmentFacts:
-        """Return what is known of segments, by their numbers over all corpora [P]."""
-        numbers = numbers.astype(np.int64)
-        corpus = (np.searchsorted(self.bases, numbers, side="right") - 1).astype(np.int32)
-        node = np.empty(len(numbers), np.int32)
-        index, starts, sizes = (np.empty(len(numbers), np.int64) for _ in range(3))
-        for each, arrays in enumerate(self.arrays):
-            here = np.flatnonzero(corpus == each)
-            local = numbers[here] - self.bases[each]
-            node[here] = arrays["node"][local]
-            index[here] = local - arrays["first"][node[here]]
-            starts[here] = arrays["token_start"][local] + self.token_bases[each]
-            sizes[here] = arrays["num_tokens"][local]
-        return SegmentFacts(corpus, node, index, TokenRuns(starts, sizes))
-
-
 def gather_batches(
-    task: Task, plan: Plan, catalogue: Catalogue, store: TokenStore, special: SpecialIds
+    job: Job,
+    task: Task,
+    plan: Plan,
+    catalogue: Catalogue,
+    store: TokenStore,
+    runs: tuple[TokenRuns, TokenRuns] | None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the columns of each row group of a shard."""
+    """Yield the columns of each row group of a shard.
+
+    Args:
+        job: the job.
+        task: the shard.
+        plan: its pairs.
+        catalogue: what is known of every segment.
+        store: where the tokens are.
+        runs: where in the store those of A and of B lie, pair by pair; None: as the catalogue says.
+    """
+    ids = token_facts(job)["special_ids"]
+    special = SpecialIds(ids["cls"], ids["sep"])
     for start in range(0, len(plan[0]), _ROW_GROUP_ROWS):
-        a, b, relation = (column[start : start + _ROW_GROUP_ROWS] for column in plan)
+        here = slice(start, start + _ROW_GROUP_ROWS)
+        a, b, relation = (column[here] for column in plan)
         facts_a, facts_b = catalogue.look_up(a), catalogue.look_up(b)
-        joined, sizes = join_pairs(store, facts_a.runs, facts_b.runs, special)
+        if runs is None:
+            runs_a, runs_b = facts_a.runs, facts_b.runs
+        else:
+            runs_a, runs_b = (TokenRuns(each.starts[here], each.sizes[here]) for each in runs)
+        joined, sizes = join_pairs(store, runs_a, runs_b, special)
         first_id = task.args["first_id"] + start
         others = {
             "instance_id": np.arange(first_id, first_id + len(a)),
@@ -183,23 +147,3 @@ def write_shard(job: Job, task: Task, batches: Iterator[dict[str, Any]]) -> Reco
         writer.close()
     counts = {"instances": writer.num_rows, "tokens": num_tokens}
     return {"counts": counts, "files": {name: writer.num_rows}}
-
-
-def token_facts(job: Job) -> dict[str, Json]:
-    """Return what the first corpus says of its token ids; all corpora share the tokenizer."""
-    return load_manifest(files.join(sources_of(job)[0].path, "tokens")).extra
-
-
-def token_paths(job: Job) -> list[str]:
-    """Return the files of flat ids of all corpora, in the order the catalogue numbers tokens."""
-    return [
-        files.join(source.path, "tokens", entry.name)
-        for source in sources_of(job)
-        for entry in load_manifest(files.join(source.path, "tokens")).files
-        if entry.name.endswith(".ids")
-    ]
-
-
-def num_tokens_of(corpus: str) -> int:
-    """Return the number of tokens of a corpus."""
-    return int(load_manifest(files.join(corpus, "tokens")).extra["counts"]["tokens"])

@@ -150,6 +150,7 @@ def choose_boundaries(
     places = [0, *tokens]
     best: list[int | None] = [0] + [None] * len(tokens)
     previous = [0] * len(places)
+    shortest = limits.shortest
     first = 0
     for index in range(1, len(places)):
         here = places[index]
@@ -158,7 +159,7 @@ def choose_boundaries(
         cheapest: int | None = None
         for start in range(first, index):
             size = here - places[start]
-            if size < limits.shortest:
+            if size < shortest:
                 break
             before = best[start]
             if before is not None and (cheapest is None or before + size * size < cheapest):

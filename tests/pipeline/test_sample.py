@@ -13,7 +13,7 @@ from pipeline.sample_config import split_source
 from pipeline.stage import Job, finish_job, load_manifest, open_job, plan_phase, run_task
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.instances import CONTIGUOUS, LINKED, RANDOM, RELATIONS
-from tests.pipeline.corpora import page, write_corpus
+from tests.pipeline.corpora import link, page, write_corpus
 from tests.pipeline.counting_stage import tree_bytes
 from tests.pipeline.linked_corpus import finish_corpus, make_corpus, make_pages, read_rows
 from tests.running import run_inline
@@ -230,6 +230,46 @@ def test_each_option_changes_the_pairs(
     corpus: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     assert sample(tmp_path / "a", corpus) != sample(tmp_path / "b", corpus, **options)
+
+
+def test_shuffling_writes_the_bytes_of_gathering(
+    corpus: Path, other_corpus: Path, tmp_path: Path
+) -> None:
+    sources = (corpus, f"{other_corpus}:none")
+    written = {}
+    for join in ("gather", "shuffle"):
+        sample(tmp_path / join, *sources, join=join, shard_bytes=30_000)
+        files = tree_bytes(tmp_path / join)
+        written[join] = {name: files[name] for name in files if name.endswith(".parquet")}
+    assert len(written["gather"]) > 4
+    assert written["gather"] == written["shuffle"]
+
+
+def test_a_finished_stage_leaves_no_work_files(shards: Path) -> None:
+    kept = {path.name for path in (shards / "_state" / "sample").iterdir()}
+    assert not kept & {"index", "plan", "spill"}
+
+
+def test_similar_documents_can_stand_in_for_links(corpus: Path, tmp_path: Path) -> None:
+    rows = sample(tmp_path / "tfidf", corpus, links="tfidf")
+    linked = {(row["source_id"], row["target_id"]) for row in rows if row["relation"] == LINKED}
+    assert linked
+    # No document has more than its five most similar ones.
+    assert np.bincount([source for source, _ in linked]).max() <= 5
+    keys = [(row["source_id"], row["source_segment"]) for row in rows]
+    usual = sample(tmp_path / "hyperlink", corpus)
+    assert keys == [(row["source_id"], row["source_segment"]) for row in usual]
+
+
+def test_links_that_no_training_document_can_use_are_refused(tmp_path: Path) -> None:
+    """Of two documents, the only link leads to one without text."""
+    text = "Some words here. " * 40
+    pages = [page(1, "A", [link("B", start_char=0, end_char=4)], text=text)]
+    pages += [page(2, "B", text=""), page(3, "C", text=text)]
+    root = finish_corpus(write_corpus(tmp_path / "c", [pages]), max_tokens=30)
+    with pytest.raises(GraphError, match="--links none"):
+        run_inline(sample_job(tmp_path / "s", root, validation_fraction=0.0))
+    assert not (tmp_path / "s" / "train" / "_manifest.json").exists()
 
 
 def test_two_corpora_are_combined_each_with_its_links(
