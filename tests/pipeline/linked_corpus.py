@@ -45,10 +45,12 @@ def make_corpus(
     return finish_corpus(root, max_tokens, taken_from)
 
 
-def finish_corpus(root: Path, max_tokens: int = 62, taken_from: str = "") -> Path:
+def finish_corpus(
+    root: Path, max_tokens: int = 62, taken_from: str = "", vocab_size: int = 200
+) -> Path:
     """Run graph, tokenizer and segment on a corpus that has its pages."""
     run_inline(Job(GRAPH, str(root), GraphConfig()))
-    config = TokenizerConfig(vocab_size=200, is_taken=bool(taken_from))
+    config = TokenizerConfig(vocab_size=vocab_size, is_taken=bool(taken_from))
     run_inline(tokenizer_job([str(root)], config, taken_from))
     run_inline(Job(SEGMENT, str(root), SegmentConfig(max_tokens=max_tokens, min_tokens=8)))
     return root
