@@ -324,7 +324,9 @@ def test_two_corpora_are_combined_each_with_its_links(
     assert {row["relation"] for row in second} == {CONTIGUOUS, RANDOM}
     for row in second:
         a = segments[row["source_id"], row["source_segment"]]["token_ids"]
+        b = segments[row["target_id"], row["target_segment"]]["token_ids"]
         assert row["token_ids"][2 : 2 + len(a)] == a
+        assert row["token_ids"][4 + len(a) : -2] == b
     places = np.array([row["corpus"] for row in rows])
     assert places[: len(places) // 2].mean() == pytest.approx(places.mean(), abs=0.1)
     corpora = load_manifest(str(tmp_path / "s" / "train")).extra["corpora"]

@@ -119,6 +119,16 @@ def test_linked_documents_follow_the_inverse_of_their_in_degree() -> None:
     assert set(drawn.tolist()) == {1, 2}
 
 
+def test_rounding_never_leads_past_the_last_usable_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "pipeline.sample_draws.counter_uniform", lambda key, ids: np.ones(np.shape(ids))
+    )
+    targets = np.array([1, 2, 3, 4, 5], np.int32)
+    links = Links(np.array([0, 3, 5, 5, 5, 5, 5]), targets, True, np.array([0, 1.0, 1, 0, 1, 0]))
+    drawn = draw_linked(np.array([0, 2]), SMALL.segments, links, counter_key(0, "test"))
+    assert drawn.tolist() == [2, 4]
+
+
 def test_expected_appearances_are_exact_on_the_small_graph() -> None:
     found = expected_appearances(np.arange(11), SMALL.segments, links_of(SMALL))
     assert found == pytest.approx([0, 2 * 0.75, 2 * 0.25 + 2 + 2, 0, 0, 0])

@@ -70,6 +70,7 @@ def test_targets_are_those_of_anchors_in_the_segment(tmp_path: Path) -> None:
         link("Gone", start_char=0, end_char=3),
         link("Cited", kind="citation"),
         link("Alpha", kind="caption"),
+        link("Beta", kind="caption", start_char=8, end_char=13),
         link("Beta", kind="hatnote"),
         link("Main", start_char=4, end_char=7),
     ]

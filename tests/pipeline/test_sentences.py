@@ -13,6 +13,7 @@ def sentences(text: str) -> list[str]:
     ("text", "expected"),
     [
         ("He met J. R. Smith. They left.", ["He met J. R. Smith.", "They left."]),
+        ("Mr. Ito met Dr. Berg. No.", ["Mr. Ito met Dr. Berg.", "No."]),
         ("See e.g. Paris. Then go.", ["See e.g. Paris.", "Then go."]),
         ("It cost 3.5 million. Much!", ["It cost 3.5 million.", "Much!"]),
         ('He said "No." She said yes.', ['He said "No."', "She said yes."]),
