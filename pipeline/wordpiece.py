@@ -161,14 +161,16 @@ def _alphabet(counts: dict[str, int], max_characters: int) -> list[str]:
     """Return the most frequent characters that cover nearly all text, in code point order."""
     visible = {character: count for character, count in counts.items() if not character.isspace()}
     needed = sum(visible.values()) * _CHARACTER_COVERAGE
-    chosen: list[str] = []
-    covered = 0
-    for character in sorted(visible, key=lambda character: (-visible[character], character)):
-        if covered >= needed or len(chosen) == max_characters:
-            break
-        chosen.append(character)
-        covered += visible[character]
-    return sorted(chosen)
+    by_count = sorted(visible, key=lambda character: (-visible[character], character))
+    size, covered = 0, 0
+    while size < min(len(by_count), max_characters) and covered < needed:
+        covered += visible[by_count[size]]
+        size += 1
+    # The trainer takes as many characters by its own count, and between equal counts by a hash
+    # map's order: so the cut falls between two counts, never within one.
+    while 0 < size < len(by_count) and visible[by_count[size - 1]] == visible[by_count[size]]:
+        size -= 1
+    return sorted(by_count[:size])
 
 
 def _forms(alphabet: list[str]) -> Iterator[str]:

@@ -155,3 +155,11 @@ def test_trained_tokenizer_gives_the_same_ids_through_transformers(
     ours = load_tokenizer(str(corpus))
     for text in TEXTS[:4]:
         assert ours.encode(text, "of").ids == theirs(text, "of")["input_ids"]
+
+
+def test_rare_characters_of_equal_count_are_not_drawn_by_a_hash_map() -> None:
+    rare = [chr(ord("А") + index) * 2 for index in range(60)]
+    texts = ["low lower lowest", *rare] * 9
+    trained = (wordpiece.train_wordpiece(lambda: texts, 100) for _ in range(5))
+    found = {wordpiece.serialise(tokenizer) for tokenizer in trained}
+    assert len(found) == 1
