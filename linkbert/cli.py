@@ -199,7 +199,8 @@ def _demo(args: argparse.Namespace) -> int:
     from linkbert.show import show_pairs
 
     argv = ["run", str(_bundled_dump()), "--out", args.out, "--config", "demo"]
-    argv += ["--epochs", "2", "--validation-fraction", "0.2"]  # so small a wiki needs more of it
+    # In so small a wiki few segments have a link of their own, and few articles are held out.
+    argv += ["--epochs", "2", "--link-scope", "document", "--validation-fraction", "0.2"]
     run_args = build_parser().parse_args(argv)
     vars(run_args).update({**vars(args), "name": "run"})
     status = _run(run_args)

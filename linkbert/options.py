@@ -148,6 +148,11 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--link-scope", choices=("segment", "document"), default="segment")
     parser.add_argument("--target-segment", choices=("uniform", "lead"), default="uniform")
     parser.add_argument("--mix-policy", choices=("exact", "independent"), default="exact")
+    parser.add_argument(
+        "--mix", type=float, nargs=3, default=[1.0, 1.0, 1.0], metavar="SHARE",
+        help="contiguous, random and linked; only their ratio counts",
+    )  # fmt: skip
+    parser.add_argument("--join", choices=("gather", "shuffle"), default="gather")
     parser.add_argument("--validation-fraction", type=float, default=0.05, metavar="F")
 
 

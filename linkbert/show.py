@@ -25,6 +25,7 @@ from schemas.parquet import TABLES, table_parts
 
 _MAX_CELL_CHARS = 60
 _MAX_TEXT_CHARS = 1500
+_ROWS_TO_CHOOSE_FROM = 100
 
 
 def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
@@ -114,16 +115,23 @@ def show_pairs(
         limit: how many to show.
         max_chars: how much of each text.
     """
-    rows = _stream_rows(table_parts(split))
-    if one_of_each:
-        chosen: dict[int, Row] = {}
-        for row in rows:
-            chosen.setdefault(row["relation"], row)
-            if len(chosen) == len(RELATIONS):
-                break
-        rows = iter([chosen[relation] for relation in sorted(chosen)])
     reader = _PairReader(split)
-    return "\n\n".join(reader.describe(row, max_chars) for row in itertools.islice(rows, limit))
+    rows = _stream_rows(table_parts(split))
+    chosen = _one_of_each(rows, reader) if one_of_each else itertools.islice(rows, limit)
+    return "\n\n".join(reader.describe(row, max_chars) for row in chosen)
+
+
+def _one_of_each(rows: Iterator[Row], reader: _PairReader) -> list[Row]:
+    """Choose the first instance of each relation, for linked the first whose link stands in A."""
+    chosen: dict[int, Row] = {}
+    has_link_in_a = False
+    for row in itertools.islice(rows, _ROWS_TO_CHOOSE_FROM):
+        if row["relation"] == LINKED and not has_link_in_a:
+            has_link_in_a = reader.has_link_in_a(row)
+            if has_link_in_a:
+                chosen[LINKED] = row
+        chosen.setdefault(row["relation"], row)
+    return [chosen[relation] for relation in sorted(chosen)]
 
 
 class _PairReader:
@@ -148,6 +156,15 @@ class _PairReader:
         lines = [wrapped(f"{name}  {text}") for name, text in zip("AB", shown, strict=True)]
         return "\n".join([f"{relation}: {printable(head)}", *lines])
 
+    def has_link_in_a(self, row: Row) -> bool:
+        corpus = self._corpora[row["corpus"]]
+        if not (corpus.path / "segments" / MANIFEST_NAME).is_file():
+            return False
+        source = corpus.nodes_by_id([row["source_id"]])[row["source_id"]]
+        segment = corpus.segments(source)[row["source_segment"]]
+        links = corpus.page(source)["links"]
+        return bool(_links_to(corpus, row, links, segment["start_char"], segment["end_char"]))
+
     def _from_corpus(self, corpus: Corpus, row: Row) -> tuple[str, list[str]]:
         nodes = corpus.nodes_by_id([row["source_id"], row["target_id"]])
         source, target = nodes[row["source_id"]], nodes[row["target_id"]]
@@ -161,7 +178,7 @@ class _PairReader:
             links = _links_to(corpus, row, page_a["links"], start, end)
             text_a = mark_links(text_a, links, [target["title"]] * len(links))
             anchors = [page_a["text"][start:][slice(*_span(link))] for link in links]
-            head += f', linked by "{anchors[0]}"' if anchors else ", linked elsewhere in A's page"
+            head += f', linked by "{anchors[0]}"' if anchors else _elsewhere(corpus, row, page_a)
         return head, [text_a, page_b["text"][segment_b["start_char"] : segment_b["end_char"]]]
 
     def _decoded(self, row: Row) -> list[str]:
@@ -171,8 +188,17 @@ class _PairReader:
         return [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in pieces]
 
 
+def _elsewhere(corpus: Corpus, row: Row, page: Row) -> str:
+    """Describe the link of A's document to that of B where it does not stand in segment A."""
+    links = _links_to(corpus, row, page["links"], 0, len(page["text"]))
+    anchors = [page["text"][slice(*_span(link))] for link in links]
+    return (
+        f', linked by "{anchors[0]}" elsewhere in its page' if anchors else ", linked by citation"
+    )
+
+
 def _links_to(corpus: Corpus, row: Row, links: list[Row], start: int, end: int) -> list[Row]:
-    """Return the links of segment A to the document of B, offsets counted from A's start."""
+    """Return the links of A's page from `start` to `end` to B's, offsets counted from `start`."""
     source = corpus.nodes_by_id([row["source_id"]])[row["source_id"]]
     found = [
         links[mention["link_index"]]

@@ -114,7 +114,7 @@ def cut_document(encoded: list[Encoded], limits: SegmentLimits) -> tuple[list[Se
     kept = [sentence for sentence in encoded if sentence.token_ids]
     if not kept:
         return [], 0
-    for candidates in (_sentence_ends, _word_starts, _token_starts):
+    for candidates in (_sentence_ends, _blank_ends, _word_starts, _token_starts):
         boundaries = candidates(kept, limits)
         chosen = choose_boundaries(
             [boundary.token for boundary in boundaries],
@@ -194,33 +194,41 @@ def _sentence_ends(encoded: list[Encoded], limits: SegmentLimits) -> list[_Bound
     return boundaries
 
 
+def _blank_ends(encoded: list[Encoded], limits: SegmentLimits) -> list[_Boundary]:
+    """Offer the words after a blank, so that no segment begins with a comma or a bracket's end."""
+    return _with_cuts(encoded, limits, _CUT_GRID_TOKENS, _follows_blank)
+
+
 def _word_starts(encoded: list[Encoded], limits: SegmentLimits) -> list[_Boundary]:
-    return _with_cuts(encoded, limits, _CUT_GRID_TOKENS, _CUT_COST, words_only=True)
+    return _with_cuts(encoded, limits, _CUT_GRID_TOKENS, _starts_word)
 
 
 def _token_starts(encoded: list[Encoded], limits: SegmentLimits) -> list[_Boundary]:
-    return _with_cuts(encoded, limits, 1, _CUT_COST, words_only=False)
+    return _with_cuts(encoded, limits, 1, lambda offsets, words, token: True)
+
+
+_MayCut = Callable[[Offsets, list[int | None], int], bool]
 
 
 def _with_cuts(
-    encoded: list[Encoded], limits: SegmentLimits, grid: int, cost: int, *, words_only: bool
+    encoded: list[Encoded], limits: SegmentLimits, grid: int, may_cut: _MayCut
 ) -> list[_Boundary]:
     """Return sentence ends and, about every `grid` tokens, places inside the sentences."""
     boundaries: list[_Boundary] = []
     first_token = 0
+    inside_word_cost = _CUT_COST * len(encoded) * limits.max_tokens
     for sentence, end in zip(encoded, _sentence_ends(encoded, limits), strict=True):
         offsets, words = sentence.offsets()
         last = 0
         for token in range(1, len(offsets)):
-            starts_word = words[token] is None or words[token] != words[token - 1]
-            if token - last < grid or (words_only and not starts_word):
+            if token - last < grid or not may_cut(offsets, words, token):
                 continue
             last = token
             start_char = sentence.unit.start_char
             boundaries.append(
                 _Boundary(
                     first_token + token,
-                    cost if starts_word else cost * len(encoded) * limits.max_tokens,
+                    _CUT_COST if _starts_word(offsets, words, token) else inside_word_cost,
                     start_char + offsets[token - 1][1],
                     start_char + offsets[token][0],
                 )
@@ -228,6 +236,14 @@ def _with_cuts(
         boundaries.append(end)
         first_token += len(sentence.token_ids)
     return boundaries
+
+
+def _follows_blank(offsets: Offsets, words: list[int | None], token: int) -> bool:
+    return offsets[token][0] > offsets[token - 1][1]
+
+
+def _starts_word(offsets: Offsets, words: list[int | None], token: int) -> bool:
+    return words[token] is None or words[token] != words[token - 1]
 
 
 def _segments(encoded: list[Encoded], ends: list[_Boundary]) -> list[Segment]:

@@ -140,3 +140,13 @@ def test_links_without_a_place_belong_to_all_segments() -> None:
 def test_impossible_sizes_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="tokens"):
         SegmentLimits(**options)
+
+
+def test_a_cut_sentence_goes_on_after_a_blank_not_with_a_comma() -> None:
+    # Words of three tokens, each followed by a comma without a blank before it, then a blank.
+    offsets = [(4 * word + part, 4 * word + part + 1) for word in range(20) for part in range(3)]
+    words: list[int | None] = [2 * (token // 3) + (token % 3 == 2) for token in range(60)]
+    encoded = [Encoded(Unit(0, 80, True), list(range(60)), lambda: (offsets, words))]
+    cut, num_cut = cut_document(encoded, SegmentLimits(40, 8))
+    assert (len(cut), num_cut) == (2, 1)
+    assert all(segment.start_token % 3 == 0 for segment in cut)
