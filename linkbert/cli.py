@@ -206,7 +206,7 @@ def _demo(args: argparse.Namespace) -> int:
     status = _run(run_args)
     if not args.json:
         print("\nthree pairs it trained on\n")
-        print(show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=300))
+        print(show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=600))
     return status
 
 
