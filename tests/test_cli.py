@@ -128,3 +128,37 @@ def test_a_path_without_anything_of_ours_is_one_line(
 ) -> None:
     for command in ("show", "check"):
         assert str(tmp_path) in one_line_of(capsys, [command, str(tmp_path)])
+
+
+@pytest.fixture
+def corpus_without_links(tmp_path: Path) -> str:
+    """Return a corpus of plain text up to its segments."""
+    sentence = "The {} river runs from the north to the old town and back again every single year. "
+    text = "\n\n".join(sentence.format(word) * 12 for word in ("long", "short", "wide", "deep"))
+    (tmp_path / "plain.txt").write_text(text)
+    corpus = str(tmp_path / "corpus")
+    ingest = ["ingest", str(tmp_path / "plain.txt"), "--out", corpus, "--format", "text"]
+    for argv in (ingest, ["graph", corpus], ["tokenizer", corpus, "--vocab-size", "100"],
+                 ["segment", corpus, "--max-tokens", "62"]):  # fmt: skip
+        assert main([*argv, "--quiet", "--json"]) == 0
+    return corpus
+
+
+def test_a_corpus_without_usable_links_names_links_none(
+    corpus_without_links: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    line = one_line_of(capsys, ["sample", corpus_without_links, "--out", str(tmp_path / "shards")])
+    assert "--links none" in line
+    argv = ["sample", corpus_without_links, "--out", str(tmp_path / "bert"), "--links", "none"]
+    assert main([*argv, "--quiet"]) == 0
+
+
+def test_a_corpus_of_another_schema_version_is_one_line(
+    corpus_without_links: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    manifest = Path(corpus_without_links, "pages/_manifest.json")
+    manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    line = one_line_of(capsys, ["graph", corpus_without_links])
+    assert "expected schema version 1, found 99" in line
