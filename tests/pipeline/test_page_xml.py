@@ -1,6 +1,7 @@
 """A page gives its fields, and damage is named."""
 
 import bz2
+import re
 from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
@@ -94,6 +95,8 @@ def test_every_page_of_real_dumps_is_read_as_by_a_tree(shared_data: Path) -> Non
 def test_escaped_text_comes_back(text: str) -> None:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     page = PAGE.replace("a &lt;b&gt; &amp;amp; &#233;", escaped)
+    size = len(text.encode())
+    page = re.sub(r'bytes="\d+"', f'bytes="{size}"', page)  # a dump says so; less is a stub
     assert parse_page(page.encode()).text == text
 
 
