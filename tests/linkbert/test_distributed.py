@@ -46,7 +46,11 @@ def train_with_ranks(shards: Path, run: Path, num_ranks: int, *settings: str) ->
         )
         for rank in range(num_ranks)
     ]
-    errors = [process.communicate()[1] for process in processes]
+    try:
+        errors = [process.communicate()[1] for process in processes]
+    finally:  # a rank whose peer died would wait for it
+        for process in processes:
+            process.kill()
     assert all(process.returncode == 0 for process in processes), errors
 
 
@@ -64,6 +68,8 @@ def assert_same_curve(found: list[list[float]], expected: list[list[float]]) -> 
         assert ours == pytest.approx(theirs, abs=1e-4)
 
 
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_ranks_learn_what_one_big_batch_teaches(
     shards: Path, tmp_path: Path, alone: list[list[float]], num_ranks: int
@@ -80,6 +86,8 @@ def test_micro_batches_learn_what_one_big_batch_teaches(
     assert_same_curve(curve(tmp_path / "run"), alone)
 
 
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
 def test_run_of_one_rank_goes_on_with_two(
     shards: Path, tmp_path: Path, alone: list[list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
