@@ -89,7 +89,9 @@ def test_every_page_of_real_dumps_is_read_as_by_a_tree(shared_data: Path) -> Non
 @settings(deadline=None)
 @given(
     text=st.text(
-        st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from("&<;#x\n\t")
+        # XML has no place for controls and the two non-characters at the end of the first plane.
+        st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufffe\uffff")
+        | st.sampled_from("&<;#x\n\t")
     )
 )
 def test_escaped_text_comes_back(text: str) -> None:
