@@ -84,7 +84,8 @@ def _parse(args: argparse.Namespace) -> int:
 def _ingest(args: argparse.Namespace) -> int:
     from pipeline.ingest import INGEST, IngestConfig
 
-    return _stage(args, INGEST, args.out, _config(IngestConfig, args), args.documents)
+    sources = [*args.documents, *args.redirects]
+    return _stage(args, INGEST, args.out, _config(IngestConfig, args), sources)
 
 
 def _graph(args: argparse.Namespace) -> int:

@@ -80,6 +80,12 @@ def _add_ingest(commands: Any) -> None:
     parser.add_argument("--out", required=True, metavar="CORPUS", help="folder to write")
     parser.add_argument("--format", required=True, choices=("jsonl", "pubmed", "text"))
     parser.add_argument("--redirects", nargs="*", default=[], metavar="FILE", help="jsonl of them")
+    parser.add_argument(
+        "--titles", choices=("wiki", "exact"), default="wiki", help="MediaWiki's rules, or none"
+    )
+    parser.add_argument(
+        "--only-exact-links", action="store_true", help='leave out links with "exact": false'
+    )
 
 
 def _add_graph(commands: Any) -> None:
@@ -98,6 +104,9 @@ def _add_subset(commands: Any) -> None:
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--around", required=True, metavar="TITLE", help="where to start")
     parser.add_argument("--size", required=True, type=int, metavar="N", help="documents to keep")
+    parser.add_argument(
+        "--method", choices=("links", "breadth"), default="links", help="how it grows"
+    )
     parser.add_argument("--out", required=True, metavar="CORPUS2", help="folder to write")
 
 

@@ -13,7 +13,7 @@ import io
 import lzma
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
@@ -98,8 +98,6 @@ def run_read(job: Job, task: Task) -> Record:
     redirects_name = spill_name(job, "redirects", task.index, "parquet")
     with (
         part_writer(job, "rejects", task.index) as rejects,
-        # A refused input must not leave a half-open Parquet writer behind.
-        closing(rejects),
         files.write_whole(job.path(redirects_name)) as redirects_file,
         pq.ParquetWriter(redirects_file, REDIRECT_SCHEMA, compression="zstd") as redirects,
         _open_input(path) as file,

@@ -185,11 +185,9 @@ def run_parse(job: Job, task: Task) -> Record:
         crashing = frozenset[int]()
         if notes.suspect is not None:
             crashing = find_crashing(partial(try_pages, job, task), notes.suspect)
-        parts = {
+        writers = {
             table: stack.enter_context(part_writer(job, table, task.index)) for table in TABLES
         }
-        # Closed first also when the range turns out to be damaged half-way.
-        writers = {name: stack.enter_context(closing(writer)) for name, writer in parts.items()}
         splitter, sorter = _open_task(job, task, writers, stack, crashing)
         for raw in splitter.pages():
             notes.note(raw.offset)

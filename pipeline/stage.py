@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -233,10 +233,12 @@ def part_writer(
         table: the table whose schema it follows; the folder's name unless given.
         metadata: schema metadata, such as the token dtype.
     """
-    with files.write_whole(job.path(folder, part_name(index))) as file:
-        writer = TableWriter(file, table or folder, metadata)
+    with (
+        files.write_whole(job.path(folder, part_name(index))) as file,
+        # Closed on an error too: the file under it is discarded then, but must still be open.
+        closing(TableWriter(file, table or folder, metadata)) as writer,
+    ):
         yield writer
-        writer.close()
 
 
 def part_name(index: int) -> str:
