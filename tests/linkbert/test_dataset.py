@@ -66,6 +66,9 @@ def test_rows_are_permuted_within_windows() -> None:
     assert rows is not None
     assert sorted(rows) == list(range(40))
     assert (np.diff(rows) != 1).any()
+    other = order.rows(3)
+    assert other is not None
+    assert rows.tolist() != other.tolist()
 
 
 def test_missing_part_is_noticed(tmp_path: Path) -> None:

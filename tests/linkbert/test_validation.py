@@ -81,4 +81,6 @@ def test_interval_widens_when_instances_share_articles() -> None:
     low, high = accuracy_interval(per_article, np.repeat(np.arange(40), 10))
     alone_low, alone_high = accuracy_interval(per_article, np.arange(400))
     assert high - low > 2 * (alone_high - alone_low)
+    expected = 2 * 1.96 * np.sqrt(per_article.mean() * (1 - per_article.mean()) / 400)
+    assert alone_high - alone_low == pytest.approx(expected, rel=0.15)
     assert low < per_article.mean() < high
