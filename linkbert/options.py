@@ -69,6 +69,9 @@ def _add_dump_arguments(parser: argparse.ArgumentParser) -> None:
         "--namespaces", type=int, nargs="+", default=[0], metavar="N", help="namespaces to keep"
     )
     parser.add_argument("--language", metavar="CODE", help="where the dump does not say it")
+    parser.add_argument(
+        "--allow-truncated", action="store_true", help="keep what a cut-off file still holds"
+    )
 
 
 def _add_ingest(commands: Any) -> None:

@@ -121,6 +121,13 @@ def remove_tree(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def sweep(folder: str) -> None:
+    """Delete what killed writers left in a local folder; an object store never shows such."""
+    if not is_remote(folder):
+        for path in Path(folder).glob(f".*{manifest.ASIDE_SUFFIX}"):
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def local_copy(path: str) -> Iterator[str]:
     """Yield a local path with the file's bytes: the path itself, or a copy that is then deleted."""

@@ -215,6 +215,8 @@ def _matching_record(job: Job, record_path: str) -> Record | None:
 
 def finish_job(job: Job, records: Records) -> dict[str, Json]:
     """Write the manifests, then the summary that marks the stage as finished."""
+    for folder in (*job.stage.outputs, f"_state/{job.stage.name}/_tasks"):
+        files.sweep(job.path(folder))
     summary = job.stage.finish(job, records)
     files.write_json(job.state_path("_summary.json"), summary)
     return summary

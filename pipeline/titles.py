@@ -71,16 +71,16 @@ def normalise_title(raw: str, site: SiteInfo) -> Target | InvalidTitle:
         return InvalidTitle("too_long")
     namespace, text = MAIN, _clean(decode_target(raw))
     if text.startswith(":"):
-        text = text[1:].lstrip()
+        text = text[1:].lstrip(" ")
     while ":" in text:
-        prefix, rest = (part.strip() for part in text.split(":", 1))
+        prefix, rest = (part.strip(" ") for part in text.split(":", 1))
         number = site.namespace_id(prefix) if prefix else None
         if number is not None:
             if number == TALK and _has_prefix(rest, site):
                 return InvalidTitle("talk_of_namespace")
             namespace, text = number, rest
         elif prefix and site.is_own_prefix(prefix) and rest:
-            text = rest[1:].lstrip() if rest.startswith(":") else rest
+            text = rest[1:].lstrip(" ") if rest.startswith(":") else rest
             continue
         elif prefix and site.is_interwiki_prefix(prefix):
             return _interwiki(prefix, rest)
@@ -104,7 +104,7 @@ def normalise_page_title(raw: str, namespace: int, site: SiteInfo) -> str:
     if namespace != MAIN and ":" in text:
         prefix, rest = text.split(":", 1)
         if site.namespace_id(prefix) in (namespace, None):
-            text = rest.strip()
+            text = rest.strip(" ")
     return _with_namespace(site.capitalise(text, namespace), namespace, site)
 
 
@@ -116,7 +116,7 @@ def namespace_of_title(raw: str, site: SiteInfo) -> int:
     [1, 0]
     """
     prefix, colon, rest = _clean(raw).partition(":")
-    number = site.namespace_id(prefix) if colon and rest.strip() else None
+    number = site.namespace_id(prefix) if colon and rest.strip(" ") else None
     return MAIN if number is None else number
 
 
@@ -147,7 +147,7 @@ def _clean(text: str) -> str:
 
 def _has_prefix(text: str, site: SiteInfo) -> bool:
     prefix, colon, _ = text.partition(":")
-    prefix = prefix.strip()
+    prefix = prefix.strip(" ")
     if not colon or not prefix:
         return False
     return site.namespace_id(prefix) is not None or site.is_interwiki_prefix(prefix)
@@ -162,7 +162,7 @@ def _interwiki(prefix: str, rest: str) -> Target | InvalidTitle:
 
 def _split_fragment(text: str) -> tuple[str, str | None]:
     page, mark, fragment = text.partition("#")
-    return page.rstrip(), (fragment.strip() or None) if mark else None
+    return page.rstrip(" "), (fragment.strip(" ") or None) if mark else None
 
 
 def _checked(

@@ -24,6 +24,9 @@ SCHEMA_VERSION = 1
 
 MANIFEST_NAME = "_manifest.json"
 
+ASIDE_SUFFIX = ".tmp"
+"""Ends the name of a file while it is being written."""
+
 Json = Any
 
 
@@ -111,7 +114,9 @@ def write_json(path: str | os.PathLike[str], value: Json) -> None:
 @contextmanager
 def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a local file for writing that appears under its name only when the block ends well."""
-    aside = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp"
+    target = Path(path)
+    # Begins with a dot: readers of a table folder skip what a killed writer may leave behind.
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{ASIDE_SUFFIX}")
     try:
         with open(aside, "wb") as file:
             yield file
@@ -119,7 +124,7 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.jobs import pipeline_options, run_job
@@ -61,6 +62,20 @@ def test_a_killed_worker_is_replaced_and_its_task_runs_again(
     found = tree_bytes(tmp_path / "out")
     assert {name for name in found if name.endswith(".parquet")} <= set(expected)
     assert all(found[name] == expected[name] for name in found if name.endswith(".parquet"))
+
+
+def test_what_a_killed_worker_was_writing_is_never_read_and_is_swept_away(tmp_path: Path) -> None:
+    trouble = tmp_path / "trouble"
+    trouble.mkdir()
+    (trouble / "die-writing-1").touch()
+    job = counting_job(tmp_path / "out", trouble_dir=str(trouble))
+    with pytest.raises(StageError, match="killed their worker"):
+        run_job(job, workers=1)
+    assert list((tmp_path / "out/edges").glob(".*.tmp"))
+    assert pq.read_table(tmp_path / "out/edges").num_rows == 12
+    (trouble / "die-writing-1").unlink()
+    run_job(job, workers=1)
+    assert not list((tmp_path / "out").rglob("*.tmp"))
 
 
 def test_a_task_that_kills_twice_is_named_and_the_rest_is_done(tmp_path: Path) -> None:

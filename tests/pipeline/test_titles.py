@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.titles import (
@@ -100,6 +100,7 @@ def test_an_old_dump_names_the_namespace_in_the_title() -> None:
 
 
 @given(st.text(max_size=30))
+@example("\x850")  # a blank to Python, not to MediaWiki
 def test_a_normalised_title_stays_as_it_is(raw: str) -> None:
     found = normalise_title(raw, ENGLISH)
     if isinstance(found, Target) and not found.is_interwiki and found.title and "%" not in raw:
