@@ -6,6 +6,7 @@ to stop) is summed here. Rank 0 alone writes.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,11 @@ def join_ranks() -> Iterator[Ranks]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(rank, size, device)
+        if size > 1:
+            dist.barrier()  # a rank that leaves early takes the others' connections with it
     finally:
         if size > 1:
+            # What holds on to the group (DistributedDataParallel, in a cycle) must go before it:
+            # freed afterwards it waits for threads that no longer end.
+            gc.collect()
             dist.destroy_process_group()

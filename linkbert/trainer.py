@@ -122,8 +122,14 @@ def pretrain(
             logger.info("%s is finished: %d steps were done before", run, finished["step"])
             seconds = seconds_in_steps(run)
             return PretrainResult(str(run), **finished, seconds=seconds, was_finished=True)
-        learner = build_learner(config, model_config, seed, init, opened, ranks)
-        return _Run(run, opened, identity, learner, quiet).go()
+        # No name holds the learner: it is freed before the ranks part.
+        return _Run(
+            run,
+            opened,
+            identity,
+            build_learner(config, model_config, seed, init, opened, ranks),
+            quiet,
+        ).go()
 
 
 class _Run:
