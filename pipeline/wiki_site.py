@@ -101,6 +101,10 @@ class SiteInfo:
     namespace_names: Mapping[int, str] = field(default_factory=dict)
     title_case: Mapping[int, str] = field(default_factory=dict)
     """By namespace: "first-letter" (the default) or "case-sensitive"."""
+    known_targets: dict[str, Any] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """What links of this wiki were found to lead to: a memory of pipeline/wikitext_tokens.py."""
     _rules: _SiteRules = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from pipeline import wikitext_marks as marks
@@ -30,8 +31,11 @@ _DROPPED: Final = (
     "templatestyles|hiero|inputbox|categorytree|indicator|section|templatedata|includeonly|"
     "charinsert|dynamicpagelist|quiz|rss|html|phonos|pages|math|chem|ce|gallery|nowiki|pre"
 )
+# The first choice is a template with nothing in it that could open a frame: nine of ten.
 _TOKEN: Final = re.compile(
-    rf"<(?:!--|/?table(?=[\s/>])|(?:{_DROPPED})(?=[\s/>]))|\{{\{{+|\}}\}}+|\{{\||\|\}}(?!\}})",
+    r"\{\{[^{}<]*+\}\}(?!\})"
+    rf"|<(?:!--|/?table(?=[\s/>])|(?:{_DROPPED})(?=[\s/>]))"
+    r"|\{\{+|\}\}+|\{\||\|\}(?!\})",
     re.IGNORECASE,
 )
 _CLOSERS: Final = {
@@ -45,6 +49,8 @@ _GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
 _GALLERY_LINE: Final = re.compile(r"^(?!\[\[).*$", re.MULTILINE)
 _GALLERY_NAME: Final = "gallery"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
+_PAGE_NAMES: Final = frozenset({"pagename", "fullpagename", "subpagename", "basepagename"})
+_MAX_REMEMBERED_CHARS: Final = 1000
 _TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
 
 # <nowiki> around nothing but these shields them from the wiki; prose has other signs for them.
@@ -102,23 +108,26 @@ class _Cutter:
 
     def run(self) -> str:
         text = self.text
-        for match in _TOKEN.finditer(text):
+        search, match = _TOKEN.search, _TOKEN.search(text)
+        while match:
             start, end = match.span()
-            if start < self.position:
-                # Inside what is cut already, except a run of braces that was cut in part.
-                continue
-            first = text[start]
+            first, second = text[start], text[start + 1]
             if first == "<":
                 self._tag(match.group(), start, end)
             elif first == "}":
                 self._close_braces(start, end)
-            elif text[start : start + 2] == "{{":
-                self._open(_Frame(_BRACES, end - start), start, end)
+            elif second == "{":
+                if text[end - 1] == "}":
+                    self._skip(start, end, self._template(text[start + 2 : end - 2]))
+                else:
+                    self._open(_Frame(_BRACES, end - start), start, end)
             elif first == "{":
                 if self._is_line_start(start):
                     self._open(_Frame(_TABLE, 0), start, end)
             elif self._is_line_start(start):
                 self._close_table(_TABLE, start, end)
+            # What a tag or comment hides is not looked at.
+            match = search(text, max(end, self.position))
         self.pieces.append(text[self.position :])
         return self._unwind()
 
@@ -224,31 +233,24 @@ class _Cutter:
         return content.partition("|")[2]
 
     def _template(self, content: str) -> str:
-        name, _, body = content.partition("|")
-        name = name.strip().replace("_", " ").casefold()
-        rule = rule_for(name)
-        if rule is None and ":" in name:
-            prefix = _TEMPLATE_PREFIX.match(name)
-            if prefix:
-                rule = rule_for(name[prefix.end() :])
-            else:
-                return self._parser_function(name, content)
+        name = content.partition("|")[0]
+        folded, rule = _named_rule(name)
         if rule is not None:
-            return self._render(rule, body, content)
-        if name in self.site.disambiguation_templates:
+            render = _render_again if len(content) <= _MAX_REMEMBERED_CHARS else _render
+            rendered, num_lost = render(content, rule)
+            if num_lost:
+                self.losses.dropped["in_template"] += num_lost
+            return rendered
+        if ":" in folded:
+            return self._parser_function(folded, content)
+        if folded in self.site.disambiguation_templates:
             self.losses.is_disambiguation = True
-        if name in ("!", "pagename", "fullpagename", "subpagename", "basepagename"):
-            return marks.BAR if name == "!" else self.title
+        if folded in _PAGE_NAMES:
+            return self.title
+        if folded == "!":
+            return marks.BAR
         self._count("in_template", content)
         return ""
-
-    def _render(self, rule: Rule, body: str, content: str) -> str:
-        rendered = rule.render(split_arguments(body))
-        if "[[" in content:
-            lost = content.count("[[") - rendered.count("[[")
-            if lost > 0:
-                self.losses.dropped["in_template"] += lost
-        return rendered
 
     def _parser_function(self, name: str, content: str) -> str:
         word = name.partition(":")[0].strip()
@@ -347,6 +349,29 @@ class _Cutter:
         reason = "in_reference" if name in ("ref", "references") else "in_tag"
         self._count(reason, content)
         return ""
+
+
+@lru_cache(maxsize=4096)
+def _named_rule(name: str) -> tuple[str, Rule | None]:
+    """Return the folded name of a template, and its rule, `Template:` before it or not."""
+    folded = name.strip().replace("_", " ").casefold()
+    rule = rule_for(folded)
+    prefix = _TEMPLATE_PREFIX.match(folded) if rule is None else None
+    if prefix:
+        folded = folded[prefix.end() :]
+        rule = rule_for(folded)
+    return folded, rule
+
+
+def _render(content: str, rule: Rule) -> tuple[str, int]:
+    """Return the text of a template, and how many links of its arguments are not in it."""
+    rendered = rule.render(split_arguments(content.partition("|")[2]))
+    num_lost = content.count("[[") - rendered.count("[[") if "[[" in content else 0
+    return rendered, max(0, num_lost)
+
+
+# Pages of one kind call the same templates with the same arguments.
+_render_again = lru_cache(maxsize=4096)(_render)
 
 
 def _gallery_line(match: re.Match[str]) -> str:

@@ -53,8 +53,11 @@ _VARIANT_LANGUAGES: Final = frozenset(
 )
 _VARIANT: Final = re.compile(r"-\{([^{}]*)\}-")
 
-_FLAT_LINK: Final = re.compile(r"\[\[[^\[\]]*+\]\]")
-_BRACKETS: Final = re.compile(r"\[\[(?!\[)[ \t]*(?:([^\[\]|:\n]{1,60}):)?|\]\]")
+# Links without brackets in them are well formed; they step aside while the others are looked at.
+_FLAT_LINK: Final = re.compile(r"\[\[([^\[\]]*+)\]\]")
+_OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
+_SHIELDED: Final = rf"{_OPEN}\1{_CLOSE}"
+_BRACKETS: Final = re.compile(rf"{_OPEN}|\[\[(?!\[)[ \t]*(?:([^\[\]|:\n{_OPEN}]{{1,60}}):)?|\]\]")
 _MAX_MEDIA_DEPTH: Final = 8
 
 
@@ -94,21 +97,11 @@ def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> 
     >>> marks.restore(kept)
     'a [[b]] [c'
     """
-    if _is_well_formed(text, site):
+    loose, num_flat = _FLAT_LINK.subn(_SHIELDED, text)
+    if "[" not in loose and "]" not in loose:
         return text
-    return _BracketPass(text, site, dropped).run()
-
-
-def _is_well_formed(text: str, site: SiteInfo) -> bool:
-    """Tell whether there are only plain links, and files that hold plain links: most pages."""
-    rest = _FLAT_LINK.sub("", text)
-    if "[" not in rest and "]" not in rest:
-        return True
-    outer = _FLAT_LINK.findall(rest)
-    rest = _FLAT_LINK.sub("", rest)
-    if "[" in rest or "]" in rest:
-        return False
-    return all(site.namespace_id(link[2:].partition(":")[0]) == FILE for link in outer)
+    loose = _BracketPass(loose, site, dropped).run()
+    return loose.replace(_OPEN, "[[").replace(_CLOSE, "]]") if num_flat else loose
 
 
 class _BracketPass:
@@ -127,9 +120,13 @@ class _BracketPass:
         plain = -1
         for match in _BRACKETS.finditer(text):
             start = match.start()
-            if text[start] == "[":
+            first = text[start]
+            if first != "]":
                 if plain >= 0:
                     self._drop_opener(plain)
+                if first == _OPEN:
+                    plain = -1
+                    continue
                 plain = start
                 prefix = match.group(1)
                 if prefix is not None and len(files) < _MAX_MEDIA_DEPTH and self._is_file(prefix):

@@ -68,12 +68,13 @@ def split_arguments(body: str) -> Arguments:
     found: dict[str, str] = {}
     position = 0
     for part in _split_bars(body):
-        key, equals, value = part.partition("=")
-        if equals and len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key:
-            found[key.strip()] = value.strip()
-        else:
-            position += 1
-            found[str(position)] = part.strip()
+        if "=" in part:
+            key, _, value = part.partition("=")
+            if len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key:
+                found[key.strip()] = value.strip()
+                continue
+        position += 1
+        found[str(position)] = part.strip()
     return found
 
 
@@ -90,7 +91,7 @@ def compile_pattern(pattern: str) -> Callable[[Arguments], str]:
     parts = [_compile_part(match) for match in _PATTERN_TOKEN.finditer(pattern)]
     if len(parts) == 1:
         return parts[0]
-    return lambda arguments: "".join(part(arguments) for part in parts)
+    return lambda arguments: "".join([part(arguments) for part in parts])
 
 
 def _compile_part(match: re.Match[str]) -> Callable[[Arguments], str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -26,6 +25,13 @@ _TEXT: Final = token_types.Text
 _LINK_OPEN: Final = token_types.WikilinkOpen
 _LINK_SEPARATOR: Final = token_types.WikilinkSeparator
 _LINK_CLOSE: Final = token_types.WikilinkClose
+_ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
+_TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
+# Behind the last token, so that looking ahead from a link needs no test for the end.
+_PADDING: Final = (None,) * 4
+# With these no letters of any language go on; they follow nearly every link.
+_NEVER_TRAIL: Final = frozenset(" ,.;:()\n")
+_MAX_KNOWN_TARGETS: Final = 1 << 15
 _REFUSED_TARGET: Final = re.compile(r"\[\[[^\[\]|]*\|")
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
 # An anchor is one line of text: what would begin a block inside it is no more than a blank.
@@ -76,6 +82,11 @@ def walk_tokens(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
     return _Walker(site, dropped).walk(_tokenize(text))
 
 
+# Of a target as written: where it leads, the text it shows if it needs no closer look, and whether
+# it shows nothing. One with a text or without anything to show is no InvalidTitle.
+_Known = tuple[Any, str | None, bool]
+
+
 class _Walker:
     """The state of one walk; `skipped` counts what hides the text: titles of files, of links."""
 
@@ -85,40 +96,122 @@ class _Walker:
         self.found = Walk()
         self.open: list[_Open] = []
         self.files = 0
+        self.trail = site.link_trail
+        self.known: dict[str, _Known] = site.known_targets
 
     def walk(self, tokens: list[Any]) -> Walk:
-        pieces, opened, trail = self.found.pieces, self.open, self.site.link_trail
+        pieces, opened, plain_link = self.found.pieces, self.open, self._plain_link
+        trail = self.trail
         is_after_link = False
-        stream = iter(tokens)
-        for token in stream:
+        tokens += _PADDING
+        index, end = 0, len(tokens) - len(_PADDING)
+        while index < end:
+            token = tokens[index]
             kind = token.__class__
             if kind is _TEXT:
                 piece = token["text"]
-                if is_after_link:
-                    is_after_link = False
-                    match = trail and trail.match(piece)
-                    if match:
-                        # The letters after `]]` stand before the mark that closes the anchor.
-                        pieces.insert(-1, match.group())
-                        piece = piece[match.end() :]
+                match = trail.match(piece) if is_after_link and trail else None
+                if match:
+                    pieces.insert(-1, match.group())
+                    piece = piece[match.end() :]
                 pieces.append(piece)
+                is_after_link = False
+                index += 1
                 continue
             is_after_link = False
             if kind is _LINK_OPEN:
+                after = 0 if opened else plain_link(tokens, index)
+                if after:
+                    index = after
+                    continue
                 opened.append(_Open(len(pieces)))
             elif kind is _LINK_SEPARATOR:
                 self._resolve(opened[-1])
             elif kind is _LINK_CLOSE:
                 is_after_link = self._close()
             elif kind is token_types.HTMLEntityStart:
-                pieces.append(_entity(stream))
+                start, index = index, _index_of(_ENTITY_ENDS, tokens, index)
+                pieces.append(_entity(tokens[start + 1 : index]))
             elif kind is token_types.HeadingStart:
                 pieces.append(f"\n{marks.HEADING}{token['level']}")
             elif kind is token_types.HeadingEnd:
                 pieces.append("\n")
             elif kind is token_types.TagOpenOpen:
-                _skip_tag(stream)
+                # A tag that the tokenizer makes of list marks or rules that are left.
+                index = _index_of(_TAG_ENDS, tokens, index)
+            index += 1
         return self.found
+
+    def _plain_link(self, tokens: list[Any], index: int) -> int:
+        """Mark a link to an article that is one target and one text; nearly all are.
+
+        Returns:
+            Where the walk goes on, or 0 where the link needs a closer look.
+        """
+        token = tokens[index + 1]
+        if token.__class__ is not _TEXT:
+            return 0
+        raw = token["text"]
+        target, anchor, is_silent = self.known.get(raw) or self._look_up(raw)
+        kind = tokens[index + 2].__class__
+        if anchor is None:
+            if is_silent and kind is _LINK_CLOSE:
+                self._note_silent(target)
+                return index + 3
+            return 0
+        if kind is _LINK_SEPARATOR:
+            token = tokens[index + 3]
+            if token.__class__ is not _TEXT or tokens[index + 4].__class__ is not _LINK_CLOSE:
+                return 0
+            anchor = token["text"]
+            if anchor[0] == " " or anchor[-1] == " " or not anchor.isprintable():
+                return 0
+            index += 5
+        elif kind is _LINK_CLOSE:
+            index += 3
+        else:
+            return 0
+        self.found.links.append((target, pages.BODY))
+        after = tokens[index]
+        if after.__class__ is not _TEXT:
+            self.found.pieces.append(f"{marks.ANCHOR_OPEN}{anchor}{marks.ANCHOR_CLOSE}")
+            return index
+        rest = after["text"]
+        if rest[0] not in _NEVER_TRAIL and self.trail is not None:
+            match = self.trail.match(rest)
+            if match:
+                # The letters after `]]` stand before the mark that closes the anchor.
+                anchor, rest = anchor + match.group(), rest[match.end() :]
+        self.found.pieces.append(f"{marks.ANCHOR_OPEN}{anchor}{marks.ANCHOR_CLOSE}{rest}")
+        return index + 1
+
+    def _look_up(self, raw: str) -> _Known:
+        """Resolve a target and remember it."""
+        target, shown, is_silent = normalise_title(raw, self.site), None, False
+        if isinstance(target, Target) and raw.isprintable():
+            if target.namespace == MAIN and not target.is_interwiki:
+                is_plain = raw[0].isalnum() and raw[-1] != " "
+                shown = raw if is_plain and "%" not in raw and "&" not in raw else None
+            else:
+                is_silent = self._is_silent(target, raw)
+        if len(self.known) >= _MAX_KNOWN_TARGETS:
+            self.known.clear()
+        self.known[raw] = found = target, shown, is_silent
+        return found
+
+    def _is_silent(self, target: Target, raw: str) -> bool:
+        """Tell whether a link belongs to the page as a whole: of a category, of a language."""
+        if raw.lstrip().startswith(":"):
+            return False
+        if target.is_interwiki:
+            return self.site.is_language_prefix(target.title.partition(":")[0])
+        return target.namespace == CATEGORY
+
+    def _note_silent(self, target: Target) -> None:
+        if target.is_interwiki:
+            self.dropped["language_link"] += 1
+        else:
+            self.found.categories.append(target.title.partition(":")[2])
 
     # ---------------------------------------------------------------- links
 
@@ -135,7 +228,8 @@ class _Walker:
             self.files += link.is_file
 
     def _target(self, raw: str) -> Target | InvalidTitle:
-        return normalise_title(raw.removeprefix(marks.HATNOTE_TARGET), self.site)
+        raw = raw.removeprefix(marks.HATNOTE_TARGET)
+        return (self.known.get(raw) or self._look_up(raw))[0]
 
     def _close(self) -> bool:
         """End a link; return whether letters that follow belong to it."""
@@ -163,24 +257,18 @@ class _Walker:
 
     def _is_without_text(self, link: _Open, raw: str, target: Target, anchor: str) -> bool:
         """Take the links that show nothing where they stand; return whether this was one."""
-        has_colon = raw.lstrip().startswith(":")
         if link.is_file:
             self.files -= 1
             self._drop_file(anchor)
         elif raw.startswith(marks.HATNOTE_TARGET):
             self._mark_unseen(target, pages.HATNOTE)
-        elif target.namespace == CATEGORY and not has_colon:
-            self.found.categories.append(target.title.partition(":")[2])
-        elif target.is_interwiki and not has_colon and self._is_language_link(target):
-            self.dropped["language_link"] += 1
+        elif self._is_silent(target, raw):
+            self._note_silent(target)
         elif self.files:
             self._mark_unseen(target, pages.CAPTION)
         else:
             return False
         return True
-
-    def _is_language_link(self, target: Target) -> bool:
-        return self.site.is_language_prefix(target.title.partition(":")[0])
 
     def _drop_file(self, anchor: str) -> None:
         """Leave of a file only the marks of the links in its caption."""
@@ -218,28 +306,23 @@ class _Walker:
         return not after
 
 
-def _entity(stream: Iterator[Any]) -> str:
-    """Read the tokens of `&#x41;` up to its end and return what it stands for."""
+def _index_of(kinds: tuple[Any, ...], tokens: list[Any], index: int) -> int:
+    """Return where the first token of these kinds stands, from `index` on."""
+    while tokens[index].__class__ not in kinds:
+        index += 1
+    return index
+
+
+def _entity(tokens: list[Any]) -> str:
+    """Return what the tokens of `&#x41;` between its start and end stand for."""
     spelled = ""
-    for token in stream:
+    for token in tokens:
         kind = token.__class__
-        if kind is token_types.HTMLEntityEnd:
-            break
         if kind is token_types.HTMLEntityNumeric:
             spelled += "#"
         else:
             spelled += token["char"] if kind is token_types.HTMLEntityHex else token["text"]
     return _decode_entity(spelled)
-
-
-def _skip_tag(stream: Iterator[Any]) -> None:
-    """Skip a tag the tokenizer makes of list marks or rules that markup removal left."""
-    for token in stream:
-        if token.__class__ in _TAG_ENDS:
-            return
-
-
-_TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 
 
 def _shown_title(raw: str) -> str:
