@@ -40,6 +40,17 @@ def test_the_closing_table_agrees_with_the_manifests(demo: Path) -> None:
     assert table["model"] == str(demo / "model")
 
 
+def test_the_readme_shows_what_the_demo_prints(demo: Path) -> None:
+    """All that does not depend on how long it trained; sums of floats differ by machine."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    table, pairs = (demo.parent / "printed.txt").read_text().split("three pairs it trained on")
+    learned = ("loss", "DRP accuracy", " ", "model")
+    rows = [line for line in table.splitlines() if line and not line.startswith(learned)]
+    assert len(rows) == 7
+    assert [row for row in rows if row not in readme] == []
+    assert pairs.strip() in readme
+
+
 def test_three_pairs_are_shown_one_of_each_relation(demo: Path) -> None:
     pairs = (demo.parent / "printed.txt").read_text().split("three pairs it trained on")[1]
     heads = [line for line in pairs.splitlines() if line and not line.startswith(" ")]
