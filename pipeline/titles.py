@@ -27,6 +27,8 @@ _ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _RELATIVE: Final = re.compile(r"\.{1,2}(?:/|$)|.*/\.{1,2}(?:/|$)")
 # A title that no rule touches: this path carries nine links of ten on an English wiki.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),-]*(?: [A-Za-z0-9'(),-]+)*", re.ASCII)
+# The same in any script.
+_LETTERS: Final = re.compile(r"[^\W_](?:[^\W_]|['(),–-])*(?: (?:[^\W_]|['(),–-])+)*")
 
 
 class Target(NamedTuple):
@@ -67,6 +69,9 @@ def normalise_title(raw: str, site: SiteInfo) -> Target | InvalidTitle:
     """
     if _PLAIN.fullmatch(raw) and len(raw) <= MAX_TITLE_BYTES:
         return Target(site.capitalise(raw, MAIN), None, MAIN, False)
+    if _LETTERS.fullmatch(raw) and len(raw) * 4 <= MAX_TITLE_BYTES:
+        composed = unicodedata.normalize("NFC", raw)
+        return Target(site.capitalise(composed, MAIN), None, MAIN, False)
     if len(raw) > MAX_RAW_CHARS:
         return InvalidTitle("too_long")
     namespace, text = MAIN, _clean(decode_target(raw))

@@ -365,13 +365,13 @@ def _named_rule(name: str) -> tuple[str, Rule | None]:
 
 def _render(content: str, rule: Rule) -> tuple[str, int]:
     """Return the text of a template, and how many links of its arguments are not in it."""
-    rendered = rule.render(split_arguments(content.partition("|")[2]))
+    rendered = rule.render(split_arguments(content.partition("|")[2], rule.wanted))
     num_lost = content.count("[[") - rendered.count("[[") if "[[" in content else 0
     return rendered, max(0, num_lost)
 
 
 # Pages of one kind call the same templates with the same arguments.
-_render_again = lru_cache(maxsize=4096)(_render)
+_render_again = lru_cache(maxsize=16384)(_render)
 
 
 def _gallery_line(match: re.Match[str]) -> str:

@@ -57,9 +57,8 @@ def _clean(text: str) -> str:
     text = text.replace(marks.BARRIER, "").replace(marks.BAR, "|")
     if "(" in text:
         text = _LEADING_STOP.sub("(", _EMPTY_BRACKETS.sub("", text))
-    while "   " in text:
-        text = text.replace("   ", " ")
-    text = text.replace("  ", " ").replace("  ", " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
     return text.replace(" , ", ", ") if " , " in text else text
 
 

@@ -97,11 +97,22 @@ def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> 
     >>> marks.restore(kept)
     'a [[b]] [c'
     """
-    loose, num_flat = _FLAT_LINK.subn(_SHIELDED, text)
-    if "[" not in loose and "]" not in loose:
+    if _is_well_formed(text, site):
         return text
-    loose = _BracketPass(loose, site, dropped).run()
-    return loose.replace(_OPEN, "[[").replace(_CLOSE, "]]") if num_flat else loose
+    text = _BracketPass(_FLAT_LINK.sub(_SHIELDED, text), site, dropped).run()
+    return text.replace(_OPEN, "[[").replace(_CLOSE, "]]")
+
+
+def _is_well_formed(text: str, site: SiteInfo) -> bool:
+    """Tell whether there are only plain links, and files that hold plain links: most pages."""
+    rest = _FLAT_LINK.sub("", text)
+    if "[" not in rest and "]" not in rest:
+        return True
+    files = _FLAT_LINK.findall(rest)
+    rest = _FLAT_LINK.sub("", rest)
+    if "[" in rest or "]" in rest:
+        return False
+    return all(site.namespace_id(file.partition(":")[0]) == FILE for file in files)
 
 
 class _BracketPass:

@@ -21,9 +21,12 @@ Arguments = Mapping[str, str]
 """Arguments by name; positional ones by their number from "1"."""
 
 _ARGUMENT_TOKEN: Final = re.compile(r"\[\[|\]\]|\|")
+_NUM_POSITIONS: Final = 64
+_POSITIONS: Final = tuple(map(str, range(_NUM_POSITIONS)))
 _MAX_KEY_CHARS: Final = 30
 _HATNOTE_LINK: Final = re.compile(r"\[\[([^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\]")
 _PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
+_PATTERN_KEYS: Final = re.compile(r"\{([^{}]*)\}")
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -35,6 +38,8 @@ class Rule:
     """How one template is rendered: by a text pattern, by a function, or as a hatnote."""
 
     render: Callable[[Arguments], str]
+    wanted: frozenset[str] | None = None
+    """The arguments it looks at, where that is known."""
 
 
 def rule_for(name: str) -> Rule | None:
@@ -57,10 +62,11 @@ def rule_for(name: str) -> Rule | None:
     return rule
 
 
-def split_arguments(body: str) -> Arguments:
+def split_arguments(body: str, wanted: frozenset[str] | None = None) -> Arguments:
     """Split what follows a template's name: `a|k=b` gives {"1": "a", "k": "b"}.
 
-    Bars inside links separate nothing; values are stripped.
+    Bars inside links separate nothing; values are stripped. Where `wanted` is given, arguments of
+    other names may be left out: some templates have a hundred.
 
     >>> split_arguments("[[x|y]]| k = [[a=b]]|[[c=d]]")
     {'1': '[[x|y]]', 'k': '[[a=b]]', '2': '[[c=d]]'}
@@ -71,10 +77,14 @@ def split_arguments(body: str) -> Arguments:
         if "=" in part:
             key, _, value = part.partition("=")
             if len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key:
-                found[key.strip()] = value.strip()
+                key = key.strip()
+                if wanted is None or key in wanted:
+                    found[key] = value.strip()
                 continue
         position += 1
-        found[str(position)] = part.strip()
+        name = _POSITIONS[position] if position < _NUM_POSITIONS else str(position)
+        if wanted is None or name in wanted:
+            found[name] = part.strip()
     return found
 
 
@@ -97,19 +107,38 @@ def compile_pattern(pattern: str) -> Callable[[Arguments], str]:
 def _compile_part(match: re.Match[str]) -> Callable[[Arguments], str]:
     keys, group = match.group(1), match.group(2)
     if keys is not None:
-        choices = tuple(keys.split("|"))
-        return lambda arguments: next(filter(None, map(arguments.get, choices)), "")
+        return _choice(keys.split("|"))
     if group is not None:
-        tokens = list(_PATTERN_TOKEN.finditer(group))
-        parts = [_compile_part(token) for token in tokens]
-        needed = [part for token, part in zip(tokens, parts, strict=True) if token[1]]
-        return lambda arguments: (
-            "".join(part(arguments) for part in parts)
-            if all(part(arguments) for part in needed)
-            else ""
-        )
+        return _optional_group(list(_PATTERN_TOKEN.finditer(group)))
     literal = match.group()
     return lambda arguments: literal
+
+
+def _choice(keys: list[str]) -> Callable[[Arguments], str]:
+    first, *others = keys
+
+    def render(arguments: Arguments) -> str:
+        value = arguments.get(first)
+        for key in others:
+            value = value or arguments.get(key)
+        return value or ""
+
+    return render
+
+
+def _optional_group(tokens: list[re.Match[str]]) -> Callable[[Arguments], str]:
+    parts = [(_compile_part(token), token[1] is not None) for token in tokens]
+
+    def render(arguments: Arguments) -> str:
+        values = []
+        for part, is_needed in parts:
+            value = part(arguments)
+            if is_needed and not value:
+                return ""
+            values.append(value)
+        return "".join(values)
+
+    return render
 
 
 def _split_bars(body: str) -> list[str]:
@@ -135,7 +164,7 @@ def _rules() -> Mapping[str, Rule]:
     tables = tomllib.loads(data)
     found: dict[str, Rule] = {}
     for table in tables["text"]:
-        _add(found, table["names"], compile_pattern(table["text"]))
+        _add(found, table["names"], compile_pattern(table["text"]), _keys_of(table["text"]))
     for table in tables["function"]:
         _add(found, table["names"], _FUNCTIONS[table["function"]](table))
     for table in tables["hatnote"]:
@@ -143,9 +172,18 @@ def _rules() -> Mapping[str, Rule]:
     return found
 
 
-def _add(found: dict[str, Rule], names: Iterable[str], render: Callable[[Arguments], str]) -> None:
+def _add(
+    found: dict[str, Rule],
+    names: Iterable[str],
+    render: Callable[[Arguments], str],
+    wanted: frozenset[str] | None = None,
+) -> None:
     for name in names:
-        found[name.casefold()] = Rule(render)
+        found[name.casefold()] = Rule(render, wanted)
+
+
+def _keys_of(pattern: str) -> frozenset[str]:
+    return frozenset(key for keys in _PATTERN_KEYS.findall(pattern) for key in keys.split("|"))
 
 
 # --------------------------------------------------------------------------- functions of rules

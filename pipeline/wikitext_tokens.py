@@ -229,7 +229,8 @@ class _Walker:
 
     def _target(self, raw: str) -> Target | InvalidTitle:
         raw = raw.removeprefix(marks.HATNOTE_TARGET)
-        return (self.known.get(raw) or self._look_up(raw))[0]
+        target: Target | InvalidTitle = (self.known.get(raw) or self._look_up(raw))[0]
+        return target
 
     def _close(self) -> bool:
         """End a link; return whether letters that follow belong to it."""
