@@ -12,6 +12,7 @@ pieces back at the end. Each link that goes with a cut is counted by the reason 
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ _TOKEN: Final = re.compile(
 _CLOSERS: Final = {
     name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _DROPPED.split("|")
 }
-_LINE_START: Final = re.compile(r"[ \t:*#;]*")
+# What may stand before a table on its line: marks of a list, and what is cut away.
+_LINE_START: Final = re.compile(r"(?:[ \t:*#;]|<!--(?:[^-]|-(?!->))*-->|\{\{[^{}\n]*\}\})*+")
 _BLANK_LINE: Final = re.compile(r"[ \t]*")
 _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
@@ -157,10 +159,12 @@ class _Cutter:
     def _is_line_start(self, index: int) -> bool:
         nearest = max(0, index - _MAX_INDENT)
         line = self.text.rfind("\n", nearest, index) + 1
+        if self.position == index > 1 and self.text[index - 2 : index] == "}}":
+            # After a template of any size: its text ends where the table begins.
+            return True
         if line == 0 and nearest > 0:
             return False
-        match = _LINE_START.match(self.text, line, index)
-        return match is not None and match.end() == index
+        return _LINE_START.fullmatch(self.text, line, index) is not None
 
     def _close_table(self, kind: int, start: int, end: int) -> None:
         if len(self.frames) > 1 and self.frames[-1].kind == kind:
@@ -334,10 +338,10 @@ class _Cutter:
     def _content_of(self, name: str, content: str, attributes: str) -> str:
         if name == "nowiki":
             content = _ESCAPES.get(content, content)
-            return marks.BARRIER + marks.protect(content) + marks.BARRIER
+            return marks.BARRIER + marks.protect(_decoded(content)) + marks.BARRIER
         if name == "pre":
             plain = content.replace("<nowiki>", "").replace("</nowiki>", "")
-            lines = marks.protect(plain.strip("\n")).replace("\n", marks.LINE)
+            lines = marks.protect(_decoded(plain.strip("\n"))).replace("\n", marks.LINE)
             return f"\n\n{lines}\n\n"
         if name in ("math", "chem", "ce"):
             return _formula(content, attributes)
@@ -349,6 +353,11 @@ class _Cutter:
         reason = "in_reference" if name in ("ref", "references") else "in_tag"
         self._count(reason, content)
         return ""
+
+
+def _decoded(text: str) -> str:
+    """Decode entities, which mean what they say even where no markup does."""
+    return marks.without_marks(html.unescape(text)) if "&" in text else text
 
 
 @lru_cache(maxsize=4096)

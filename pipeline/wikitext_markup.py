@@ -45,7 +45,11 @@ _LABELLED: Final = re.compile(
 _SWITCH: Final = re.compile(r"__([^\W\d_](?:[^\W\d_]| |_(?!_)){2,40})__")
 _DISAMBIGUATION_SWITCH: Final = "DISAMBIG"
 _LIST: Final = re.compile(r"\n[ \t]*([*#:;]+)[ \t]*")
-_TERM: Final = re.compile(rf"^({marks.ITEM};.*?) :[ \t]*", re.MULTILINE)
+# The first colon outside links ends a term; of an address or a time of day it does not.
+_TERM: Final = re.compile(
+    rf"^({marks.ITEM};(?:[^:\[\n]|\[\[[^\[\]\n]*+\]\]|\[|:(?=//)|(?<=\d):(?=\d))*+) ?:[ \t]*",
+    re.MULTILINE,
+)
 _RULE: Final = re.compile(r"\n-{4,}")
 # The languages whose wikis convert between scripts or regions; see LanguageConverterFactory.
 _VARIANT_LANGUAGES: Final = frozenset(
@@ -293,9 +297,9 @@ def _unbalanced_bold(
         if marked[index] != 3:
             continue
         before = (line[:start] + "'" * literal[index])[-2:]
-        if before[-1:] in ("", " "):
+        if before[-1:] == " ":
             after_blank = index if after_blank is None else after_blank
-        elif before[0] == " " and len(before) == 2:
+        elif len(before) == 2 and before[0] == " ":
             return index
         elif after_word is None:
             after_word = index

@@ -25,6 +25,7 @@ _TEXT: Final = token_types.Text
 _LINK_OPEN: Final = token_types.WikilinkOpen
 _LINK_SEPARATOR: Final = token_types.WikilinkSeparator
 _LINK_CLOSE: Final = token_types.WikilinkClose
+_AMPERSAND: Final = marks.LITERAL["&"]
 _ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
 _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 # Behind the last token, so that looking ahead from a link needs no test for the end.
@@ -221,7 +222,7 @@ class _Walker:
         raw = pieces.pop() if len(pieces) == link.start + 1 else "".join(pieces[link.start :])
         del pieces[link.start :]
         # Printable text holds no marks and no stand-ins.
-        link.raw = raw if raw.isprintable() else marks.restore(raw)
+        link.raw = raw if raw.isprintable() else marks.restore(raw.replace(_AMPERSAND, "&amp;"))
         link.target = self._target(link.raw)
         if link.target.__class__ is Target and link.target[2] == FILE:
             link.is_file = not link.raw.lstrip().startswith(":")
@@ -281,7 +282,7 @@ class _Walker:
         """Show what an impossible link was meant to show; its brackets say nothing to a reader."""
         self.dropped["invalid_title"] += 1
         if not raw.startswith(marks.HATNOTE_TARGET):
-            self.found.pieces.append(raw if anchor is None else anchor)
+            self.found.pieces.append(html.unescape(raw) if anchor is None else anchor)
         return False
 
     def _mark_unseen(self, target: Target, kind: str) -> None:
@@ -343,7 +344,8 @@ def _pipe_trick(raw: str, target: Target) -> str:
 @cache
 def _decode_entity(spelled: str) -> str:
     text = html.unescape(f"&{spelled};")
-    return marks.without_marks(text)
+    # What it begins is not read as another entity.
+    return _AMPERSAND if text == "&" else marks.without_marks(text)
 
 
 def _tokenize(text: str) -> list[Any]:
