@@ -88,7 +88,9 @@ def _make_trouble(trouble_dir: str, index: int) -> None:
     if Path(trouble_dir, f"die-{index}").exists():
         os.kill(os.getpid(), signal.SIGKILL)
     if Path(trouble_dir, f"sleep-{index}").exists():
-        Path(trouble_dir, "sleeping").write_text(str(os.getpid()))
+        aside = Path(trouble_dir, "falling-asleep")
+        aside.write_text(str(os.getpid()))
+        aside.rename(Path(trouble_dir, "sleeping"))  # whole or not there: others wait for it
         time.sleep(20)
     if Path(trouble_dir, f"raise-{index}").exists():
         raise DumpError(f"expected a calm task, found trouble in task {index}: remove it")
