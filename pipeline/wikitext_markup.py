@@ -210,6 +210,8 @@ def _choose_variant(match: re.Match[str]) -> str:
 def _strip_tags(text: str) -> str:
     if "<poem" in text.lower():
         text = _break_verse(text)
+    if "\n</h" in text:
+        text = text.replace("\n</h", "</h")
     text = _TAG.sub(_tag_text, text)
     return text.replace("<", marks.LITERAL["<"])
 

@@ -16,6 +16,7 @@ from importlib import resources
 from typing import Any, Final
 
 from pipeline import wikitext_marks as marks
+from pipeline.wiki_site import default_site
 
 Arguments = Mapping[str, str]
 """Arguments by name; positional ones by their number from "1"."""
@@ -166,7 +167,8 @@ def _rules() -> Mapping[str, Rule]:
     for table in tables["text"]:
         _add(found, table["names"], compile_pattern(table["text"]), _keys_of(table["text"]))
     for table in tables["function"]:
-        _add(found, table["names"], _FUNCTIONS[table["function"]](table))
+        name = table["function"]
+        _add(found, table["names"], _FUNCTIONS[name](table), _WANTED.get(name))
     for table in tables["hatnote"]:
         _add(found, table["names"], _hatnote(table["pages"]))
     return found
@@ -285,6 +287,20 @@ def _language(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
     return render
 
 
+def _foreign(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+    """{{ill|X|de|Y}} is [[X]], with lt=Z [[X|Z]]; in old pages the language stands first."""
+    is_language = default_site().is_language_prefix
+
+    def render(arguments: Arguments) -> str:
+        title, text = arguments.get("1", ""), arguments.get("lt") or arguments.get("2x", "")
+        local = arguments.get("2", "")
+        if local and title.islower() and is_language(title) and not is_language(local):
+            title, text = local, text or arguments.get("4", "")
+        return f"[[{title}|{text}]]" if text else f"[[{title}]]"
+
+    return render
+
+
 def _fraction(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
     """{{frac|5|1|2}} is "5 1/2", {{frac|2}} is "1/2"."""
 
@@ -300,7 +316,10 @@ def _fraction(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
 _FUNCTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Callable[[Arguments], str]]]] = {
     "convert": _convert,
     "date": _date,
+    "foreign": _foreign,
     "fraction": _fraction,
     "join": _join,
     "language": _language,
 }
+# What a function looks at, where its templates have many other arguments.
+_WANTED: Final = {"foreign": frozenset(("1", "2", "4", "2x", "lt"))}
