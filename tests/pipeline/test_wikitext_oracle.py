@@ -1,7 +1,7 @@
 """The links of real articles are those of mwparserfromhell's own full parse.
 
-What differs is listed in `tests/cases/oracle_differences.txt`: links of templates that we render, and one
-in three brackets.
+What differs is listed in `tests/cases/oracle_differences.txt`: links of
+templates that we render, and one in three brackets.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _differences(title: str, wikitext: str, shared_data: Path, site: SiteInfo) -
     names = Counter[str]()
     for extra in beyond.elements():
         name = next((name for name, titles in renderers if extra in titles), None)
-        is_triple = name is None and f"[[[{extra}]]]" in wikitext
+        is_triple = name is None and f"[[[{extra}]]]" in str(code)
         names["[[[x]]]" if is_triple else f"{{{{{name}}}}}"] += 1
     for name, number in sorted(names.items()):
         yield f"{title}: {number} of {name}"
