@@ -1,6 +1,7 @@
 """MediaWiki's own parser tests: the text and links we keep are those it shows.
 
-Chosen are the files and cases on what our tables hold, by name and option, never by their outcome.
+Chosen are the files and cases on what our tables hold, by name and option; a few
+exclusions were added after seeing failures.
 Every case that differs is named in `tests/cases/gold_differences.txt`, under the reason; a case
 that begins to differ fails the test, and so does one that no longer does.
 """
