@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COMPAT = .compat/transformers4
 
-.PHONY: demo test bench check format clean
+.PHONY: demo test fuzz bench check format clean
 
 demo: $(VENV)/installed
 	$(BIN)/linkbert demo
 
 test: $(VENV)/installed-dev $(COMPAT)/installed
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m tests.fuzz_wikitext --seconds 60
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m tests.benchmarks
