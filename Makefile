@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COMPAT = .compat/transformers4
 
-.PHONY: demo test fuzz bench check format clean
+.PHONY: demo test fuzz bench bench-large check format clean
 
 demo: $(VENV)/installed
 	$(BIN)/linkbert demo
@@ -17,6 +17,10 @@ fuzz: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m tests.benchmarks
+
+# 100 MB, 2 GB and 10 GB of XML from dump to model; wants 60 GB of disk and hours on two cores.
+bench-large: $(VENV)/installed-dev
+	$(BIN)/python -m tests.benchmarks.bench_large
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
