@@ -282,12 +282,18 @@ def _compile_rules(site: SiteInfo) -> _SiteRules:
     return _SiteRules(
         namespace_ids=_namespace_ids(site, is_wikipedia),
         is_wikipedia=is_wikipedia,
-        own_prefixes=frozenset({site.language, "w", "wikipedia"} if is_wikipedia else ()),
+        own_prefixes=_own_prefixes(site.language) if is_wikipedia else frozenset(),
         link_trail=re.compile(f"(?:{trail})+") if trail else None,
         redirect=_redirect_pattern(facts["redirect"]),
         disambiguation_templates=frozenset(_fold(name) for name in names),
         disambiguation_suffixes=tuple(sorted(f" ({word})".casefold() for word in suffixes)),
     )
+
+
+def _own_prefixes(language: str) -> frozenset[str]:
+    # `w:` names the English Wikipedia from every other one: aawiki's table of page links has no
+    # link of its page 1713, which holds [[w:User:Interiot/EditCountOptIn]].
+    return frozenset({language, "w", "wikipedia"} if language == "en" else {language})
 
 
 def _namespace_ids(site: SiteInfo, is_wikipedia: bool) -> dict[str, int]:

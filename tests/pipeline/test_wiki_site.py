@@ -100,6 +100,9 @@ def test_own_prefixes_lead_home_on_a_wikipedia_only() -> None:
     wikipedia, other = SiteInfo("dewiki", "de"), SiteInfo("shintowiki", "en")
     assert wikipedia.is_own_prefix("de")
     assert not wikipedia.is_interwiki_prefix("de")
+    # `w:` is the English Wikipedia wherever it stands.
+    assert wikipedia.is_interwiki_prefix("w")
+    assert SiteInfo("enwiki", "en").is_own_prefix("w")
     assert other.is_interwiki_prefix("w")
     assert not other.is_language_prefix("w")
 
