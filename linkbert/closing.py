@@ -36,7 +36,13 @@ def _corpus_rows(parsed: Mapping[str, Any], graph: Mapping[str, Any]) -> Iterato
         "links resolved",
         f"{resolved:,} of {graph['mentions']:,} ({share:.0%}), {fates['redirect']:,} by redirect",
     )
-    yield "edges", graph["edges"]
+    by_hatnotes = graph["hatnote_edges"]
+    yield (
+        "edges",
+        f"{graph['edges']:,}, {by_hatnotes:,} of them by hatnotes alone"
+        if by_hatnotes
+        else graph["edges"],
+    )
 
 
 def _data_rows(segments: Mapping[str, Any], sample: Mapping[str, Any]) -> Iterator[Row]:

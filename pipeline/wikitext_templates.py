@@ -194,11 +194,12 @@ def _keys_of(pattern: str) -> frozenset[str]:
 def _hatnote(pages: str) -> Callable[[Arguments], str]:
     """Return what turns a hatnote's arguments into links without text.
 
-    `pages` says which positional arguments name pages: "all", "first", "from 2" or "odd from 3".
+    `pages` says which positional arguments name pages: "all", "first", "from 2" or
+    "alternate from 3".
     """
     words = pages.split()
     start = int(words[-1]) if words[-1].isdigit() else 1
-    step = 2 if words[0] == "odd" else 1
+    step = 2 if words[0] == "alternate" else 1
 
     def render(arguments: Arguments) -> str:
         links: list[str] = []

@@ -6,7 +6,8 @@ def test_the_table_states_counts_shares_and_both_yardsticks() -> None:
         {
             "parse": {"pages": 10, "redirects": 2, "rejected": {"truncated": 1, "no_text": 2}},
             "graph": {
-                "edges": 5,
+                "edges": 5000,
+                "hatnote_edges": 1,
                 "mentions": 8,
                 "mentions_by_fate": {"resolved": 4, "redirect": 2, "red": 2},
             },
@@ -37,7 +38,7 @@ def test_the_table_states_counts_shares_and_both_yardsticks() -> None:
         "redirects 2",
         "pages rejected 3",
         "links resolved 6 of 8 (75%), 2 by redirect",
-        "edges 5",
+        "edges 5,000, 1 of them by hatnotes alone",
         "segments 1,234",
         "instances 12 (contiguous 3, random 4, linked 5)",
         "loss 9.12 at the start, 7.50 at the end",

@@ -59,3 +59,31 @@ def pages_with_templates(dump: Path) -> set[int]:
     pages = bz2.decompress(dump.read_bytes()).decode().split("<page>")[1:]
     ids = [int(re.search(r"<id>(\d+)</id>", page)[1]) for page in pages]  # type: ignore[index]
     return {page_id for page_id, page in zip(ids, pages, strict=True) if "{{" in page}
+
+
+def test_edges_that_only_hatnotes_make_are_counted_apart(tmp_path: Path, shared_data: Path) -> None:
+    [dump] = (shared_data / "dumps" / "enwiki").glob("enwiki-latest-*.bz2")
+    summary = build(tmp_path, dump)
+    node_titles = pq.read_table(tmp_path / "nodes")["title"].to_pylist()
+    pages = {page["title"]: page for page in pq.read_table(tmp_path / "pages").to_pylist()}
+    kinds = defaultdict(set)
+    for mention in pq.read_table(tmp_path / "mentions").to_pylist():
+        if mention["fate"] in ("resolved", "redirect"):
+            source = node_titles[mention["source_id"]]
+            link = pages[source]["links"][mention["link_index"]]
+            kinds[source, node_titles[mention["target_id"]]].add(link["kind"])
+    only_hatnotes = {edge for edge, found in kinds.items() if found - {"caption"} == {"hatnote"}}
+    # Each is a {{main}} of a section of Angola.
+    assert only_hatnotes == {
+        ("Angola", title)
+        for title in (
+            "Angolan Armed Forces",
+            "Demographics of Angola",
+            "Economy of Angola",
+            "Foreign relations of Angola",
+            "Politics of Angola",
+            "Transport in Angola",
+        )
+    }
+    assert summary["hatnote_edges"] == len(only_hatnotes) == 6
+    assert summary["edges"] == summary["body_edges"] + 6
