@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from linkbert.options import build_parser
-from linkbert.terminal import rows_of
+from linkbert.terminal import printable, rows_of
 from schemas.errors import LinkBertError
 from schemas.instances import NUM_SPECIAL_TOKENS
 
@@ -35,9 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.beam_args = beam_args
     _configure_logging(args.quiet)
     try:
-        return _COMMANDS[args.name](args)
+        status = _COMMANDS[args.name](args)
+        sys.stdout.flush()
+        return status
     except LinkBertError as error:
         return _fail(args, error, _one_line(str(error)))
+    except BrokenPipeError:
+        # The reader has had enough, as `| head` has; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         return _fail(args, error, f"{error}: check the path, the rights and the space left")
     except KeyboardInterrupt:
@@ -62,7 +69,7 @@ def _configure_logging(quiet: bool) -> None:
 def _fail(args: argparse.Namespace, error: Exception | None, message: str) -> int:
     if args.debug and error is not None:
         raise error
-    print(f"linkbert {args.name}: {message}", file=sys.stderr)
+    print(f"linkbert {args.name}: {printable(message)}", file=sys.stderr)
     return 1
 
 

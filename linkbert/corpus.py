@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -42,12 +43,12 @@ class Corpus:
         return read_manifest(self.path / table)
 
     def node_by_title(self, title: str) -> Row:
-        """Return the row of nodes with this exact title.
+        """Return the row of nodes with this exact title, or that a redirect of this title leads to.
 
         Raises:
             GraphError: no document has it; names up to three titles that begin alike.
         """
-        rows = self._nodes(pc.field("title") == title)
+        rows = self._nodes(pc.field("title") == title) or self._redirected(title)
         if not rows:
             begins_alike = pc.starts_with(pc.field("title"), title[:4], ignore_case=True)
             alike = [row["title"] for row in self._nodes(begins_alike)]
@@ -63,6 +64,39 @@ class Corpus:
         """Return the rows of nodes for these ids."""
         rows = self._nodes(pc.field("node_id").isin(sorted(set(node_ids))))
         return {row["node_id"]: row for row in rows}
+
+    def redirect_by_title(self, title: str) -> Row | None:
+        """Return the row of redirects with this exact title, None where there is none."""
+        rows = self._redirects(pc.field("title") == title)
+        return rows[0] if rows else None
+
+    def redirects_by_id(self, page_ids: list[int]) -> dict[int, Row]:
+        """Return the rows of redirects with these page ids."""
+        if not page_ids:
+            return {}
+        rows = self._redirects(pc.field("page_id").isin(sorted(set(page_ids))))
+        return {row["page_id"]: row for row in rows}
+
+    def most_linked_neighbours(self, node_id: int, direction: str, limit: int) -> list[Row]:
+        """Return the rows of nodes of a node's neighbours, those of the highest in-degree first.
+
+        Args:
+            node_id: of the document.
+            direction: `out`, those it links to, or `in`, those that link to it.
+            limit: the most to return.
+
+        Raises:
+            SchemaError: the corpus has no finished graph.
+        """
+        read_manifest(self.path / "csr")
+        indptr, indices = (
+            np.load(self.path / "csr" / f"{direction}_{name}.npy", mmap_mode="r")
+            for name in ("indptr", "indices")
+        )
+        found = np.array(indices[int(indptr[node_id]) : int(indptr[node_id + 1])])
+        neighbours = self._node_table.take(pa.array(found))
+        order = [("in_degree", "descending"), ("node_id", "ascending")]
+        return list(neighbours.sort_by(order).slice(0, limit).to_pylist())
 
     def page(self, node: Row) -> Row:
         """Return the row of pages that a row of nodes points to."""
@@ -90,6 +124,21 @@ class Corpus:
     def _rows_of(self, table: str, node: Row, where: pc.Expression) -> list[Row]:
         part = table_parts(self.path / table)[node["part"]]
         return list(pq.read_table(part, filters=where, use_threads=False).to_pylist())
+
+    def _redirected(self, title: str) -> list[Row]:
+        """Return the node at the end of a redirect, as `graph` followed it."""
+        redirect = self.redirect_by_title(title)
+        if redirect is None:
+            return []
+        ids, targets = (
+            np.load(self.path / "index" / f"redirect_{name}.npy", mmap_mode="r")
+            for name in ("page_ids", "targets")
+        )
+        target = int(targets[int(np.searchsorted(ids, redirect["page_id"]))])
+        return self._nodes(pc.field("node_id") == target) if target >= 0 else []
+
+    def _redirects(self, where: pc.Expression) -> list[Row]:
+        return list(pq.read_table(self.path / "redirects", filters=where).to_pylist())
 
     def _nodes(self, where: pc.Expression) -> list[Row]:
         return list(self._node_table.filter(where).to_pylist())

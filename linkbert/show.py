@@ -1,7 +1,7 @@
 """Print any table, shard, manifest or whole folder of the chain for a person.
 
-Pages show their links where they stand in the text and where each leads; pairs show their relation,
-both titles and the anchor text that links them.
+Pairs show their relation, both titles and the anchor text that links them; `linkbert.show_page`
+shows one document.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from linkbert.corpus import Corpus, Row
+from linkbert.show_page import mark_links, show_page
 from linkbert.terminal import printable, rows_of, table_of, wrapped
 from schemas.errors import SchemaError
 from schemas.instances import LINKED, RELATIONS
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
-from schemas.mentions import REDIRECT, RESOLVED, SELF
 from schemas.parquet import TABLES, table_parts
 
 _MAX_CELL_CHARS = 60
@@ -58,50 +58,6 @@ def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
             "name what a stage wrote"
         )
     return "\n\n".join(_show_manifest(folder, read_manifest(folder)) for folder in folders)
-
-
-def show_page(corpus: Corpus, title: str) -> str:
-    """Return one document with its links marked, where each leads, and its degrees.
-
-    Raises:
-        GraphError: no document has the title.
-    """
-    node = corpus.node_by_title(title)
-    page = corpus.page(node)
-    mentions = corpus.mentions(node)
-    targets = corpus.nodes_by_id([m["target_id"] for m in mentions if m["target_id"] is not None])
-    destinations = [_destination(mention, targets) for mention in mentions]
-    header = rows_of(
-        [
-            ("page_id", str(page["page_id"])),
-            ("in-degree", node["in_degree"]),
-            ("out-degree", node["out_degree"]),
-            ("disambiguation", node["is_disambiguation"]),
-            ("categories", ", ".join(page["categories"]) or "none"),
-        ]
-    )
-    text = wrapped(mark_links(page["text"], page["links"], destinations))
-    return f"{printable(page['title'])}\n{header}\n\n{text}"
-
-
-def mark_links(text: str, links: list[Row], destinations: list[str] | None = None) -> str:
-    """Return the text with each link as `[anchor -> where it leads]`.
-
-    >>> link = {"start_char": 4, "end_char": 7, "target_title": "Cat", "kind": "body"}
-    >>> mark_links("The cat sat.", [link])
-    'The [cat -> Cat] sat.'
-    """
-    leads = destinations or [link["target_title"] for link in links]
-    placed = sorted(
-        (link["start_char"], link["end_char"], lead)
-        for link, lead in zip(links, leads, strict=True)
-        if link["start_char"] is not None
-    )
-    pieces, at = [], 0
-    for start, end, lead in placed:
-        pieces += [text[at:start], f"[{text[start:end]} -> {lead}]"]
-        at = end
-    return "".join([*pieces, text[at:]])
 
 
 def show_pairs(
@@ -216,14 +172,6 @@ def _span(link: Row) -> tuple[int, int]:
     return link["start_char"], link["end_char"]
 
 
-def _destination(mention: Row, targets: dict[int, Row]) -> str:
-    if mention["fate"] in (RESOLVED, REDIRECT, SELF):
-        title = str(targets[mention["target_id"]]["title"])
-        through = " through a redirect" if mention["redirect_page_id"] is not None else ""
-        return f"{title}{through}{', itself' if mention['fate'] == SELF else ''}"
-    return f"no edge: {mention['fate']}"
-
-
 def _show_manifest(folder: Path, manifest: Manifest) -> str:
     pairs: list[tuple[str, object]] = [("stage", manifest.stage)]
     if manifest.table:
@@ -286,4 +234,4 @@ def _short(value: Any) -> str:
     return text if len(text) <= _MAX_CELL_CHARS else f"{text[: _MAX_CELL_CHARS - 4]} ..."
 
 
-__all__ = ["mark_links", "show", "show_page", "show_pairs"]
+__all__ = ["show", "show_pairs"]

@@ -24,8 +24,9 @@ def printable(text: str) -> str:
     )
 
 
-# Joiners shape letters in Persian and Indic scripts and cannot steer anything.
-_KEPT = frozenset("\n\t\u200c\u200d")
+# Joiners shape letters in Persian and Indic scripts, plain direction marks belong to Arabic and
+# Hebrew, soft hyphens are in any text; none of them steers. Overrides (U+202E) turn a line round.
+_KEPT = frozenset("\n\t\u200c\u200d\u200e\u200f\u00ad")
 
 
 def rows_of(pairs: Iterable[tuple[str, object]], indent: str = "  ") -> str:
@@ -67,13 +68,19 @@ def table_of(header: Sequence[str], rows: Iterable[Sequence[object]], indent: st
     )
 
 
-def wrapped(text: str, indent: str = "  ") -> str:
-    """Wrap text to the width, each line of it apart, with control characters made visible."""
+def wrapped(text: str, indent: str = "  ", *, keep_blank: bool = False) -> str:
+    """Wrap text to the width, each line of it apart, with control characters made visible.
+
+    Args:
+        text: any text.
+        indent: what each line begins with.
+        keep_blank: keep a blank line between paragraphs; otherwise there is none.
+    """
     lines = [
         textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=indent)
         for line in printable(text).split("\n")
     ]
-    return "\n".join(line for line in lines if line.strip())
+    return "\n".join(line.rstrip() for line in lines if keep_blank or line.strip())
 
 
 def _cell(value: object) -> str:
@@ -83,4 +90,4 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return printable(str(value))
+    return printable(str(value)).replace("\n", " ")

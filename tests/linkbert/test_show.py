@@ -1,4 +1,4 @@
-from linkbert.show import mark_links
+from linkbert.show_page import mark_links
 
 
 def test_links_are_marked_where_they_stand_and_placeless_ones_left_out() -> None:
