@@ -164,7 +164,10 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "--mix", type=float, nargs=3, default=[1.0, 1.0, 1.0], metavar="SHARE",
         help="contiguous, random and linked; only their ratio counts",
     )  # fmt: skip
-    parser.add_argument("--join", choices=("gather", "shuffle"), default="gather")
+    parser.add_argument(
+        "--join", choices=("auto", "gather", "shuffle"), default="auto",
+        help="read tokens from files, or send them through Beam: auto does so from gs://",
+    )  # fmt: skip
     parser.add_argument("--validation-fraction", type=float, default=0.05, metavar="F")
 
 

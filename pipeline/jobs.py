@@ -27,6 +27,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline import files
+from pipeline.exchange import MAX_LOCAL_BYTES, RunExchange, exchange_of
 from pipeline.pool import run_tasks
 from pipeline.stage import (
     Job,
@@ -93,22 +94,27 @@ def run_job(
 def build(pipeline: beam.Pipeline, job: Job, *, pool_size: int, overwrite: bool) -> Any:
     """Wire a stage into a pipeline; return the collection of its one summary."""
     state = pipeline | "Start" >> beam.Create([job]) | "OpenJob" >> beam.Map(_open_state, overwrite)
+    is_local = pipeline.options.get_all_options()["runner"] == _LOCAL_RUNNER
     for phase in job.stage.phases:
-        state = state | f"RunPhase {phase.name}" >> RunPhase(phase, pool_size)
+        exchange = exchange_of(job, phase)
+        carry = RunExchange(phase, MAX_LOCAL_BYTES if is_local else 0) if exchange else None
+        state = state | f"RunPhase {phase.name}" >> RunPhase(phase, pool_size, carry)
     return state | "WriteManifests" >> beam.Map(_finish)
 
 
 class RunPhase(beam.PTransform):  # type: ignore[misc]
     """Plan the tasks of one phase, run them, and add their records to the state."""
 
-    def __init__(self, phase: Phase, pool_size: int) -> None:
+    def __init__(self, phase: Phase, pool_size: int, exchange: RunExchange | None) -> None:
         super().__init__()
-        self._phase, self._pool_size = phase, pool_size
+        self._phase, self._pool_size, self._exchange = phase, pool_size, exchange
 
     def expand(self, state: Any) -> Any:
         """Return the state after the phase; the side input makes the next phase wait for it."""
         records = (
-            state
+            state | "Exchange" >> self._exchange
+            if self._exchange
+            else state
             | "PlanTasks" >> beam.FlatMap(_plan_tasks, self._phase)
             | "Reshuffle" >> beam.Reshuffle()
             | "RunTasks" >> beam.ParDo(RunTasks(self._phase, self._pool_size))

@@ -5,7 +5,8 @@
       ──split──▶  which documents are held out
       ──similar─▶ with --links tfidf: the nearest documents in words
       ──plan───▶  which segment_b for which segment_a, and the order of the epoch
-      ──spread─▶  with --join shuffle: the segments of each part, sorted by the shard they go to
+      ──route──▶  where ids cannot be read at random: which pairs each token file serves
+      ──spread─▶  and its segments, sorted by the shard they go to
       ──gather─▶  SHARDS/train, validation, validation_closed (instances), SHARDS/tokenizer
 
 LinkBERT (arXiv:2203.15827), sections 4.2 and 4.3. The one idea: the plan is global but small, nine
@@ -29,10 +30,19 @@ from pipeline.sample_corpus import (
 )
 from pipeline.sample_plan import SPLITS, plan_plans, run_plan
 from pipeline.sample_report import describe_split, warnings_of
-from pipeline.sample_shards import plan_shards, run_gather
-from pipeline.sample_shuffle import plan_spread, run_spread
+from pipeline.sample_shards import plan_shards, run_gather, run_received
 from pipeline.sample_similar import plan_similar, run_similar
+from pipeline.sample_spread import (
+    is_shuffled,
+    plan_route,
+    plan_senders,
+    plan_spills,
+    run_route,
+    run_spill,
+    send,
+)
 from pipeline.stage import (
+    Exchange,
     Job,
     Phase,
     Records,
@@ -148,8 +158,14 @@ SAMPLE = Stage(
         Phase("split", plan_split, run_split),
         Phase("similar", plan_similar, run_similar),
         Phase("plan", plan_plans, run_plan),
-        Phase("spread", plan_spread, run_spread),
-        Phase("gather", plan_shards, run_gather),
+        Phase("route", plan_route, run_route),
+        Phase("spread", plan_spills, run_spill),
+        Phase(
+            "gather",
+            plan_shards,
+            run_gather,
+            Exchange(is_shuffled, plan_senders, send, run_received),
+        ),
     ),
     outputs=(*SPLITS, "tokenizer"),
     fingerprint_inputs=fingerprint_inputs,

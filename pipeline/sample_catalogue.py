@@ -30,6 +30,11 @@ class SegmentFacts:
     index: Int64Array
     runs: TokenRuns
 
+    def part(self, here: slice) -> SegmentFacts:
+        """Return those of a slice."""
+        runs = TokenRuns(self.runs.starts[here], self.runs.sizes[here])
+        return SegmentFacts(self.corpus[here], self.node[here], self.index[here], runs)
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
@@ -72,17 +77,6 @@ class Catalogue:
             starts[here] = arrays["token_start"][local] + self.token_bases[each]
             sizes[here] = arrays["num_tokens"][local]
         return SegmentFacts(corpus, node, index, TokenRuns(starts, sizes))
-
-    def runs_within(
-        self, numbers: AnyArray, tokens: tuple[int, int]
-    ) -> tuple[Int64Array, Int64Array]:
-        """Return the start, from tokens[0] on, and the size of each segment that lies in a range.
-
-        Segments outside it have size 0; no segment is without tokens.
-        """
-        runs = self.look_up(numbers).runs
-        is_inside = (runs.starts >= tokens[0]) & (runs.starts < tokens[1])
-        return runs.starts - tokens[0], np.where(is_inside, runs.sizes, 0)
 
 
 def token_facts(job: Job) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from pipeline.sampling import Rules
 from schemas.errors import ConfigError
 
 HYPERLINK, TFIDF, RANDOM_LINKS, NO_LINKS = LINK_MODES = ("hyperlink", "tfidf", "random", "none")
+AUTO_JOIN, GATHER, SHUFFLE = JOINS = ("auto", "gather", "shuffle")
 
 _CHOICES = {
     "links": LINK_MODES,
@@ -15,7 +16,7 @@ _CHOICES = {
     "link_scope": ("segment", "document"),
     "target_segment": ("uniform", "lead"),
     "mix_policy": ("exact", "independent"),
-    "join": ("gather", "shuffle"),
+    "join": JOINS,
 }
 
 
@@ -36,7 +37,9 @@ class SampleConfig:
             clusters. 5 % of a small wiki give some hundred pairs to test on; of a large one the
             next option keeps it from taking more than it needs.
         validation_documents: at most so many in each of the two sets.
-        join: how segments come to the shards; both write the same bytes.
+        join: how segments come to the shards: `gather` reads the files of tokens, `shuffle` sends
+            them through Beam, `auto` is shuffle where a corpus lies on an object store. All write
+            the same bytes.
         shard_bytes: about how many bytes of token ids a shard holds.
     """
 
@@ -50,7 +53,7 @@ class SampleConfig:
     mix_policy: str = "exact"
     validation_fraction: float = 0.05
     validation_documents: int = 10_000
-    join: str = "gather"
+    join: str = AUTO_JOIN
     shard_bytes: int = 128 << 20
 
     def __post_init__(self) -> None:

@@ -5,27 +5,28 @@ plan, index, CORPUS/tokens ──▶ <split>/part-EEE-NNNNN.parquet   (epoch, sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline import files
-from pipeline.gather import (
-    SpecialIds,
-    TokenRuns,
-    TokenStore,
-    instance_columns,
-    join_pairs,
-    open_store,
-)
+from pipeline.gather import SpecialIds, TokenStore, instance_columns, join_pairs, open_store
 from pipeline.graph_arrays import open_array
-from pipeline.sample_catalogue import Catalogue, token_facts, token_paths
+from pipeline.sample_catalogue import Catalogue, SegmentFacts, token_facts, token_paths
 from pipeline.sample_plan import plan_name
-from pipeline.sample_shuffle import receive_runs, shard_bounds
+from pipeline.sample_spread import (
+    plan_spills,
+    put_together,
+    read_sent,
+    read_spilled,
+    shard_bounds,
+)
 from pipeline.stage import Job, Record, Records, Task
 from schemas.parquet import TableWriter
 from schemas.segments import TOKEN_DTYPE_KEY
@@ -34,8 +35,8 @@ from schemas.segments import TOKEN_DTYPE_KEY
 _ROW_GROUP_ROWS = 4096
 
 AnyArray = npt.NDArray[Any]
-Plan = tuple[AnyArray, AnyArray, AnyArray]
-"""segment_a, segment_b and relation of some pairs [P]."""
+Rows = tuple[SegmentFacts, SegmentFacts, AnyArray]
+"""What is known of A and of B, and the relation, of some rows [P]."""
 
 
 def shard_name(split: str, epoch: int, shard: int) -> str:
@@ -51,6 +52,9 @@ def plan_shards(job: Job, records: Records) -> list[Task]:
     """One task a shard."""
     tasks: list[Task] = []
     next_ids: dict[str, int] = {}
+    num_spills = Counter(
+        (task.args["split"], task.args["epoch"]) for task in plan_spills(job, records)
+    )
     for record in records["plan"]:
         split, bounds = record["split"], shard_bounds(job, record)
         first_id = next_ids.get(split, 0)
@@ -62,6 +66,7 @@ def plan_shards(job: Job, records: Records) -> list[Task]:
                 "first": first,
                 "stop": stop,
                 "first_id": first_id + first,
+                "num_spills": num_spills[record["split"], record["epoch"]],
             }
             tasks.append(Task(len(tasks), args, max(1, stop - first)))
         next_ids[split] = first_id + bounds[-1]
@@ -69,67 +74,74 @@ def plan_shards(job: Job, records: Records) -> list[Task]:
 
 
 def run_gather(job: Job, task: Task) -> Record:
-    """Write one shard: copy its segments from the mapped ids, or from what `spread` sent to it."""
+    """Write one shard: copy its segments from the mapped ids, or from what was spilled for it."""
+    if task.args["num_spills"]:
+        return _write_received(job, task, read_spilled(job, task))
     with ExitStack() as stack:
-        plan = open_plan(job, task, stack)
+        segment_a, segment_b, relation = _open_plan(job, task, stack)
         catalogue = Catalogue.open(job, stack)
         dtype = np.dtype(token_facts(job)["token_dtype"])
-        if job.config.join == "shuffle":
-            store, runs = receive_runs(job, task, dtype)
-        else:
-            store, runs = stack.enter_context(open_store(token_paths(job), dtype)), None
-        return write_shard(job, task, gather_batches(job, task, plan, catalogue, store, runs))
+        store = stack.enter_context(open_store(token_paths(job), dtype))
+
+        def rows_at(here: slice) -> Rows:
+            a, b = (catalogue.look_up(numbers[here]) for numbers in (segment_a, segment_b))
+            return a, b, relation[here]
+
+        return write_shard(job, task, gather_batches(job, task, store, rows_at))
 
 
-def open_plan(job: Job, task: Task, stack: ExitStack) -> Plan:
-    """Return the slice of the plan that is one shard."""
+def run_received(job: Job, task: Task, sent: Iterable[bytes]) -> Record:
+    """Write one shard from what was sent to it."""
+    return _write_received(job, task, read_sent(sent))
+
+
+def _write_received(job: Job, task: Task, batches: list[pa.RecordBatch]) -> Record:
+    dtype = np.dtype(token_facts(job)["token_dtype"])
+    rows = put_together(batches, task.args["stop"] - task.args["first"], dtype)
+
+    def rows_at(here: slice) -> Rows:
+        return rows.a.part(here), rows.b.part(here), rows.relation[here]
+
+    return write_shard(job, task, gather_batches(job, task, rows.store, rows_at))
+
+
+def _open_plan(job: Job, task: Task, stack: ExitStack) -> list[AnyArray]:
+    """Return the slice of the plan that is one shard: segment_a, segment_b and relation."""
     here = slice(task.args["first"], task.args["stop"])
     split, epoch = task.args["split"], task.args["epoch"]
     paths = [job.path(plan_name(split, epoch, name)) for name in ("a", "b", "relation")]
-    segment_a, segment_b, relation = (stack.enter_context(open_array(path))[here] for path in paths)
-    return segment_a, segment_b, relation
+    return [stack.enter_context(open_array(path))[here] for path in paths]
 
 
 def gather_batches(
-    job: Job,
-    task: Task,
-    plan: Plan,
-    catalogue: Catalogue,
-    store: TokenStore,
-    runs: tuple[TokenRuns, TokenRuns] | None,
+    job: Job, task: Task, store: TokenStore, rows_at: Callable[[slice], Rows]
 ) -> Iterator[dict[str, Any]]:
     """Yield the columns of each row group of a shard.
 
     Args:
         job: the job.
         task: the shard.
-        plan: its pairs.
-        catalogue: what is known of every segment.
         store: where the tokens are.
-        runs: where in the store those of A and of B lie, pair by pair; None: as the catalogue says.
+        rows_at: returns what is known of some of its rows.
     """
     ids = token_facts(job)["special_ids"]
     special = SpecialIds(ids["cls"], ids["sep"])
-    for start in range(0, len(plan[0]), _ROW_GROUP_ROWS):
-        here = slice(start, start + _ROW_GROUP_ROWS)
-        a, b, relation = (column[here] for column in plan)
-        facts_a, facts_b = catalogue.look_up(a), catalogue.look_up(b)
-        if runs is None:
-            runs_a, runs_b = facts_a.runs, facts_b.runs
-        else:
-            runs_a, runs_b = (TokenRuns(each.starts[here], each.sizes[here]) for each in runs)
-        joined, sizes = join_pairs(store, runs_a, runs_b, special)
-        first_id = task.args["first_id"] + start
+    num_rows = task.args["stop"] - task.args["first"]
+    for start in range(0, num_rows, _ROW_GROUP_ROWS):
+        stop = min(start + _ROW_GROUP_ROWS, num_rows)
+        a, b, relation = rows_at(slice(start, stop))
+        joined, sizes = join_pairs(store, a.runs, b.runs, special)
+        first_id = task.args["first_id"]
         others = {
-            "instance_id": np.arange(first_id, first_id + len(a)),
-            "epoch": np.full(len(a), task.args["epoch"], np.int32),
-            "corpus": facts_a.corpus,
-            "num_tokens_a": facts_a.runs.sizes,
+            "instance_id": np.arange(first_id + start, first_id + stop),
+            "epoch": np.full(stop - start, task.args["epoch"], np.int32),
+            "corpus": a.corpus,
+            "num_tokens_a": a.runs.sizes,
             "relation": relation,
-            "source_id": facts_a.node,
-            "source_segment": facts_a.index,
-            "target_id": facts_b.node,
-            "target_segment": facts_b.index,
+            "source_id": a.node,
+            "source_segment": a.index,
+            "target_id": b.node,
+            "target_segment": b.index,
         }
         yield instance_columns(joined, sizes, others)
 

@@ -16,7 +16,7 @@ The same command on an unfinished folder runs only the tasks without a matching 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -54,12 +54,30 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """How the tasks of a phase can get what they need: as batches keyed by task, not from files.
+
+    Attributes:
+        is_used: whether this job goes this way.
+        plan: the tasks that send; their weight is the number of bytes.
+        send: yields batches, each with the index of the task that needs it.
+        receive: runs a task on all batches sent to it, which come in any order.
+    """
+
+    is_used: Callable[[Job], bool]
+    plan: Callable[[Job, Records], list[Task]]
+    send: Callable[[Job, Task], Iterator[tuple[int, bytes]]]
+    receive: Callable[[Job, Task, Iterable[bytes]], Record]
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
-    """One round of independent tasks; both functions live at the top of a module."""
+    """One round of independent tasks; all functions live at the top of a module."""
 
     name: str
     plan: Callable[[Job, Records], list[Task]]
     run: Callable[[Job, Task], Record]
+    exchange: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,23 +204,30 @@ def plan_phase(job: Job, phase: Phase, records: Records) -> list[Task]:
     return tasks
 
 
-def run_task(job: Job, phase: Phase, task: Task) -> Record:
-    """Run one task unless its record shows that it is done; return its record."""
-    record_path = job.state_path("_tasks", f"{phase.name}-{task.index:05d}.json")
-    done = _matching_record(job, record_path)
+def run_task(
+    job: Job, phase: Phase, task: Task, run: Callable[[Job, Task], Record] | None = None
+) -> Record:
+    """Run one task, by `run` or the phase's own function, unless its record shows it done."""
+    done = done_record(job, phase, task)
     if done is not None:
         return done
-    record = phase.run(job, task)
+    record = (run or phase.run)(job, task)
     entries = []
     for name, num_rows in record.get("files", {}).items():
         num_bytes, sha256 = files.digest(job.path(name))
         entries.append(asdict(FileEntry(name, num_rows, num_bytes, sha256)))
     record = {**record, "files": entries, "index": task.index}
-    files.write_json(record_path, record)
+    files.write_json(_record_path(job, phase, task), record)
     return record
 
 
-def _matching_record(job: Job, record_path: str) -> Record | None:
+def _record_path(job: Job, phase: Phase, task: Task) -> str:
+    return job.state_path("_tasks", f"{phase.name}-{task.index:05d}.json")
+
+
+def done_record(job: Job, phase: Phase, task: Task) -> Record | None:
+    """Return the record of a task that is done and whose files are as it left them, else None."""
+    record_path = _record_path(job, phase, task)
     if not files.exists(record_path):
         return None
     record: Record = json.loads(files.read_bytes(record_path))

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pipeline.stage import Job, Records, finish_job, open_job, plan_phase, run_task
+from pipeline.exchange import exchange_of, plan_exchange, receive, send
+from pipeline.stage import Job, Phase, Records, finish_job, open_job, plan_phase, run_task
 
 
 def run_inline(job: Job, overwrite: bool = False) -> dict[str, Any]:
@@ -10,6 +11,19 @@ def run_inline(job: Job, overwrite: bool = False) -> dict[str, Any]:
     opened = open_job(job, overwrite)
     records: Records = {}
     for phase in opened.stage.phases:
+        if exchange_of(opened, phase):
+            _exchange_inline(opened, phase, records)
         tasks = plan_phase(opened, phase, records)
         records[phase.name] = [run_task(opened, phase, task) for task in tasks]
     return finish_job(opened, records)
+
+
+def _exchange_inline(job: Job, phase: Phase, records: Records) -> None:
+    """Run the tasks of a phase on batches sent in this process; their records stay on disk."""
+    sent: dict[int, list[bytes]] = {}
+    for sender in plan_exchange((job, records), phase):
+        for index, batch in send(sender):
+            sent.setdefault(index, []).append(batch)
+    tasks = phase.plan(job, records)
+    for index, batches in sent.items():
+        receive(job, phase, tasks[index], reversed(batches))
