@@ -3,7 +3,8 @@
     CORPUS/segments, tokens, nodes, csr (one or several corpora that share a tokenizer)
       ──index──▶  every segment in canonical order, as mapped arrays
       ──split──▶  which documents are held out
-      ──similar─▶ with --links tfidf: the nearest documents in words
+      ──words──▶  with --links tfidf: the words of each document, weighed
+      ──similar─▶ and the nearest documents in words
       ──plan───▶  which segment_b for which segment_a, and the order of the epoch
       ──route──▶  where ids cannot be read at random: which pairs each token file serves
       ──spread─▶  and its segments, sorted by the shard they go to
@@ -31,7 +32,7 @@ from pipeline.sample_corpus import (
 from pipeline.sample_plan import SPLITS, plan_plans, run_plan
 from pipeline.sample_report import describe_split, warnings_of
 from pipeline.sample_shards import plan_shards, run_gather, run_received
-from pipeline.sample_similar import plan_similar, run_similar
+from pipeline.sample_similar import plan_similar, plan_words, run_similar, run_words
 from pipeline.sample_spread import (
     is_shuffled,
     plan_route,
@@ -156,6 +157,7 @@ SAMPLE = Stage(
     phases=(
         Phase("index", plan_index, run_index),
         Phase("split", plan_split, run_split),
+        Phase("words", plan_words, run_words),
         Phase("similar", plan_similar, run_similar),
         Phase("plan", plan_plans, run_plan),
         Phase("route", plan_route, run_route),

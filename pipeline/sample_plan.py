@@ -19,6 +19,7 @@ from pipeline.sample_config import NO_LINKS, TFIDF
 from pipeline.sample_corpus import Source, open_graph, open_index, open_segments, sources_of
 from pipeline.sample_draws import Int64Array, Links, expected_appearances
 from pipeline.sample_mix import Int8Array
+from pipeline.sample_similar import open_similar
 from pipeline.sampling import Corpus, Draw, Pairs, Population, epoch_order, plan_pairs
 from pipeline.stage import Job, Json, Record, Records, Task
 from pipeline.validation_split import CLOSED, OPEN, TRAINING
@@ -140,9 +141,7 @@ def _open_links(job: Job, source: Source, population: Population, stack: ExitSta
     if source.links == NO_LINKS:
         return None
     if source.links == TFIDF:
-        names = ("similar_start", "similar_ids")
-        arrays = open_index(job, source.index, names, stack)
-        indptr, targets = (arrays[name] for name in names)
+        indptr, targets = open_similar(job, source.index, len(population.pool))
         in_degree = np.bincount(targets, minlength=len(population.pool))
         return Links(indptr, targets, True, _weights(job, in_degree, population))
     in_degree = open_index(job, source.index, ("in_degree",), stack)["in_degree"]

@@ -30,6 +30,7 @@ def main() -> int:
         ("bench_parse", dump),
         ("bench_graph",),
         ("bench_sample",),
+        ("bench_similarity",),
         ("bench_loader",),
         ("bench_train_step",),
     ):
