@@ -5,6 +5,7 @@ Nested columns are built flat, with offsets: six times faster than from lists of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,15 +68,7 @@ class PageRows:
         plain["timestamp"].append(parse_timestamp(page.timestamp))
         plain["source_key"].append(None)
         self._sections.add(extraction.sections)
-        self._links.add(
-            [
-                (
-                    *(link.start_char, link.end_char, link.target_title),
-                    *(link.target_fragment, link.target_namespace, link.kind),
-                )
-                for link in extraction.links
-            ]
-        )
+        self._links.add(extraction.links)
         self._categories.append(extraction.categories)
         self._num_chars += len(text)
         if len(plain["page_id"]) >= ROW_GROUP_ROWS or self._num_chars >= ROW_GROUP_CHARS:
@@ -97,14 +90,17 @@ class PageRows:
 
 
 class _Nested:
-    """A column of lists of structs, given as tuples in the order of the struct's fields."""
+    """A column of lists of structs, given as tuples in the order of the struct's fields.
+
+    A Link is such a tuple for the column of links.
+    """
 
     def __init__(self, list_type: pa.ListType) -> None:
         self._type = list_type
         self._offsets = [0]
         self._items: list[tuple[Any, ...]] = []
 
-    def add(self, items: list[tuple[Any, ...]]) -> None:
+    def add(self, items: Iterable[tuple[Any, ...]]) -> None:
         self._items.extend(items)
         self._offsets.append(len(self._items))
 

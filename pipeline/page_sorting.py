@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from operator import attrgetter
 from typing import Any, Protocol
 
 from pipeline.cpu_limit import CpuLimitExceeded, cpu_limit
@@ -36,6 +37,7 @@ CRASHED = "crashed"
 FAILED = "extraction_failed"
 
 _WIKITEXT = "wikitext"
+_KIND = attrgetter("kind")
 _DETAIL_CHARS = 200
 _ROW_GROUP_ROWS = 1 << 16
 
@@ -148,8 +150,8 @@ class PageSorter:
         )
 
     def _count_links(self, extraction: Any) -> None:
-        for link in extraction.links:
-            self.counts[LINKS + link.kind] += 1
+        for kind, number in Counter(map(_KIND, extraction.links)).items():
+            self.counts[LINKS + kind] += number
         for reason, number in extraction.dropped.items():
             self.counts[LINKS_DROPPED + reason] += number
 

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 
@@ -224,10 +224,16 @@ def _open_task(
     stack: ExitStack,
     crashing: frozenset[int] = frozenset(),
 ) -> tuple[PageSplitter, PageSorter]:
-    site = SiteInfo.from_json(json.loads(files.read_bytes(job.state_path(_SITE_NAME))))
+    site = _site(files.read_bytes(job.state_path(_SITE_NAME)))
     splitter = PageSplitter(*_open_range(job, task.args, stack), job.config.max_page_bytes)
     name = file_name(task.args["path"])
     return splitter, PageSorter(site, job.config, name, writers, crashing)
+
+
+@lru_cache(maxsize=1)
+def _site(record: bytes) -> SiteInfo:
+    """Return one object for all tasks of a process: it remembers the targets it has seen."""
+    return SiteInfo.from_json(json.loads(record))
 
 
 def _open_range(

@@ -13,8 +13,6 @@ its document graph.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,8 +64,14 @@ def extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
     >>> page.sections
     [('Use', 2, 20)]
     """
-    with _collector_paused():
+    # A long page has 100,000 tokens at a time and no cycles: looking for some takes a third.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
         return _extract(wikitext, title, site)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
@@ -91,21 +95,6 @@ def _extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
         or title.casefold().endswith(site.disambiguation_suffixes),
         dropped={reason: number for reason, number in sorted(losses.dropped.items()) if number},
     )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the search for cycles away from a page's tokens: there are none, and it takes a third.
-
-    A page of a megabyte has 100,000 tokens at a time, each of which would be looked at repeatedly.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def redirect_target(wikitext: str, title_attribute: str | None, site: SiteInfo) -> Target | None:

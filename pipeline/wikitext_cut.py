@@ -34,7 +34,7 @@ _DROPPED: Final = (
 )
 # The first choice is a template with nothing in it that could open a frame: nine of ten.
 _TOKEN: Final = re.compile(
-    r"\{\{[^{}<]*+\}\}(?!\})"
+    r"\{\{([^{}<]*+)\}\}(?!\})"
     rf"|<(?:!--|/?table(?=[\s/>])|(?:{_DROPPED})(?=[\s/>]))"
     r"|\{\{+|\}\}+|\{\||\|\}(?!\})",
     re.IGNORECASE,
@@ -51,8 +51,12 @@ _GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
 _GALLERY_LINE: Final = re.compile(r"^(?!\[\[).*$", re.MULTILINE)
 _GALLERY_NAME: Final = "gallery"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
+_VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
 _PAGE_NAMES: Final = frozenset({"pagename", "fullpagename", "subpagename", "basepagename"})
-_MAX_REMEMBERED_CHARS: Final = 1000
+# Pages of one kind call the same templates with the same arguments.
+_RENDERED: Final[dict[str, tuple[str, int, str | None]]] = {}
+_MAX_REMEMBERED: Final = 1 << 15
+_MAX_REMEMBERED_CHARS: Final = 500
 _TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
 
 # <nowiki> around nothing but these shields them from the wiki; prose has other signs for them.
@@ -113,16 +117,18 @@ class _Cutter:
         search, match = _TOKEN.search, _TOKEN.search(text)
         while match:
             start, end = match.span()
-            first, second = text[start], text[start + 1]
+            content = match[1]
+            if content is not None:
+                self._skip(start, end, self._template(content))
+                match = search(text, end)
+                continue
+            first = text[start]
             if first == "<":
                 self._tag(match.group(), start, end)
             elif first == "}":
                 self._close_braces(start, end)
-            elif second == "{":
-                if text[end - 1] == "}":
-                    self._skip(start, end, self._template(text[start + 2 : end - 2]))
-                else:
-                    self._open(_Frame(_BRACES, end - start), start, end)
+            elif text[start + 1] == "{":
+                self._open(_Frame(_BRACES, end - start), start, end)
             elif first == "{":
                 if self._is_line_start(start):
                     self._open(_Frame(_TABLE, 0), start, end)
@@ -237,29 +243,25 @@ class _Cutter:
         return content.partition("|")[2]
 
     def _template(self, content: str) -> str:
-        name = content.partition("|")[0]
-        folded, rule = _named_rule(name)
-        if rule is not None:
-            render = _render_again if len(content) <= _MAX_REMEMBERED_CHARS else _render
-            rendered, num_lost = render(content, rule)
-            if num_lost:
-                self.losses.dropped["in_template"] += num_lost
-            return rendered
-        if ":" in folded:
-            return self._parser_function(folded, content)
-        if folded in self.site.disambiguation_templates:
+        rendered, num_lost, unruled = _RENDERED.get(content) or _render(content)
+        if num_lost:
+            self.losses.dropped["in_template"] += num_lost
+        return rendered if unruled is None else self._unruled_template(unruled, content)
+
+    def _unruled_template(self, name: str, content: str) -> str:
+        """What a template without a rule says of its page, or shows of it."""
+        if name in self.site.disambiguation_templates:
             self.losses.is_disambiguation = True
-        if folded in _PAGE_NAMES:
+        elif name in _PAGE_NAMES:
             return self.title
-        if folded == "!":
-            return marks.BAR
-        self._count("in_template", content)
-        return ""
+        elif ":" in name:
+            return self._parser_function(name, content)
+        return marks.BAR if name == "!" else ""
 
     def _parser_function(self, name: str, content: str) -> str:
         word = name.partition(":")[0].strip()
         argument = content.partition(":")[2]
-        if word in ("formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"):
+        if word in _VALUE_FUNCTIONS:
             return argument.partition("|")[0].strip()
         self._count("in_template", content)
         return ""
@@ -372,15 +374,25 @@ def _named_rule(name: str) -> tuple[str, Rule | None]:
     return folded, rule
 
 
-def _render(content: str, rule: Rule) -> tuple[str, int]:
-    """Return the text of a template, and how many links of its arguments are not in it."""
-    rendered = rule.render(split_arguments(content.partition("|")[2], rule.wanted))
-    num_lost = content.count("[[") - rendered.count("[[") if "[[" in content else 0
-    return rendered, max(0, num_lost)
+def _render(content: str) -> tuple[str, int, str | None]:
+    """Return the text of a template, how many links of its arguments are not in it, and its name.
 
-
-# Pages of one kind call the same templates with the same arguments.
-_render_again = lru_cache(maxsize=16384)(_render)
+    The name is None where a rule gives the text; without one the page decides.
+    """
+    name, _, body = content.partition("|")
+    folded, rule = _named_rule(name)
+    num_lost = content.count("[[")
+    if rule is None:
+        # A parser function may yet show what it holds.
+        return "", 0 if ":" in folded else num_lost, folded
+    text = rule.render(split_arguments(body, rule.wanted))
+    if num_lost:
+        num_lost = max(0, num_lost - text.count("[["))
+    if len(content) <= _MAX_REMEMBERED_CHARS:
+        if len(_RENDERED) >= _MAX_REMEMBERED:
+            _RENDERED.clear()
+        _RENDERED[content] = text, num_lost, None
+    return text, num_lost, None
 
 
 def _gallery_line(match: re.Match[str]) -> str:

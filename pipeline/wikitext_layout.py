@@ -10,7 +10,9 @@ here and nowhere else, when every other character of the text is in its place.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 from pipeline import wikitext_marks as marks
@@ -19,7 +21,7 @@ FORMULA_TEXT: Final = "[formula]"
 """What stands in a sentence for a formula that cannot be written as text."""
 
 _MARK: Final = re.compile(
-    f"([{marks.ANCHOR_OPEN}{marks.ANCHOR_CLOSE}{marks.UNSEEN_LINK}{marks.HEADING}])"
+    f"([{marks.ANCHOR_OPEN}{marks.ANCHOR_CLOSE}{marks.UNSEEN_LINK}{marks.HEADINGS}])"
 )
 _WORD: Final = re.compile(r"\w")
 _BESIDE_UNSEEN: Final = re.compile(f" *({marks.UNSEEN_LINK}+) *")
@@ -27,6 +29,8 @@ _EMPTY_BRACKETS: Final = re.compile(r"\([ ,;:]*\)")
 _LEADING_STOP: Final = re.compile(r"\([ ,;]+(?=[^ ,;\n])")
 
 _PARAGRAPH, _ITEM, _HEADING, _LINES = range(4)
+# By the first character of a line; a line that begins with a blank keeps its break.
+_KINDS: Final = {marks.ITEM: _ITEM, " ": _LINES, **dict.fromkeys(marks.HEADINGS, _HEADING)}
 
 
 @dataclass(slots=True)
@@ -43,7 +47,7 @@ class Layout:
 def lay_out(marked: str) -> Layout:
     r"""Return the text of marked text.
 
-    >>> marked = f"a  {marks.ANCHOR_OPEN}b{marks.ANCHOR_CLOSE} c\n\n\n{marks.HEADING}2T\n"
+    >>> marked = f"a  {marks.ANCHOR_OPEN}b{marks.ANCHOR_CLOSE} c\n\n\n{marks.HEADINGS[1]}T\n"
     >>> page = lay_out(marked)
     >>> page.text, page.places, page.sections
     ('a b c\n\nT', [(2, 3)], [('T', 2, 7)])
@@ -70,11 +74,9 @@ def _join_blocks(text: str) -> str:
         if not line or line == " ":
             is_gap = True
             continue
-        kind = _kind_of(line)
+        kind = _KINDS.get(line[0], _PARAGRAPH)
         body = _body_of(line, kind)
-        if marks.LINE in body:
-            body = _keep_lines(body)
-        if not _has_text(body):
+        if not (body[:1].isalnum() or marks.ANCHOR_OPEN in body or _WORD.search(body)):
             # Links that leave no text keep their order; the line itself is gone.
             unseen += marks.UNSEEN_LINK * body.count(marks.UNSEEN_LINK)
             is_gap = is_gap or kind != _ITEM
@@ -89,23 +91,16 @@ def _join_blocks(text: str) -> str:
     return "".join(pieces) + unseen
 
 
-def _kind_of(line: str) -> int:
-    first = line[0]
-    if first == marks.ITEM:
-        return _ITEM
-    if first == marks.HEADING:
-        return _HEADING
-    return _LINES if first == " " else _PARAGRAPH
-
-
 def _body_of(line: str, kind: int) -> str:
     if kind == _HEADING:
-        return line[:2] + line[2:].strip(" ")
-    if marks.ITEM in line:
-        line = line.replace(marks.ITEM, "")
-    if marks.UNSEEN_LINK in line:
-        line = _BESIDE_UNSEEN.sub(_one_blank, line)
-    return line.strip(" ")
+        body = line[0] + line[1:].strip(" ")
+    else:
+        if marks.ITEM in line:
+            line = line.replace(marks.ITEM, "")
+        if marks.UNSEEN_LINK in line:
+            line = _BESIDE_UNSEEN.sub(_one_blank, line)
+        body = line.strip(" ")
+    return _keep_lines(body) if marks.LINE in body else body
 
 
 def _one_blank(match: re.Match[str]) -> str:
@@ -124,12 +119,6 @@ def _separator(previous: int, kind: int, is_gap: bool) -> str:
     return "\n" if kind == _LINES or previous == _LINES else " "
 
 
-def _has_text(body: str) -> bool:
-    if body[:1] == marks.HEADING:
-        body = body[2:]
-    return marks.ANCHOR_OPEN in body or _WORD.search(body) is not None
-
-
 def _keep_lines(body: str) -> str:
     lines = (line.strip(" ") for line in body.split(marks.LINE))
     return "\n".join(line for line in lines if line)
@@ -137,28 +126,26 @@ def _keep_lines(body: str) -> str:
 
 def _measure(text: str) -> Layout:
     """Take the marks out and note where they stood."""
-    found = Layout()
-    headings: list[tuple[int, int]] = []
     if marks.FORMULA in text:
         text = text.replace(marks.FORMULA, FORMULA_TEXT)
     parts = _MARK.split(text)
-    pieces = [parts[0]]
-    length, start = len(parts[0]), 0
-    for index in range(1, len(parts), 2):
-        mark, piece = parts[index], parts[index + 1]
+    pieces = parts[::2]
+    found = Layout(marks.restore("".join(pieces)))
+    # Behind the n-th piece stands the n-th mark, and before it the lengths of all pieces up to it.
+    _note_places(found, zip(parts[1::2], accumulate(map(len, pieces)), strict=False))
+    return found
+
+
+def _note_places(found: Layout, marked: Iterator[tuple[str, int]]) -> None:
+    text, start = found.text, 0
+    for mark, offset in marked:
         if mark == marks.ANCHOR_OPEN:
-            start = length
+            start = offset
         elif mark == marks.ANCHOR_CLOSE:
-            found.places.append((start, length))
+            found.places.append((start, offset))
         elif mark == marks.UNSEEN_LINK:
             found.places.append((None, None))
         else:
-            level, piece = int(piece[0]), piece[1:]
-            headings.append((level, length))
-        pieces.append(piece)
-        length += len(piece)
-    found.text = text = marks.restore("".join(pieces))
-    for level, start in headings:
-        end = text.find("\n", start)
-        found.sections.append((text[start : end if end >= 0 else len(text)], level, start))
-    return found
+            end = text.find("\n", offset)
+            title = text[offset : end if end >= 0 else len(text)]
+            found.sections.append((title, marks.HEADINGS.index(mark) + 1, offset))

@@ -44,7 +44,8 @@ _LABELLED: Final = re.compile(
 )
 _SWITCH: Final = re.compile(r"__([^\W\d_](?:[^\W\d_]| |_(?!_)){2,40})__")
 _DISAMBIGUATION_SWITCH: Final = "DISAMBIG"
-_LIST: Final = re.compile(r"\n[ \t]*([*#:;]+)[ \t]*")
+_LIST: Final = re.compile(r"\n[ \t]*[*#:;]+[ \t]*")
+_TERMS: Final = re.compile(r"\n[ \t]*[*#:;]*;[ \t]*(?![*#:;])")
 # The first colon outside links ends a term; of an address or a time of day it does not.
 _TERM: Final = re.compile(
     rf"^({marks.ITEM};(?:[^:\[\n]|\[\[[^\[\]\n]*+\]\]|\[|:(?=//)|(?<=\d):(?=\d))*+) ?:[ \t]*",
@@ -83,7 +84,10 @@ def strip_markup(text: str, site: SiteInfo) -> tuple[str, bool]:
         text = _LABELLED.sub(_label, text)
     if "__" in text:
         text, is_disambiguation = _strip_switches(text)
-    text = _LIST.sub(_item, f"\n{text}")
+    text = f"\n{text}"
+    if ";" in text:
+        text = _TERMS.sub(f"\n{marks.ITEM};", text)
+    text = _LIST.sub(f"\n{marks.ITEM}", text)
     if f"{marks.ITEM};" in text:
         text = _TERM.sub(rf"\1\n{marks.ITEM}", text).replace(f"{marks.ITEM};", marks.ITEM)
     return _RULE.sub(_PARAGRAPH, text) if "----" in text else text, is_disambiguation
@@ -324,7 +328,3 @@ def _strip_switches(text: str) -> tuple[str, bool]:
         return ""
 
     return _SWITCH.sub(remove, text), _DISAMBIGUATION_SWITCH in found
-
-
-def _item(match: re.Match[str]) -> str:
-    return f"\n{marks.ITEM};" if match.group(1).endswith(";") else f"\n{marks.ITEM}"

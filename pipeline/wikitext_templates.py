@@ -23,7 +23,7 @@ Arguments = Mapping[str, str]
 
 _ARGUMENT_TOKEN: Final = re.compile(r"\[\[|\]\]|\|")
 _NUM_POSITIONS: Final = 64
-_POSITIONS: Final = tuple(map(str, range(_NUM_POSITIONS)))
+_POSITIONS: Final = tuple(map(str, range(1, _NUM_POSITIONS + 1)))
 _MAX_KEY_CHARS: Final = 30
 _HATNOTE_LINK: Final = re.compile(r"\[\[([^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\]")
 _PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
@@ -72,20 +72,20 @@ def split_arguments(body: str, wanted: frozenset[str] | None = None) -> Argument
     >>> split_arguments("[[x|y]]| k = [[a=b]]|[[c=d]]")
     {'1': '[[x|y]]', 'k': '[[a=b]]', '2': '[[c=d]]'}
     """
+    parts = _split_bars(body)
+    if "=" not in body and len(parts) <= _NUM_POSITIONS:
+        return dict(zip(_POSITIONS, map(str.strip, parts), strict=False))
     found: dict[str, str] = {}
     position = 0
-    for part in _split_bars(body):
-        if "=" in part:
-            key, _, value = part.partition("=")
-            if len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key:
-                key = key.strip()
-                if wanted is None or key in wanted:
-                    found[key] = value.strip()
-                continue
-        position += 1
-        name = _POSITIONS[position] if position < _NUM_POSITIONS else str(position)
-        if wanted is None or name in wanted:
-            found[name] = part.strip()
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if equals and len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key:
+            key = key.strip()
+        else:
+            key = _POSITIONS[position] if position < _NUM_POSITIONS else str(position + 1)
+            position, value = position + 1, part
+        if wanted is None or key in wanted:
+            found[key] = value.strip()
     return found
 
 

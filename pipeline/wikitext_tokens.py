@@ -26,18 +26,19 @@ _LINK_OPEN: Final = token_types.WikilinkOpen
 _LINK_SEPARATOR: Final = token_types.WikilinkSeparator
 _LINK_CLOSE: Final = token_types.WikilinkClose
 _AMPERSAND: Final = marks.LITERAL["&"]
+_OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
 _ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
 _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 # Behind the last token, so that looking ahead from a link needs no test for the end.
 _PADDING: Final = (None,) * 4
 # With these no letters of any language go on; they follow nearly every link.
 _NEVER_TRAIL: Final = frozenset(" ,.;:()\n")
-_MAX_KNOWN_TARGETS: Final = 1 << 15
+_MAX_KNOWN_TARGETS: Final = 1 << 16
 _REFUSED_TARGET: Final = re.compile(r"\[\[[^\[\]|]*\|")
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
 # An anchor is one line of text: what would begin a block inside it is no more than a blank.
 _IN_ANCHOR: Final = str.maketrans(
-    {"\n": " ", "\r": " ", "\t": " ", "\xa0": " ", marks.LINE: " ", marks.HEADING: " "}
+    dict.fromkeys(f"\n\r\t\xa0{marks.LINE}{marks.HEADINGS}", " ")
     | dict.fromkeys((marks.BARRIER, marks.ITEM), "")
 )
 
@@ -134,7 +135,7 @@ class _Walker:
                 start, index = index, _index_of(_ENTITY_ENDS, tokens, index)
                 pieces.append(_entity(tokens[start + 1 : index]))
             elif kind is token_types.HeadingStart:
-                pieces.append(f"\n{marks.HEADING}{token['level']}")
+                pieces.append(f"\n{marks.HEADINGS[token['level'] - 1]}")
             elif kind is token_types.HeadingEnd:
                 pieces.append("\n")
             elif kind is token_types.TagOpenOpen:
@@ -175,7 +176,7 @@ class _Walker:
         self.found.links.append((target, pages.BODY))
         after = tokens[index]
         if after.__class__ is not _TEXT:
-            self.found.pieces.append(f"{marks.ANCHOR_OPEN}{anchor}{marks.ANCHOR_CLOSE}")
+            self.found.pieces.append(f"{_OPEN}{anchor}{_CLOSE}")
             return index
         rest = after["text"]
         if rest[0] not in _NEVER_TRAIL and self.trail is not None:
@@ -183,7 +184,7 @@ class _Walker:
             if match:
                 # The letters after `]]` stand before the mark that closes the anchor.
                 anchor, rest = anchor + match.group(), rest[match.end() :]
-        self.found.pieces.append(f"{marks.ANCHOR_OPEN}{anchor}{marks.ANCHOR_CLOSE}{rest}")
+        self.found.pieces.append(f"{_OPEN}{anchor}{_CLOSE}{rest}")
         return index + 1
 
     def _look_up(self, raw: str) -> _Known:
@@ -299,12 +300,12 @@ class _Walker:
         kind = pages.INTERWIKI if target.is_interwiki else pages.BODY
         self.found.links.append((target, kind))
         if len(stripped) == len(inner):
-            self.found.pieces += (marks.ANCHOR_OPEN + inner, marks.ANCHOR_CLOSE)
+            self.found.pieces += (_OPEN + inner, _CLOSE)
             return True
         before = " " if inner[0] == " " else ""
         after = " " if inner[-1] == " " else ""
-        anchor = f"{before}{marks.ANCHOR_OPEN}{stripped}"
-        self.found.pieces += (anchor, marks.ANCHOR_CLOSE + after)
+        anchor = f"{before}{_OPEN}{stripped}"
+        self.found.pieces += (anchor, _CLOSE + after)
         return not after
 
 
