@@ -124,6 +124,9 @@ def mark_links(text: str, links: list[Row], destinations: list[str] | None = Non
     )
     pieces, at = [], 0
     for start, end, lead in placed:
+        if start < at:
+            # A link within a link, as other corpora may have; the outer one is marked.
+            continue
         pieces += [text[at:start], f"[{text[start:end]} -> {lead}]"]
         at = end
     return "".join([*pieces, text[at:]])

@@ -96,10 +96,13 @@ def finish(job: Job, records: Records) -> dict[str, Json]:
     """
     everything = [record for phase in records.values() for record in phase]
     counts = sum_counts(everything)
-    if not counts["documents"] and counts["rejects"]:
+    if not counts["documents"]:
+        found = "nothing"
+        if counts["rejects"]:
+            found = f"{counts['rejects']} malformed records (see {job.path('rejects')})"
         raise DumpError(
-            f"expected documents of format {job.config.format}, found {counts['rejects']} "
-            f"malformed records and none else (see {job.path('rejects')}): choose another --format"
+            f"expected documents of format {job.config.format}, found {found}: "
+            "name other files or choose another --format"
         )
     drops = {name: counts[name] for name in ("deleted", "duplicate_id", "empty_text")}
     lost_links = {name: counts.get(name, 0) for name in _LINK_DROPS if counts.get(name)}

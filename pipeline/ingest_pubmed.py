@@ -21,6 +21,9 @@ _SECTION_LEVEL = 2
 def read_pubmed(file: IO[bytes], where: str) -> Iterator[Entry]:
     """Read a PubmedArticleSet article by article; a damaged end leaves what came before.
 
+    The MedlineCitationSet of before 2017 has the citation without its wrapper. Books of the set are
+    no articles, and are counted.
+
     Args:
         file: the uncompressed XML.
         where: its path, for messages.
@@ -33,11 +36,21 @@ def read_pubmed(file: IO[bytes], where: str) -> Iterator[Entry]:
         for event, element in ElementTree.iterparse(file, ("start", "end")):
             if root is None:
                 root = _checked_root(element, where)
-            if event == "end" and element.tag == "PubmedArticle":
+            if event == "start":
+                continue
+            if element.tag == "PubmedArticle":
                 yield parse_article(element)
                 # The set keeps every child otherwise.
                 root.clear()
-            elif event == "end" and element.tag == "DeleteCitation":
+            elif element.tag == "MedlineCitation" and root.tag == "MedlineCitationSet":
+                article = ElementTree.Element("PubmedArticle")
+                article.append(element)
+                yield parse_article(article)
+                root.clear()
+            elif element.tag == "PubmedBookArticle":
+                yield Malformed("book", f"PMID {element.findtext('BookDocument/PMID')}")
+                root.clear()
+            elif element.tag == "DeleteCitation":
                 for withdrawn in element.iterfind("PMID"):
                     yield Deletion((withdrawn.text or "").strip())
     except ElementTree.ParseError as error:

@@ -11,6 +11,7 @@ import bz2
 import gzip
 import io
 import lzma
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -233,7 +234,7 @@ def _write_spill(job: Job, name: str, *tables: pa.Table) -> None:
 def _entries(job: Job, task: Task, file: IO[bytes], path: str) -> Iterator[Entry]:
     config, start, stop = job.config, task.args["start"], task.args["stop"]
     if config.format == "pubmed":
-        return read_pubmed(file, path)
+        return read_pubmed(cast(IO[bytes], _CheckedFile(file, path)), path)
     if config.format == "text":
         # Nothing is cut: the whole file is one range.
         lines = _lines(file, path, 0, None)
@@ -245,23 +246,43 @@ def _entries(job: Job, task: Task, file: IO[bytes], path: str) -> Iterator[Entry
 
 def _lines(file: IO[bytes], path: str, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that begin in [start, stop), with their offsets."""
-    offset = start
-    try:
-        if start:
-            # The line that ends at or after start - 1 belongs to the range before.
-            file.seek(start - 1)
-            offset = start - 1 + len(file.readline())
-        while stop is None or offset < stop:
-            line = file.readline()
-            if not line:
-                return
-            yield offset, line
-            offset += len(line)
-    except (EOFError, lzma.LZMAError, OSError) as error:
-        raise DumpError(
-            f"expected a whole compressed file, found damage near byte {offset} of {path} "
-            f"({error}): fetch the file again"
-        ) from error
+    checked = _CheckedFile(file, path)
+    if start:
+        # The line that ends at or after start - 1 belongs to the range before.
+        file.seek(start - 1)
+        checked.offset = start - 1
+        checked.readline()
+    while stop is None or checked.offset < stop:
+        offset = checked.offset
+        line = checked.readline()
+        if not line:
+            return
+        yield offset, line
+
+
+class _CheckedFile:
+    """A file to read from, whose damage is told in one line that names the place."""
+
+    def __init__(self, file: IO[bytes], path: str) -> None:
+        self.offset = 0
+        self._file, self._path = file, path
+
+    def read(self, size: int = -1) -> bytes:
+        return self._checked(self._file.read, size)
+
+    def readline(self) -> bytes:
+        return self._checked(self._file.readline)
+
+    def _checked(self, take: Callable[..., bytes], *args: int) -> bytes:
+        try:
+            taken = take(*args)
+        except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+            raise DumpError(
+                f"expected a whole compressed file, found damage near byte {self.offset} of "
+                f"{self._path} ({error}): fetch the file again"
+            ) from error
+        self.offset += len(taken)
+        return taken
 
 
 def _can_split(format_name: str, path: str) -> bool:

@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.wiki_site import MAIN, default_site
+from schemas.errors import DumpError
 from schemas.pages import BODY
 
 WIKI_TITLES = "wiki"
 EXACT_TITLES = "exact"
 
+MAX_TEXT_CHARS = 1 << 26
+"""The longest document of plain text; the Bible has 4 million characters."""
+
+_BYTE_ORDER_MARK = "\ufeff"
 _MAX_ID = (1 << 62) - 1
 _MAX_DETAIL_CHARS = 200
 
@@ -131,22 +136,32 @@ def read_text(lines: Iterable[tuple[int, bytes]], source: int, name: str) -> Ite
         source: the number of the input; ids follow the order of inputs and documents.
         name: what titles begin with.
 
+    Raises:
+        DumpError: a document is longer than MAX_TEXT_CHARS, as when no blank line parts any.
+
     >>> lines = [(0, b"One\n"), (4, b"\n"), (5, b"Two")]
     >>> [(document.title, document.text) for document in read_text(lines, 0, "book")]
     [('book 1', 'One'), ('book 2', 'Two')]
     """
     paragraph: list[str] = []
-    number = 0
+    number = num_chars = 0
     for offset, line in _with_end(lines):
         try:
-            text = line.decode("utf-8").strip()
+            text = line.decode("utf-8").removeprefix(_BYTE_ORDER_MARK).strip()
         except UnicodeDecodeError as error:
             yield Malformed("not_utf8", str(error), offset)
             continue
         if text:
             paragraph.append(text)
+            num_chars += len(text)
+            if num_chars > MAX_TEXT_CHARS:
+                raise DumpError(
+                    f"expected documents parted by blank lines, found {num_chars:,} characters "
+                    f"without one before byte {offset} of {name}: put a blank line between them"
+                )
         elif paragraph:
             number += 1
+            num_chars = 0
             key = f"{source:05d}-{number:010d}"
             yield Document(key, False, f"{name} {number}", "\n".join(paragraph))
             paragraph = []
@@ -198,7 +213,8 @@ def _document(record: dict[str, Any], titles: str, only_exact: bool) -> Document
     text = _string(record, "text")
     # A title may hold a `#` although a link may not.
     document = Document(key, is_number, title if fragment is None else f"{title}#{fragment}", text)
-    links = record.get("links", [])
+    links = record.get("links")
+    links = [] if links is None else links
     if not isinstance(links, list):
         raise _RecordError("malformed_links", f"id {key}: {type(links).__name__}")
     for link in links:
@@ -234,7 +250,8 @@ def _link(link: Any, num_chars: int, titles: str, only_exact: bool) -> DocumentL
         raise _RecordError("link_not_exact", "")
     start, end = link.get("start"), link.get("end")
     if not (start is None and end is None):
-        if not (isinstance(start, int) and isinstance(end, int)):
+        # A bool is an int to isinstance.
+        if not (type(start) is int and type(end) is int):
             raise _RecordError("malformed_link", "")
         if not 0 <= start < end <= num_chars:
             raise _RecordError("link_outside_text", "")
