@@ -46,30 +46,40 @@ def plan_merge(job: Job, records: Records) -> list[Task]:
 def run_merge(job: Job, task: Task) -> Record:
     """Write edges part r and the spills that the next phase reads."""
     first, stop = task.args["first"], task.args["stop"]
+    sources, targets, weights = _read_range(job, task)
+    with part_writer(job, "edges", task.index) as writer:
+        for start in range(0, len(sources), _ROWS_PER_GROUP):
+            rows = slice(start, start + _ROWS_PER_GROUP)
+            columns = (sources[rows], targets[rows], weights[rows])
+            writer.write({n: pa.array(c) for n, c in zip(_EDGE_COLUMNS, columns, strict=True)})
+    turned = edge_keys(targets, sources)
+    turned.sort()
+    degrees = np.bincount(sources - first, minlength=stop - first).astype(np.int32)
+    written = {f"edges/{part_name(task.index)}": len(sources)}
+    written |= save_array(job, spill_name(job, "turned_keys", task.index), turned)
+    written |= save_array(job, spill_name(job, "out_degrees", task.index), degrees)
+    return {"counts": {"edges": len(sources)}, "files": written}
+
+
+def _read_range(job: Job, task: Task) -> tuple[Int32Array, Int32Array, Int32Array]:
+    """Return sources, targets and mentions of the edges from a range of nodes, in order.
+
+    What is needed on the way goes when this returns: at 44 bytes an edge, it sets the peak.
+    """
     keys, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
     for spill in task.args["spills"]:
         with (
             open_array(job.path(spill_name(job, "edge_keys", spill))) as spilled_keys,
             open_array(job.path(spill_name(job, "edge_mentions", spill))) as spilled_weights,
         ):
-            chosen = _slice_of(spilled_keys, first, stop)
+            chosen = _slice_of(spilled_keys, task.args["first"], task.args["stop"])
             keys.append(np.array(spilled_keys[chosen]))
             weights.append(np.array(spilled_weights[chosen]))
     all_keys, all_weights = np.concatenate(keys), np.concatenate(weights)
-    order = np.argsort(all_keys, kind="stable")
-    all_keys, all_weights = all_keys[order], all_weights[order]
-    sources, targets = unpack_keys(all_keys)
-    with part_writer(job, "edges", task.index) as writer:
-        for start in range(0, len(sources), _ROWS_PER_GROUP):
-            rows = slice(start, start + _ROWS_PER_GROUP)
-            columns = (sources[rows], targets[rows], all_weights[rows])
-            writer.write({n: pa.array(c) for n, c in zip(_EDGE_COLUMNS, columns, strict=True)})
-    turned = np.sort(edge_keys(targets, sources))
-    degrees = np.bincount(sources - first, minlength=stop - first).astype(np.int32)
-    written = {f"edges/{part_name(task.index)}": len(sources)}
-    written |= save_array(job, spill_name(job, "turned_keys", task.index), turned)
-    written |= save_array(job, spill_name(job, "out_degrees", task.index), degrees)
-    return {"counts": {"edges": len(sources)}, "files": written}
+    del keys, weights
+    # No key stands twice, so any order that sorts is the same.
+    order = np.argsort(all_keys)
+    return *unpack_keys(all_keys[order]), all_weights[order]
 
 
 _EDGE_COLUMNS = ("source_id", "target_id", "num_mentions")
@@ -102,7 +112,10 @@ def run_nodes(job: Job, task: Task) -> Record:
         with open_array(job.path(spill_name(job, "turned_keys", spill))) as turned:
             pieces.append(np.array(turned[_slice_of(turned, first, stop)]))
     # The spills follow each other by source, so sorting gives (target, source).
-    targets, sources = unpack_keys(np.sort(np.concatenate(pieces)))
+    turned_keys = np.concatenate(pieces)
+    del pieces
+    turned_keys.sort()
+    targets, sources = unpack_keys(turned_keys)
     in_degrees = np.bincount(targets - first, minlength=stop - first).astype(np.int32)
     with open_array(job.path(spill_name(job, "out_degrees", task.index))) as out_degrees:
         columns = _node_columns(job, first, stop)

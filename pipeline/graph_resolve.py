@@ -28,7 +28,7 @@ from schemas.mentions import FATES, INTERWIKI, OTHER_NAMESPACE, RED, RESOLVED, S
 
 BoolArray = npt.NDArray[np.bool_]
 
-_PAGES_PER_READ = 1 << 10
+_PAGES_PER_READ = 1 << 12
 _FATE_NAMES = pa.array(FATES)
 _HAS_TARGET = np.array([fate in ("resolved", "redirect", "self") for fate in FATES])
 _MAKES_EDGE = np.array([fate in ("resolved", "redirect") for fate in FATES])

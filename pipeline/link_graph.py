@@ -146,16 +146,39 @@ class LinkGraph:
         return self._titles[part]
 
     def neighbours(self, node: int) -> Int32Array:
-        """Return the documents a document links to, sorted: int32 [out-degree]."""
+        """Return the documents a document links to, sorted: int32 [out-degree].
+
+        Raises:
+            GraphError: there is no such node.
+        """
+        self._check(node)
         return np.array(self.out_indices[self.out_indptr[node] : self.out_indptr[node + 1]])
 
     def in_neighbours(self, node: int) -> Int32Array:
-        """Return the documents that link to a document, sorted: int32 [in-degree]."""
+        """Return the documents that link to a document, sorted: int32 [in-degree].
+
+        Raises:
+            GraphError: there is no such node.
+        """
+        self._check(node)
         return np.array(self.in_indices[self.in_indptr[node] : self.in_indptr[node + 1]])
 
     def mentions(self, node: int) -> Int32Array:
-        """Return how many links make each edge to `neighbours(node)`: int32 [out-degree]."""
+        """Return how many links make each edge to `neighbours(node)`: int32 [out-degree].
+
+        Raises:
+            GraphError: there is no such node.
+        """
+        self._check(node)
         return np.array(self.out_mentions[self.out_indptr[node] : self.out_indptr[node + 1]])
+
+    def _check(self, node: int) -> None:
+        # A negative index would quietly mean the end of the arrays.
+        if not 0 <= node < self.num_nodes:
+            raise GraphError(
+                f"expected a node from 0 to {self.num_nodes - 1} of {self.corpus}, found {node}: "
+                "node_of(title) gives the node of a document"
+            )
 
     def degrees(self, direction: Direction) -> Int64Array:
         """Return the number of linked or linking documents of every node: int64 [N]."""
@@ -176,7 +199,12 @@ class LinkGraph:
         return np.asarray(indices[places + np.arange(len(places))])
 
     def within(self, node: int, hops: int, direction: Direction = "out") -> Int64Array:
-        """Return the nodes that at most `hops` links lead to (or from), sorted, with the node."""
+        """Return the nodes that at most `hops` links lead to (or from): int64, sorted, with itself.
+
+        Raises:
+            GraphError: there is no such node.
+        """
+        self._check(node)
         is_seen = np.zeros(self.num_nodes, bool)
         frontier = np.array([node], np.int64)
         is_seen[frontier] = True

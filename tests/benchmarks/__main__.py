@@ -29,6 +29,7 @@ def main() -> int:
     for name, *arguments in (
         ("bench_parse", dump),
         ("bench_graph",),
+        ("bench_graph", "--titles", "17000000", "--links", "10000000", "40000000"),
         ("bench_sample",),
         ("bench_similarity",),
         ("bench_loader",),

@@ -1,11 +1,12 @@
-"""Measure the graph stage on a made wiki of any size: time and memory of every phase.
+"""Measure the graph stage on made wikis of one size and several numbers of links.
 
-    python -m tests.benchmarks.bench_graph                        1 M titles, 10 M links
-    python -m tests.benchmarks.bench_graph --titles 17000000 --links 20000000
+    python -m tests.benchmarks.bench_graph                        1 M titles, 5 M and 20 M links
+    python -m tests.benchmarks.bench_graph --titles 17000000 --links 10000000 40000000
 
 Seven titles of 17 are pages, the others redirects, as in English Wikipedia; targets follow a power
 law, a fifth of the links is red and a third goes through a redirect. Each phase runs in a process
-of its own, so that its peak memory is its own.
+of its own, so that its peak memory is its own. What the titles cost is the same whatever the links;
+two numbers of links tell it from what a link costs, and so what 200 M links would take.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ _REDIRECTS_PER_GROUP = 1 << 17
 _SHARE_RED = 0.2
 _SHARE_REDIRECT = 0.3
 _POWER = 3.0
+# About as many as English Wikipedia has.
+_MANY_LINKS = 200_000_000
 
 _WRITER = Stage("parse", (), (), lambda job: {}, lambda job, records: {})
 
@@ -60,47 +63,88 @@ class Wiki:
     num_links: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a phase took."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
 def main() -> None:
-    """Build a wiki, run every phase on it and print what each took."""
+    """Build a wiki of each number of links, run every phase on it and print what each took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--titles", type=int, default=1_000_000)
-    parser.add_argument("--links", type=int, default=10_000_000)
-    parser.add_argument("--folder", help="keep the corpus here")
+    parser.add_argument("--links", type=int, nargs="+", default=[5_000_000, 20_000_000])
+    parser.add_argument("--folder", help="keep the corpora here")
     args = parser.parse_args()
     num_pages = args.titles * 7 // 17
-    wiki = Wiki(num_pages, args.titles - num_pages, args.links)
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(args.folder or scratch)
-        if not (root / "pages" / "_manifest.json").exists():
-            in_child(make_corpus, root, wiki)
-        measure(root, wiki)
+    measured = []
+    for num_links in args.links:
+        wiki = Wiki(num_pages, args.titles - num_pages, num_links)
+        with tempfile.TemporaryDirectory() as scratch:
+            root = Path(args.folder or scratch) / str(num_links)
+            if not (root / "pages" / "_manifest.json").exists():
+                in_child(make_corpus, root, wiki)
+            measured.append((wiki, measure(root, wiki)))
+    if len(measured) > 1:
+        compare(measured)
 
 
-def measure(root: Path, wiki: Wiki) -> None:
+def measure(root: Path, wiki: Wiki) -> dict[str, Cost]:
     """Run and time the graph stage on a made corpus."""
     print(f"graph: {wiki.num_pages:,} pages, {wiki.num_redirects:,} redirects, "
           f"{wiki.num_links:,} links")  # fmt: skip
     job = open_job(Job(GRAPH, str(root), GraphConfig()), overwrite=True)
     records: Records = {}
-    total = 0.0
+    costs: dict[str, Cost] = {}
     for phase in GRAPH.phases:
-        records[phase.name], wall, cpu, peak = in_child(run_phase, job, phase.name, records)
-        total += cpu
-        line = f"  {phase.name:8s} {wall:7.2f} s wall {cpu:7.2f} s cpu {peak:6.0f} MB peak"
+        records[phase.name], *figures = in_child(run_phase, job, phase.name, records)
+        cost = costs[phase.name] = Cost(*figures)
+        line = f"  {phase.name:8s} {cost.wall_seconds:7.2f} s wall {cost.cpu_seconds:7.2f} s cpu "
+        line += f"{cost.peak_mb:6.0f} MB peak"
         if phase.name == "index":
-            line += f"  {(wiki.num_pages + wiki.num_redirects) / cpu / 1e6:.2f} M titles/s"
+            num_titles = wiki.num_pages + wiki.num_redirects
+            line += f"  {num_titles / cost.cpu_seconds / 1e6:.2f} M titles/s"
         if phase.name == "resolve":
-            line += f"  {wiki.num_links / cpu / 1e6:.2f} M links/s a core"
+            line += f"  {wiki.num_links / cost.cpu_seconds / 1e6:.2f} M links/s a core"
         print(line, flush=True)
     summary = finish_job(job, records)
-    rate, share = wiki.num_links / total / 1e6, summary["links_resolved_share"]
+    total = sum(cost.cpu_seconds for cost in costs.values())
     print(
-        f"  {rate:.2f} M links/s a core, all phases, {summary['edges']:,} edges, {share:.1%} found"
+        f"  {wiki.num_links / total / 1e6:.2f} M links/s a core, all phases, "
+        f"{summary['edges']:,} edges, {summary['links_resolved_share']:.1%} found"
     )
     start = time.perf_counter()
     with LinkGraph.open(str(root)) as graph:
         graph.neighbours(graph.num_nodes // 2)
-        print(f"  LinkGraph opens in {(time.perf_counter() - start) * 1000:.1f} ms")
+        elapsed = time.perf_counter() - start
+    size = sum(path.stat().st_size for path in (root / "csr").glob("*.npy"))
+    print(f"  LinkGraph of {size / 1e6:.0f} MB opens in {elapsed * 1000:.1f} ms")
+    return costs
+
+
+def compare(measured: list[tuple[Wiki, dict[str, Cost]]]) -> None:
+    """Split the CPU time into a fixed part and one a link; show that memory does not grow."""
+    (few, costs_few), (many, costs_many) = measured[0], measured[-1]
+    print(f"from {few.num_links:,} to {many.num_links:,} links, {few.num_pages:,} pages")
+    print("  phase    fixed, s   ns a link   peak MB")
+    fixed_total = each_total = 0.0
+    for name in costs_few:
+        low, high = costs_few[name], costs_many[name]
+        each = (high.cpu_seconds - low.cpu_seconds) / (many.num_links - few.num_links)
+        fixed = low.cpu_seconds - each * few.num_links
+        fixed_total, each_total = fixed_total + fixed, each_total + each
+        print(
+            f"  {name:8s} {fixed:8.2f} {each * 1e9:11.0f}   {low.peak_mb:.0f} to {high.peak_mb:.0f}"
+        )
+    seconds = fixed_total + each_total * _MANY_LINKS
+    print(
+        f"  extrapolated to {_MANY_LINKS:,} links: {seconds:.0f} s of one core, "
+        f"{_MANY_LINKS / seconds / 1e6:.2f} M links/s, "
+        f"{1 / each_total / 1e6:.2f} M/s without the {fixed_total:.0f} s that titles cost"
+    )
 
 
 def run_phase(job: Job, name: str, records: Records) -> list[Any]:

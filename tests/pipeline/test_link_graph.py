@@ -13,6 +13,7 @@ import pytest
 from pipeline.graph import GRAPH, GraphConfig
 from pipeline.link_graph import LinkGraph
 from pipeline.stage import Job
+from pipeline.subset import grow_subset, share_inside
 from schemas.errors import GraphError, StageError
 from tests.pipeline.corpora import page, redirect, write_corpus
 from tests.running import run_inline
@@ -20,13 +21,18 @@ from tests.running import run_inline
 NUM_NODES = 60
 
 
+# Few links: several components, isolated documents and dangling ones.
+_draw = random.Random(3)
+TARGETS = [[_draw.randrange(50) for _ in range(_draw.randrange(4))] for _ in range(NUM_NODES)]
+# Some edges have several mentions.
+TARGETS = [targets + targets[:1] * (n % 3) for n, targets in enumerate(TARGETS)]
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    draw = random.Random(3)
-    # Few links: several components, isolated documents and dangling ones.
     pages = [
-        page(n, f"Page {n}", [f"Page {draw.randrange(50)}" for _ in range(draw.randrange(4))])
-        for n in range(NUM_NODES)
+        page(n, f"Page {n}", [f"Page {target}" for target in targets])
+        for n, targets in enumerate(TARGETS)
     ]
     redirects = [redirect(100, "Way", "Page 7"), redirect(101, "Nowhere", "Red")]
     root = write_corpus(tmp_path_factory.mktemp("corpus"), [pages[:33], pages[33:]], redirects)
@@ -41,8 +47,33 @@ def graph(corpus: Path) -> Iterator[LinkGraph]:
 
 
 @pytest.fixture
-def reference(graph: LinkGraph) -> Any:
-    return graph.to_networkx()
+def reference() -> Any:
+    """Return the same graph as networkx makes it of the links, without LinkGraph."""
+    made = networkx.DiGraph()
+    made.add_nodes_from((n, {"title": f"Page {n}"}) for n in range(NUM_NODES))
+    for source, targets in enumerate(TARGETS):
+        for target, count in sorted(Counter(targets).items()):
+            if target != source:
+                made.add_edge(source, target, num_mentions=count)
+    return made
+
+
+def test_the_whole_graph_becomes_one_of_networkx(graph: LinkGraph, reference: Any) -> None:
+    made = graph.to_networkx()
+    assert isinstance(made, networkx.DiGraph)
+    assert dict(made.nodes(data=True)) == dict(reference.nodes(data=True))
+    assert dict(made.edges) == dict(reference.edges)
+    assert any(count > 1 for *_, count in made.edges(data="num_mentions"))
+
+
+@pytest.mark.parametrize("node", [-1, NUM_NODES, 10**9])
+def test_a_node_that_is_not_there_is_an_error(graph: LinkGraph, node: int) -> None:
+    message = rf"a node from 0 to 59 of .*, found {node}: "
+    for ask in (graph.neighbours, graph.in_neighbours, graph.mentions):
+        with pytest.raises(GraphError, match=message):
+            ask(node)
+    with pytest.raises(GraphError, match=message):
+        graph.within(node, 1)
 
 
 def test_neighbours_and_degrees_equal_networkx(graph: LinkGraph, reference: Any) -> None:
@@ -93,6 +124,59 @@ def test_within_equals_networkx_both_ways(graph: LinkGraph, reference: Any) -> N
             turned = reference.reverse()
             backward = networkx.single_source_shortest_path_length(turned, node, hops)
             assert graph.within(node, hops, "in").tolist() == sorted(backward)
+
+
+def undirected_rings(reference: Any, start: int) -> list[set[int]]:
+    return [set(ring) for ring in networkx.bfs_layers(reference.to_undirected(), start)]
+
+
+@pytest.mark.parametrize("start", range(0, NUM_NODES, 5))
+def test_a_breadth_first_subset_takes_whole_rings_and_part_of_the_last(
+    graph: LinkGraph, reference: Any, start: int
+) -> None:
+    rings = undirected_rings(reference, start)
+    reachable = sum(map(len, rings))
+    for size in range(1, reachable + 1):
+        chosen = set(grow_subset(graph, start, size, "breadth").tolist())
+        assert len(chosen) == size
+        left = chosen
+        for ring in rings:
+            if len(left) <= len(ring):
+                assert left <= ring
+                break
+            assert ring <= left
+            left = left - ring
+
+
+@pytest.mark.parametrize("start", range(0, NUM_NODES, 5))
+def test_a_link_grown_subset_adds_what_has_the_most_edges_to_it(
+    graph: LinkGraph, reference: Any, start: int
+) -> None:
+    """Up to 16 documents, growth takes one at a time: the greedy choice, followed in networkx."""
+    chosen = {start}
+    for size in range(1, 16):
+        found = set(grow_subset(graph, start, size).tolist())
+        assert found == chosen
+        ties = Counter(
+            other
+            for node in chosen
+            for other in (*reference.successors(node), *reference.predecessors(node))
+            if other not in chosen
+        )
+        if not ties:
+            break
+        chosen.add(min(ties, key=lambda node: (-ties[node], node)))
+
+
+def test_the_share_inside_equals_that_of_the_induced_subgraph(
+    graph: LinkGraph, reference: Any
+) -> None:
+    for nodes in ([0], list(range(20)), list(range(NUM_NODES))):
+        leaving = reference.out_degree(nodes)
+        total = sum(degree for _, degree in leaving)
+        inside = reference.subgraph(nodes).number_of_edges()
+        expected = inside / total if total else 0.0
+        assert share_inside(graph, np.array(nodes)) == pytest.approx(expected)
 
 
 def test_titles_are_found_both_ways_and_through_redirects(graph: LinkGraph) -> None:

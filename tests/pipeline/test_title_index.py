@@ -62,3 +62,14 @@ def test_losers_are_reported_with_their_winner() -> None:
     assert index.hashes.tolist() == [1, 5, 9]
     assert index.values.tolist() == [4, 0, 1]
     assert list(zip(losers.tolist(), winners.tolist(), strict=True)) == [(2, 0), (3, 0)]
+
+
+@given(st.lists(st.integers(0, 5), max_size=40))
+def test_the_first_of_equal_hashes_wins_however_many_there_are(numbers: list[int]) -> None:
+    hashes = np.array(numbers, np.uint64)
+    index, losers, winners = sort_index(hashes, np.arange(len(numbers), dtype=np.int32), 0)
+    assert index.values.tolist() == [numbers.index(number) for number in sorted(set(numbers))]
+    expected = [place for place, number in enumerate(numbers) if numbers.index(number) != place]
+    assert sorted(losers.tolist()) == expected
+    found = dict(zip(losers.tolist(), winners.tolist(), strict=True))
+    assert found == {place: numbers.index(numbers[place]) for place in expected}
