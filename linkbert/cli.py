@@ -152,6 +152,13 @@ def _export(args: argparse.Namespace) -> int:
     return _report(args, asdict(result))
 
 
+def _evaluate(args: argparse.Namespace) -> int:
+    from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
+
+    options = _config(EvaluationOptions, args)
+    return _report(args, evaluate(args.kind, args.model, args.shards, options))
+
+
 def _show(args: argparse.Namespace) -> int:
     from linkbert.show import show
 
@@ -266,8 +273,12 @@ def _flat(result: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, objec
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name} ")
         else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            shown = ", ".join(map(_short, value)) if isinstance(value, list) else value
             yield f"{prefix}{name}".replace("_", " "), shown
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -280,6 +291,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sample": _sample,
     "pretrain": _pretrain,
     "export": _export,
+    "evaluate": _evaluate,
     "run": _run,
     "show": _show,
     "check": _check,

@@ -25,7 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
         _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer, _add_segment,
-        _add_sample, _add_pretrain, _add_export, _add_run, _add_show, _add_check, _add_demo,
+        _add_sample, _add_pretrain, _add_export, _add_evaluate, _add_run, _add_show, _add_check,
+        _add_demo,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -202,6 +203,23 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write")
     parser.add_argument("--checkpoint", metavar="NAME", help="step-NNNNNNNN; else the newest")
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _add_command(
+        commands, "evaluate", "measure a model on the held-out articles of shards",
+        "linkbert/evaluation/evaluate.py", "evaluate link-context model shards",
+    )  # fmt: skip
+    parser.add_argument("kind", choices=("link-context", "drp", "mlm"), help="what to measure")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a Hugging Face folder")
+    parser.add_argument("shards", type=Path, metavar="SHARDS", help="with held-out splits")
+    parser.add_argument("--passes", type=int, default=4, metavar="N", help="masks of each segment")
+    parser.add_argument(
+        "--max-pairs", type=int, default=5000, metavar="N", help="of each split at most"
+    )
+    parser.add_argument(
+        "--num-resamples", type=int, default=2000, metavar="N", help="replicates of an interval"
+    )
 
 
 def _add_run(commands: Any) -> None:

@@ -1,0 +1,1 @@
+"""What a trained model knows, measured on held-out articles."""

@@ -1,0 +1,162 @@
+"""`linkbert evaluate`: a model folder against the held-out splits of a shards folder.
+
+link-context   what a linked partner is worth for guessing A's masked tokens (`link_context`)
+drp            accuracy of document relation prediction, confusion matrix (`instances`)
+mlm            masked token loss by relation (`instances`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from linkbert.dataset import Split
+from linkbert.evaluation.held_out import held_out_pairs
+from linkbert.evaluation.instances import drp_report, mlm_report, split_figures
+from linkbert.evaluation.link_context import SpecialIds, score_pairs, summarise_scores
+from linkbert.huggingface import RELATION_HEAD_NAME
+from linkbert.masking import MaskingRule, masking_rule
+from linkbert.model import LinkBert
+from linkbert.pretraining import LinkBertForPreTraining
+from linkbert.run_folder import Shards, open_shards
+from linkbert.vocabulary import check_same_vocabulary
+from schemas.errors import CheckpointError, ConfigError, SchemaError
+
+BERT_MASKING = (0.15, 0.8, 0.1)
+"""Shares of masked tokens, of [MASK] and of random tokens among them (BERT)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """How much is evaluated, and how.
+
+    Attributes:
+        seed: of masks, random partners and resampling.
+        passes: masks drawn of each held-out segment.
+        max_pairs: held-out pairs, or instances, of each split at most.
+        num_resamples: replicates behind an interval.
+        batch_size: instances computed at once.
+    """
+
+    seed: int = 0
+    passes: int = 4
+    max_pairs: int = 5000
+    num_resamples: int = 2000
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("passes", "max_pairs", "num_resamples", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"expected {name} of at least 1, found {getattr(self, name)}: change it"
+                )
+
+
+def evaluate(
+    kind: str, model_folder: Path, shards_folder: Path, options: EvaluationOptions
+) -> dict[str, Any]:
+    """Evaluate a model on every held-out split that has instances.
+
+    Args:
+        kind: link-context, drp or mlm.
+        model_folder: a Hugging Face folder; drp needs the relation head that `export` writes.
+        shards_folder: what `sample` wrote; the vocabulary must be the model's.
+        options: how much.
+
+    Returns:
+        {split: figures}, the splits being validation and validation_closed.
+
+    Raises:
+        CheckpointError: the model cannot be read, or has no relation head where one is needed.
+        ConfigError: the vocabularies differ.
+        SchemaError: nothing is held out.
+    """
+    opened = open_shards(Path(shards_folder))
+    model = load_model(Path(model_folder), opened)
+    if kind == "drp" and not (Path(model_folder) / RELATION_HEAD_NAME).is_file():
+        raise CheckpointError(
+            f"expected {RELATION_HEAD_NAME}, the relation head, found none in {model_folder}: "
+            "evaluate a folder that `linkbert export` wrote"
+        )
+    held_out = {name: split for name, split in opened.validation.items() if split.num_instances}
+    if not held_out:
+        raise SchemaError(
+            f"expected held-out instances, found none in {shards_folder}: sample with a larger "
+            "--validation-fraction"
+        )
+    run = _KINDS[kind]
+    return {name: run(model, split, opened, options) for name, split in held_out.items()}
+
+
+def load_model(folder: Path, shards: Shards) -> LinkBert:
+    """Load a model on the best device at hand, once its vocabulary proves to be the shards'."""
+    network = LinkBertForPreTraining.from_pretrained(folder).network
+    check_same_vocabulary(shards.tokenizer, folder)
+    return network.to(best_device()).eval()
+
+
+def best_device() -> torch.device:
+    """Return the GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def evaluation_rule(facts: dict[str, Any], seed: int) -> MaskingRule:
+    """Return BERT's masking rule for the shards' vocabulary."""
+    return masking_rule(seed, facts["vocab_size"], facts["special_ids"], BERT_MASKING)
+
+
+def special_ids(facts: dict[str, Any]) -> SpecialIds:
+    """Return the ids that frame a pair."""
+    return SpecialIds(facts["special_ids"]["cls"], facts["special_ids"]["sep"])
+
+
+def _link_context(
+    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+) -> dict[str, Any]:
+    pairs = held_out_pairs(split, shards.facts["token_dtype"], options.max_pairs, options.seed)
+    scores = score_pairs(
+        model,
+        pairs,
+        evaluation_rule(shards.facts, options.seed),
+        special_ids(shards.facts),
+        passes=options.passes,
+        device=next(model.parameters()).device,
+    )
+    return summarise_scores(scores, options.num_resamples, options.seed)
+
+
+def _drp(
+    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+) -> dict[str, Any]:
+    stated = split.manifest.extra.get("drp_class_accuracy")
+    figures, relations, articles = _figures(model, split, shards, options)
+    return drp_report(figures, relations, articles, stated)
+
+
+def _mlm(
+    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+) -> dict[str, Any]:
+    return mlm_report(*_figures(model, split, shards, options))
+
+
+def _figures(model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions) -> Any:
+    return split_figures(
+        model,
+        split,
+        evaluation_rule(shards.facts, options.seed),
+        shards.facts["token_dtype"],
+        max_instances=options.max_pairs,
+        batch_size=options.batch_size,
+        device=next(model.parameters()).device,
+    )
+
+
+_KINDS: dict[str, Callable[[LinkBert, Split, Shards, EvaluationOptions], dict[str, Any]]] = {
+    "link-context": _link_context,
+    "drp": _drp,
+    "mlm": _mlm,
+}
