@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COMPAT = .compat/transformers4
 
-.PHONY: demo test fuzz bench bench-large check format clean
+.PHONY: demo test fuzz torture bench bench-large check format clean
 
 demo: $(VENV)/installed
 	$(BIN)/linkbert demo
@@ -14,6 +14,10 @@ test: $(VENV)/installed-dev $(COMPAT)/installed
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzz_wikitext --seconds 60
+
+# 30 kills at random moments of parse, graph, segment and sample; half an hour on two cores.
+torture: $(VENV)/installed-dev
+	$(BIN)/python -m tests.torture $(DUMP)
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m tests.benchmarks

@@ -8,11 +8,13 @@ somebody stopped the run). Then every later page is tried as well, because a tas
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,11 +41,12 @@ class CrashNotes:
 def crash_notes(path: str) -> Iterator[CrashNotes]:
     """Open the notes of a task; they are deleted when it ends, well or with an exception.
 
-    On an object store there are none: its retries happen on other machines.
+    Those of a task on an object store lie on the machine's own disk: after a crash the task is
+    tried again there first.
     """
     if files.is_remote(path):
-        yield CrashNotes(None, lambda offset: None)
-        return
+        name = hashlib.sha256(path.encode()).hexdigest()
+        path = os.path.join(tempfile.gettempdir(), f"linkbert-{name}")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:

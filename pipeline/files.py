@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from schemas import manifest
 
@@ -40,12 +40,24 @@ def join(root: str, *parts: str) -> str:
     return "/".join((root.rstrip("/") or "/", *parts))
 
 
+def relative(path: str, start: str) -> str:
+    """Return a path as seen from a folder, so that both can move together.
+
+    >>> relative("gs://bucket/corpus", "gs://bucket/shards"), relative("gs://bucket/c", "/shards")
+    ('../corpus', 'gs://bucket/c')
+    """
+    if (is_remote(path) or is_remote(start)) and _bucket(path) != _bucket(start):
+        return path
+    return os.path.relpath(path, start)
+
+
+def _bucket(path: str) -> str:
+    return "/".join(path.split("/")[:3])
+
+
 def open_read(path: str) -> IO[bytes]:
     """Open a file for reading its bytes as they are, without decompression; seekable."""
-    if is_remote(path):
-        filesystems, types = _beam_filesystems()
-        return cast(IO[bytes], filesystems.open(path, compression_type=types.UNCOMPRESSED))
-    return open(path, "rb")
+    return _remote().open_read(path) if is_remote(path) else open(path, "rb")
 
 
 def read_bytes(path: str) -> bytes:
@@ -58,10 +70,7 @@ def read_bytes(path: str) -> bytes:
 def write_whole(path: str) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only when the block ends well."""
     if is_remote(path):
-        filesystems, types = _beam_filesystems()
-        with filesystems.create(
-            path, "application/octet-stream", compression_type=types.UNCOMPRESSED
-        ) as file:
+        with _remote().write_whole(path) as file:
             yield file
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -77,23 +86,23 @@ def write_json(path: str, value: Any) -> None:
 
 def exists(path: str) -> bool:
     """Tell whether a file (or a local folder) exists."""
-    if is_remote(path):
-        return bool(_beam_filesystems()[0].exists(path))
-    return os.path.exists(path)
+    return _remote().exists(path) if is_remote(path) else os.path.exists(path)
+
+
+def has_files(folder: str) -> bool:
+    """Tell whether anything lies in a folder; on an object store a folder is just a prefix."""
+    return bool(_remote().matching(join(folder, "**"))) if is_remote(folder) else exists(folder)
 
 
 def size(path: str) -> int:
     """Return the size of a file in bytes."""
-    if is_remote(path):
-        return int(_beam_filesystems()[0].match([path])[0].metadata_list[0].size_in_bytes)
-    return os.path.getsize(path)
+    return _remote().size(path) if is_remote(path) else os.path.getsize(path)
 
 
 def matching(pattern: str) -> list[str]:
     """Return the files that a path or glob pattern names, sorted; none is an empty list."""
     if is_remote(pattern):
-        found = _beam_filesystems()[0].match([pattern])[0].metadata_list
-        return sorted(entry.path for entry in found)
+        return [path for path, _ in _remote().matching(pattern)]
     if os.path.isfile(pattern):
         return [pattern]
     return sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
@@ -113,10 +122,7 @@ def digest(path: str) -> tuple[int, str]:
 def remove_tree(path: str) -> None:
     """Delete a folder and all in it; a missing one is fine."""
     if is_remote(path):
-        filesystems, _ = _beam_filesystems()
-        found = filesystems.match([join(path, "**")])[0].metadata_list
-        if found:
-            filesystems.delete([entry.path for entry in found])
+        _remote().delete(matching(join(path, "**")))
         return
     shutil.rmtree(path, ignore_errors=True)
 
@@ -141,8 +147,7 @@ def local_copy(path: str) -> Iterator[str]:
         yield copy.name
 
 
-def _beam_filesystems() -> tuple[Any, Any]:
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
+def _remote() -> Any:
+    from pipeline import remote
 
-    return FileSystems, CompressionTypes
+    return remote

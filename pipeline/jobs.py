@@ -7,6 +7,9 @@
 Every element is a few hundred bytes: a job with its records, a task, or one record. Building the
 job reads nothing, so it builds offline and from a template; a local run checks inputs and output
 first, so that a mistake is said before anything starts.
+
+Here the tasks of a phase form one bundle for a pool of processes that balances them; elsewhere the
+engine deals them out one by one, and each runs in one process of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+    TestOptions,
+    WorkerOptions,
+)
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
@@ -44,6 +56,7 @@ from schemas import errors
 from schemas.errors import ConfigError, LinkBertError, StageError
 
 _LOCAL_RUNNER = "FnApiRunner"
+_DATAFLOW = "DataflowRunner"
 
 State = tuple[Job, Records]
 """What flows from phase to phase: the opened job and the records so far."""
@@ -68,23 +81,33 @@ def run_job(
         beam_args: options for Beam, such as `--runner=DataflowRunner --project=...`.
         overwrite: delete this stage's output first.
 
+    Returns:
+        The stage's summary; where Beam only builds or submits the job (`--dry_run=True`,
+        `--template_location`, `--no_wait_until_finish`), a word on that.
+
     Raises:
         LinkBertError: the inputs, the output folder or the counts are not as they must be.
     """
     options = pipeline_options(beam_args)
-    is_local = options.get_all_options()["runner"] == _LOCAL_RUNNER
+    runner = options.get_all_options()["runner"]
+    is_local = runner == _LOCAL_RUNNER
+    if runner == _DATAFLOW:
+        _check_for_dataflow(job, options)
+    ending = _early_ending(options)
     with _folder_lock(job.root):
         if is_local:
             open_job(job, overwrite)
             summary = finished_summary(job)
             if summary is not None:
                 return JobResult(summary, was_finished=True)
-        pool_size = (workers or os.cpu_count() or 1) if _is_single_process(options) else 1
+        pool_size = (workers or os.cpu_count() or 1) if _is_single_process(options) else 0
         try:
             with beam.Pipeline(options=options) as pipeline:
                 build(pipeline, job, pool_size=pool_size, overwrite=overwrite and not is_local)
         except RuntimeError as error:
             raise _cause_of(error) from error
+        if ending is not None:
+            return JobResult({"job": ending}, was_finished=False)
         summary = finished_summary(job)
     if summary is None:
         raise StageError(f"expected a finished {job.stage.name} in {job.root}, found none")
@@ -92,7 +115,14 @@ def run_job(
 
 
 def build(pipeline: beam.Pipeline, job: Job, *, pool_size: int, overwrite: bool) -> Any:
-    """Wire a stage into a pipeline; return the collection of its one summary."""
+    """Wire a stage into a pipeline; return the collection of its one summary.
+
+    Args:
+        pipeline: empty.
+        job: what to run and where; nothing of it is read.
+        pool_size: processes for a whole phase; 0 where the engine spreads the tasks itself.
+        overwrite: delete this stage's output first.
+    """
     state = pipeline | "Start" >> beam.Create([job]) | "OpenJob" >> beam.Map(_open_state, overwrite)
     is_local = pipeline.options.get_all_options()["runner"] == _LOCAL_RUNNER
     for phase in job.stage.phases:
@@ -137,9 +167,12 @@ class RunTasks(beam.DoFn):  # type: ignore[misc]
         self._bundle = []
 
     def process(self, element: tuple[Job, Task]) -> Iterator[Record]:
-        """Hold the task until the bundle is known: a pool needs them all to balance them."""
-        self._bundle.append(element)
-        return iter(())
+        """Run the task at once, or hold it for a pool, which needs them all to balance them."""
+        if self._pool_size:
+            self._bundle.append(element)
+        else:
+            job, task = element
+            yield from run_tasks(job, self._phase, [task], 1)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """Run the bundle's tasks and yield their records."""
@@ -200,7 +233,42 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
         )
     if mode == "multi_processing":
         _disarm_timed_flush()
+    debug = options.view_as(DebugOptions)
+    if debug.number_of_worker_harness_threads is None:
+        # A task computes; a second one in the same process would only double its memory.
+        debug.number_of_worker_harness_threads = 1
     return options
+
+
+def _check_for_dataflow(job: Job, options: PipelineOptions) -> None:
+    """Refuse what would only fail on the workers, minutes later.
+
+    Raises:
+        ConfigError: a path that no worker sees, or no word on how workers get this package.
+    """
+    for path in (job.root, *job.sources):
+        if not files.is_remote(path):
+            raise ConfigError(
+                f"expected paths that Dataflow's workers can open, found {path}: "
+                "copy it to a bucket and name it as gs://BUCKET/..."
+            )
+    setup = options.view_as(SetupOptions).setup_file
+    if not setup and not options.view_as(WorkerOptions).sdk_container_image:
+        raise ConfigError(
+            "expected --setup_file=./setup.py or --sdk_container_image=IMAGE, found neither: "
+            "without one of them the workers do not have this package"
+        )
+
+
+def _early_ending(options: PipelineOptions) -> str | None:
+    """Say how it ends where Beam does not run the job to its end; do not wait for it then."""
+    standard = options.view_as(StandardOptions)
+    if options.view_as(TestOptions).dry_run:
+        return "built, not submitted"
+    if template := options.view_as(GoogleCloudOptions).template_location:
+        standard.no_wait_until_finish = True
+        return f"template written to {template}"
+    return "submitted" if standard.no_wait_until_finish else None
 
 
 def _without_runner(beam_args: Sequence[str]) -> list[str]:

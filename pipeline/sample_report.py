@@ -7,7 +7,6 @@ segment_a, and the best accuracy a guess from that class alone can have. That, n
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from pipeline import files
@@ -95,9 +94,7 @@ def _describe_corpus(job: Job, source: Source, plans: list[Record]) -> dict[str,
 
 def _relative(corpus: str, root: str) -> str:
     """Return where a corpus lies as seen from the shards, so that both can move together."""
-    if files.is_remote(corpus) or files.is_remote(root):
-        return corpus
-    return os.path.relpath(corpus, root)
+    return files.relative(corpus, root)
 
 
 def warnings_of(job: Job, described: dict[str, dict[str, Any]]) -> list[str]:

@@ -189,7 +189,7 @@ def _differences(
 
 def _refuse_foreign_output(job: Job) -> None:
     for name in job.stage.outputs:
-        if files.exists(job.path(name)):
+        if files.has_files(job.path(name)):
             raise StageError(
                 f"expected no {name} in {job.root}, found one that no plan explains: "
                 "choose another folder, or use --overwrite to delete it"

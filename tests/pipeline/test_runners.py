@@ -21,15 +21,15 @@ DUMP = REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 
 
-def chain(root: Path) -> list[Job]:
+def chain(root: Path, dump: str = str(DUMP), join: str = "gather") -> list[Job]:
     """Return the jobs from the bundled dump to two epochs of shards."""
     corpus, shards = str(root / "corpus"), str(root / "shards")
     return [
-        Job(PARSE, corpus, ParseConfig(), (str(DUMP),)),
+        Job(PARSE, corpus, ParseConfig(), (dump,)),
         Job(GRAPH, corpus, GraphConfig()),
         Job(TOKENIZER, corpus, TokenizerConfig(vocab_size=2000), (corpus,)),
         Job(SEGMENT, corpus, SegmentConfig(max_tokens=62)),
-        Job(SAMPLE, shards, SampleConfig(epochs=2, validation_fraction=0.1), (corpus,)),
+        Job(SAMPLE, shards, SampleConfig(epochs=2, validation_fraction=0.1, join=join), (corpus,)),
     ]
 
 

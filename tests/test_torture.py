@@ -1,0 +1,40 @@
+"""A bounded version of `make torture`: the bundled dump, a kill a stage."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from pipeline.stage import Job
+from tests.pipeline.test_runners import DUMP, chain
+from tests.running import run_inline
+from tests.torture import STAGES, Chain, assert_same, torture_stage
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+
+
+def test_kills_at_random_moments_change_no_byte(tmp_path: Path) -> None:
+    calm, disturbed = (Chain(str(DUMP), tmp_path / name, 2) for name in ("calm", "disturbed"))
+    choice = random.Random(7)
+    for job in chain(calm.root):
+        stage = job.stage.name
+        run_inline(job)
+        if stage in STAGES:
+            tally = torture_stage(disturbed, stage, calm, 2.0, 1, choice)
+            assert sum(tally.kills.values()) == 1
+        else:
+            run_inline(_moved(job, calm.root, disturbed.root))
+
+
+def _moved(job: Job, root: Path, other: Path) -> Job:
+    sources = tuple(source.replace(str(root), str(other)) for source in job.sources)
+    return Job(job.stage, job.root.replace(str(root), str(other)), job.config, sources)
+
+
+def test_the_comparison_sees_one_changed_byte(tmp_path: Path) -> None:
+    for name in ("calm", "disturbed"):
+        part = tmp_path / name / "corpus/pages/part-00000.parquet"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(name[:1].encode())
+    with pytest.raises(AssertionError, match="part-00000"):
+        assert_same(tmp_path / "calm", tmp_path / "disturbed", "parse")
