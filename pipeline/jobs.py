@@ -233,6 +233,10 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
         )
     if mode == "multi_processing":
         _disarm_timed_flush()
+    setup = options.view_as(SetupOptions)
+    if setup.save_main_session is None:
+        # Beam would pickle the caller's globals for Dataflow; all there is lives in modules.
+        setup.save_main_session = False
     debug = options.view_as(DebugOptions)
     if debug.number_of_worker_harness_threads is None:
         # A task computes; a second one in the same process would only double its memory.
