@@ -59,7 +59,7 @@ setup(
         "train": TRAIN,
         "all": [*PIPELINE, *TRAIN],
         "gcp": GCP,
-        "dev": DEV,
+        "dev": [*DEV, *GCP],  # the jobs are built for Dataflow in the tests
     },
     entry_points={"console_scripts": ["linkbert = linkbert.cli:main"]},
 )

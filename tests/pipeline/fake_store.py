@@ -14,6 +14,7 @@ import random
 import signal
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -25,7 +26,7 @@ from apache_beam.io.filesystem import (
     FileSystem,
 )
 
-from pipeline.stage import Job, Phase, Stage
+from pipeline.stage import Job
 
 SCHEME = "fakestore"
 _FOLDER = "FAKE_STORE_FOLDER"
@@ -73,11 +74,10 @@ def requests() -> dict[str, int]:
 def with_store(job: Job) -> Job:
     """Return a job whose tasks know the store wherever they run: unpickling them imports it."""
     phases = tuple(
-        Phase(phase.name, _Knowing(phase.plan), _Knowing(phase.run)) for phase in job.stage.phases
+        replace(phase, plan=_Knowing(phase.plan), run=_Knowing(phase.run))
+        for phase in job.stage.phases
     )
-    stage = job.stage
-    known = Stage(stage.name, phases, stage.outputs, stage.fingerprint_inputs, stage.finish)
-    return Job(known, job.root, job.config, job.sources, job.inputs)
+    return replace(job, stage=replace(job.stage, phases=phases))
 
 
 class _Knowing:

@@ -1,4 +1,4 @@
-"""Every job builds for Dataflow offline, and what is staged runs where nothing else is installed."""
+"""Every job builds for Dataflow offline, and what is staged runs on its requirements alone."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def test_a_job_without_its_package_is_refused(capsys: pytest.CaptureFixture[str]
 @pytest.fixture
 def template(
     sources: Path, staged: dict[str, bytes], capsys: pytest.CaptureFixture[str]
-) -> Iterator[dict[str, bytes]]:
+) -> dict[str, bytes]:
     """Stage the template of the parse job; return what was uploaded."""
     where = "gs://my-bucket/templates/parse.json"
     setup = f"--setup_file={sources / 'setup.py'}"
@@ -122,7 +121,7 @@ def template(
     printed = capsys.readouterr()
     assert status == 0, printed.err
     assert f"template written to {where}" in printed.out
-    yield staged
+    return staged
 
 
 @pytest.mark.timeout(120)
@@ -187,7 +186,8 @@ while wanted:
             needed = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
             continue  # for another platform
-        wanted += [re.match("[A-Za-z0-9._-]+", line)[0] for line in needed if "extra ==" not in line]
+        plain = [line for line in needed if "extra ==" not in line]
+        wanted += [re.match("[A-Za-z0-9._-]+", line)[0] for line in plain]
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
