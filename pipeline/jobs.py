@@ -205,6 +205,9 @@ def _finish(state: State) -> dict[str, Any]:
 
 def _cause_of(error: RuntimeError) -> BaseException:
     """Return what stopped a task, which some runners pass on as the text of a RuntimeError."""
+    system = re.search(r"^\w+: \[Errno (\d+)\] (.*)$", str(error), re.M)
+    if system is not None:
+        return OSError(int(system[1]), system[2])
     if str(error).startswith("KeyboardInterrupt"):
         return KeyboardInterrupt()
     found = re.search(r"^schemas\.errors\.(\w+): (.*?)(?: \[while running|$)", str(error), re.M)

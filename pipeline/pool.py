@@ -44,7 +44,8 @@ def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> It
     """Run the tasks of one phase on worker processes; yield each record as it ends.
 
     Raises:
-        StageError: a task killed its worker twice; all other tasks have ended by then.
+        StageError: a task killed its worker twice, after all others have ended; or a file cannot be
+            read or written.
         Exception: whatever a task raised, at once.
     """
     pool = _Pool(job, phase, min(num_workers, len(tasks)))
@@ -84,6 +85,8 @@ class _Pool:
                     fatal = deaths[task.index] >= _MAX_DEATHS_PER_TASK
                     (killers if fatal else waiting).append(task)
                     logger.warning("a worker died on task %d of %s", task.index, self._phase.name)
+                elif isinstance(answer, OSError):
+                    raise StageError(_disk_message(self._job, self._phase, answer)) from answer
                 elif isinstance(answer, BaseException):
                     raise answer
                 else:
@@ -161,6 +164,15 @@ def _receive(connection: Connection) -> Any:
         return connection.recv()
     except (EOFError, ConnectionError):
         return None
+
+
+def _disk_message(job: Job, phase: Phase, error: OSError) -> str:
+    # Said here because Beam cannot copy an OSError and would keep nothing of it but its last line.
+    return (
+        f"expected {job.stage.name} {phase.name} to read its input and to write into {job.root}, "
+        f"found {error}: check the path, the rights and the space left; the same command goes on "
+        "from here"
+    )
 
 
 def _killers_message(job: Job, phase: Phase, killers: list[Task]) -> str:

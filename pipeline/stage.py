@@ -239,12 +239,28 @@ def done_record(job: Job, phase: Phase, task: Task) -> Record | None:
 
 
 def finish_job(job: Job, records: Records) -> dict[str, Json]:
-    """Write the manifests, then the summary that marks the stage as finished."""
+    """Write the manifests, then the summary that marks the stage as finished.
+
+    Raises:
+        StageError: an input is not what it was when the stage began.
+    """
+    _check_inputs(job)
     for folder in (*job.stage.outputs, f"_state/{job.stage.name}/_tasks"):
         files.sweep(job.path(folder))
     summary = job.stage.finish(job, records)
     files.write_json(job.state_path("_summary.json"), summary)
     return summary
+
+
+def _check_inputs(job: Job) -> None:
+    found = job.stage.fingerprint_inputs(job)
+    changed = [name for name in {**job.inputs, **found} if found.get(name) != job.inputs.get(name)]
+    if changed:
+        raise StageError(
+            f"expected the inputs of `{job.stage.name}` to stay as they were, found "
+            f"{', '.join(changed)} changed while they were read: wait until they are whole, then "
+            "run it again with --overwrite"
+        )
 
 
 @contextmanager
