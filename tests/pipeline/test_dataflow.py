@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from apache_beam.internal import cloudpickle_pickler, pickler
 
 from linkbert.cli import main
 from pipeline import files, remote
+from pipeline.dataflow.launch import command_line
+from schemas.errors import ConfigError
 from tests.conftest import REPOSITORY
 
 pytest.importorskip("google.cloud.storage", reason="the extra gcp is not installed")
@@ -210,3 +213,41 @@ from pipeline.wikitext import extract
 assert extract("{{convert|12|km}} of [[Rye|rye]]", "Corn", default_site()).text
 print(count)
 """
+
+
+FOLDER = REPOSITORY / "pipeline/dataflow"
+
+
+def test_the_image_runs_the_pinned_beam_and_copies_what_there_is() -> None:
+    recipe = (FOLDER / "Dockerfile").read_text()
+    [version] = re.findall(r"FROM apache/beam_python3.11_sdk:(\S+)", recipe)
+    assert f"apache-beam=={version}" in (REPOSITORY / "constraints.txt").read_text().splitlines()
+    copied = [line.split()[1:-1] for line in recipe.splitlines() if re.match(r"COPY \w", line)]
+    assert {name for names in copied for name in names} == {*SOURCES, "constraints.txt"}
+    [launched] = re.findall(r"PY_FILE=/linkbert/(\S+)", recipe)
+    assert (REPOSITORY / launched).is_file()
+
+
+def test_the_flex_template_names_parameters_as_dataflow_wants_them() -> None:
+    """https://cloud.google.com/dataflow/docs/guides/templates/using-flex-templates#metadata."""
+    metadata = json.loads((FOLDER / "flex_template.json").read_text())
+    assert set(metadata) == {"name", "description", "parameters"}
+    for parameter in metadata["parameters"]:
+        assert {"name", "label", "helpText"} <= set(parameter)
+        assert set(parameter) <= {"name", "label", "helpText", "isOptional", "regexes"}
+    [command] = [each for each in metadata["parameters"] if each["name"] == "command"]
+    for arguments in COMMANDS.values():
+        assert re.match(command["regexes"][0], shlex.join(arguments))
+    assert not re.match(command["regexes"][0], "pretrain gs://my-bucket/shards")
+
+
+def test_the_launcher_builds_the_job_of_its_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = "--sdk_container_image=europe-docker.pkg.dev/my-project/linkbert/worker:1"
+    given = [f"--command={shlex.join(COMMANDS['parse'])}", *DATAFLOW[1:], image, "--dry_run=True"]
+    assert main(command_line(given)) == 0
+    assert "built, not submitted" in capsys.readouterr().out
+    for wrong in ("pretrain gs://b/shards", "graph gs://b/corpus -- --runner=DirectRunner", ""):
+        with pytest.raises(ConfigError, match="expected --command="):
+            command_line([f"--command={wrong}"])

@@ -1,0 +1,1 @@
+"""What Dataflow takes beside the code: a container for workers and launcher, a Flex template."""
