@@ -29,6 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from linkbert.attention import Layout, attend
+from linkbert.cross_entropy import linear_cross_entropy
+from linkbert.dropout import Dropout
 from schemas.instances import RELATIONS
 
 INITIAL_STD = 0.02
@@ -93,7 +95,7 @@ class Embeddings(nn.Module):
         self.position = nn.Embedding(config.max_position_embeddings, hidden_size)
         self.token_type = nn.Embedding(NUM_TOKEN_TYPES, hidden_size)
         self.norm = nn.LayerNorm(hidden_size, eps=config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout = Dropout(config.hidden_dropout)
 
     def forward(self, token_ids_N: Tensor, position_ids_N: Tensor, token_types_N: Tensor) -> Tensor:
         """Return hidden_NH."""
@@ -118,7 +120,7 @@ class Layer(nn.Module):
         self.intermediate = nn.Linear(hidden_size, config.intermediate_size)
         self.output = nn.Linear(config.intermediate_size, hidden_size)
         self.output_norm = nn.LayerNorm(hidden_size, eps=epsilon)
-        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout = Dropout(config.hidden_dropout)
 
     def forward(self, hidden_NH: Tensor, layout: Layout) -> Tensor:
         """Return hidden_NH of the next layer."""
@@ -155,18 +157,18 @@ class Encoder(nn.Module):
 
 
 class MaskedTokenHead(nn.Module):
-    """Scores of the vocabulary; the output matrix is the word embedding."""
+    """Turns hidden states into what is multiplied with the word embeddings to score them."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))  # of the scores
 
-    def forward(self, hidden_MH: Tensor, word_embeddings_VH: Tensor) -> Tensor:
-        """Return logits_MV."""
-        hidden_MH = self.norm(functional.gelu(self.transform(hidden_MH)))
-        return functional.linear(hidden_MH, word_embeddings_VH, self.bias)
+    def forward(self, hidden_MH: Tensor) -> Tensor:
+        """Return hidden_MH."""
+        normalised_MH: Tensor = self.norm(functional.gelu(self.transform(hidden_MH)))
+        return normalised_MH
 
 
 class RelationHead(nn.Module):
@@ -195,28 +197,41 @@ class LinkBert(nn.Module):
 
     def forward(self, batch: Batch) -> Losses:
         """Return the summed losses of a batch."""
-        mlm_logits_MV, drp_logits_BR = self.logits(batch)
+        hidden_MH, drp_logits_BR = self._masked_and_relations(batch)
+        mlm_sum, mlm_correct = linear_cross_entropy(
+            hidden_MH,
+            self.encoder.embeddings.word.weight,
+            self.masked_token_head.bias,
+            batch.labels_M,
+        )
         return Losses(
-            functional.cross_entropy(mlm_logits_MV.float(), batch.labels_M, reduction="sum"),
+            mlm_sum,
             functional.cross_entropy(drp_logits_BR.float(), batch.relations_B, reduction="sum"),
-            (mlm_logits_MV.detach().argmax(-1) == batch.labels_M).sum(dtype=torch.float32),
+            mlm_correct,
             (drp_logits_BR.detach().argmax(-1) == batch.relations_B).sum(dtype=torch.float32),
         )
 
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return mlm_logits_MV at the masked positions and drp_logits_BR."""
-        layout = Layout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
-        hidden_NH = self.encoder(batch, layout)
-        return self.masked_token_logits(hidden_NH, batch.masked_positions_M), self.relation_head(
-            hidden_NH.index_select(0, layout.starts_B)
-        )
+        hidden_MH, drp_logits_BR = self._masked_and_relations(batch)
+        return self._vocabulary_logits(hidden_MH), drp_logits_BR
 
     def masked_token_logits(self, hidden_NH: Tensor, positions_M: Tensor) -> Tensor:
         """Return logits_MV at the positions given."""
-        logits_MV: Tensor = self.masked_token_head(
-            hidden_NH.index_select(0, positions_M), self.encoder.embeddings.word.weight
+        return self._vocabulary_logits(
+            self.masked_token_head(hidden_NH.index_select(0, positions_M))
         )
-        return logits_MV
+
+    def _masked_and_relations(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return hidden_MH of the masked token head, and drp_logits_BR."""
+        layout = Layout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
+        hidden_NH = self.encoder(batch, layout)
+        hidden_MH = self.masked_token_head(hidden_NH.index_select(0, batch.masked_positions_M))
+        return hidden_MH, self.relation_head(hidden_NH.index_select(0, layout.starts_B))
+
+    def _vocabulary_logits(self, hidden_MH: Tensor) -> Tensor:
+        word_VH = self.encoder.embeddings.word.weight
+        return functional.linear(hidden_MH, word_VH, self.masked_token_head.bias)
 
 
 def initialise(model: LinkBert, seed: int) -> None:

@@ -26,6 +26,7 @@ import torch
 from torch.nn import functional
 
 from linkbert import attention
+from linkbert import model as model_file
 from linkbert.batches import StepBatch
 from linkbert.config import load_config
 from linkbert.distributed import Ranks
@@ -50,14 +51,14 @@ OURS = (
     "no-dropout-layers",
     "double-layers",  # micro-batches twice as large
     "half-layers",
-    "bf16-logits-layers",  # cross entropy without the copy to float32
+    "usual-loss-layers",  # linear and cross entropy of torch in place of ours
     "autotune-layers",
     "attention-dropout-eager",  # 0.1, as in BERT: grid attention with dropout in the kernel
 )
 THEIRS = ("transformers", "transformers-compiled")
 DEFAULT = ("layers", "transformers", "eager", "whole", "transformers-compiled", "grid-layers",
            "grid-eager", "double-layers", "half-layers", "no-dropout-layers", "static-layers",
-           "bf16-logits-layers", "attention-dropout-eager", "autotune-layers")  # fmt: skip
+           "usual-loss-layers", "attention-dropout-eager", "autotune-layers")  # fmt: skip
 EXTRA_ONLY_AT = ("base", 512)
 """Variants beyond the first five are tried at this size and length alone."""
 
@@ -189,20 +190,25 @@ def _theirs(
 
 def _switch(case: Case) -> Callable[[], None]:
     """Set what a variant changes outside of the model; return how to set it back."""
-    has_ragged_kernel, cross_entropy = attention._has_ragged_kernel, functional.cross_entropy
+    has_ragged_kernel, own_loss = attention._has_ragged_kernel, model_file.linear_cross_entropy
     if case.variant.startswith("grid"):
         attention._has_ragged_kernel = lambda qkv, dropout: False
-    if "bf16-logits" in case.variant:
-        # LinkBert.forward casts with .float(); undo it, so that the kernel reads bf16.
-        def narrow(logits: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
-            return cross_entropy(logits.bfloat16(), *rest, **options).float()
-
-        functional.cross_entropy = narrow
+    if "usual-loss" in case.variant:
+        model_file.linear_cross_entropy = _usual_loss
 
     def back() -> None:
-        attention._has_ragged_kernel, functional.cross_entropy = has_ragged_kernel, cross_entropy
+        attention._has_ragged_kernel = has_ragged_kernel
+        model_file.linear_cross_entropy = own_loss
 
     return back
+
+
+def _usual_loss(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    logits = functional.linear(hidden, weight, bias)
+    loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
+    return loss, (logits.detach().argmax(-1) == labels).sum(dtype=torch.float32)
 
 
 def _timed(run: Callable[[], Any], steps: int, device: torch.device) -> float:
