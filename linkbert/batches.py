@@ -5,8 +5,10 @@ The global batch is a stretch of instances, the same for any number of ranks and
 size. It is sorted by length and dealt to the ranks like cards, so that ranks have equal work and a
 micro-batch holds sequences of like length, which keeps the attention grid full.
 
-The next step's batches are prepared in a thread while this one is computed. The thread holds no
-state: what it prepared is a function of the step.
+Every rank decodes the whole global batch, because the rows that are its own lie among the others in
+the same row groups; it masks and lays out its own alone. The next step's batches are prepared in a
+thread while this one is computed. The thread holds no state: what it prepared is a function of the
+step.
 """
 
 from __future__ import annotations
@@ -14,13 +16,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
 from linkbert.dataset import MASK_PASS, InstanceReader
-from linkbert.masking import InstanceKeys, Int32Array, Int64Array, MaskingRule, draw_masks
+from linkbert.masking import (
+    InstanceKeys,
+    Int32Array,
+    Int64Array,
+    MaskingRule,
+    Masks,
+    draw_masks,
+)
 from linkbert.model import Batch
 from schemas.instances import NUM_SPECIAL_TOKENS, RELATIONS
 
@@ -46,6 +57,11 @@ class Share:
     micro_batch_size: int
 
 
+_BLOCK = 256
+"""Sequences masked at once, whatever the micro-batch size: fewer pay for numpy's calls, many more
+for caches."""
+
+
 class BatchMaker:
     """Make the batches of any step from the reader of a split."""
 
@@ -59,10 +75,11 @@ class BatchMaker:
         """Make this rank's part of the global batch [start, stop) of the training order."""
         table = self._reader.read(start, stop)
         lengths = table.column("num_tokens").to_numpy()
-        micro_batches = [
-            to_batch(table.take(pa.array(rows)), self._rule, self._token_dtype)
-            for rows in share_out(lengths, self._share)
-        ]
+        micro_batches: list[Batch] = []
+        for groups in _blocks(share_out(lengths, self._share), self._share.micro_batch_size):
+            rows = table.take(pa.array(np.concatenate(groups)))
+            sizes = [len(group) for group in groups]
+            micro_batches += to_batches(rows, sizes, self._rule, self._token_dtype)
         relations = np.bincount(table.column("relation").to_numpy(), minlength=len(RELATIONS))
         return StepBatch(
             micro_batches=micro_batches,
@@ -99,10 +116,26 @@ def share_out(lengths: Int32Array, share: Share) -> list[Int64Array]:
     ]
 
 
+def _blocks(groups: list[Int64Array], group_size: int) -> Iterator[list[Int64Array]]:
+    num_groups = max(1, _BLOCK // group_size)
+    for first in range(0, len(groups), num_groups):
+        yield groups[first : first + num_groups]
+
+
 def to_batch(
     table: pa.Table, rule: MaskingRule, token_dtype: np.dtype[np.unsignedinteger]
 ) -> Batch:
     """Lay the instances of a table end to end and mask them."""
+    return to_batches(table, [table.num_rows], rule, token_dtype)[0]
+
+
+def to_batches(
+    table: pa.Table,
+    sizes: list[int],
+    rule: MaskingRule,
+    token_dtype: np.dtype[np.unsignedinteger],
+) -> list[Batch]:
+    """Lay the instances of a table end to end, mask them, and cut them into batches of `sizes`."""
     columns = {
         name: table.column(name).to_numpy() for name in table.column_names if name != "token_ids"
     }
@@ -112,21 +145,42 @@ def to_batch(
     token_ids_N = _flat_ids(table.column("token_ids"), token_dtype)
     num_a_B = columns["num_tokens_a"]
     spans_B = num_a_B, lengths_B - num_a_B - NUM_SPECIAL_TOKENS
-    masks = draw_masks(rule, _keys(columns), starts_B, spans_B)
+    masks = draw_masks(rule, _keys(columns), starts_B, spans_B, token_ids_N)
     labels_M = token_ids_N[masks.positions_M].astype(np.int64)
     changed = masks.replacements_M >= 0
     token_ids_N[masks.positions_M[changed]] = masks.replacements_M[changed]
     position_ids_N, token_types_N = _places(lengths_B, starts_B, num_a_B)
-    return Batch(
-        token_ids_N=torch.from_numpy(token_ids_N),
-        position_ids_N=torch.from_numpy(position_ids_N),
-        token_types_N=torch.from_numpy(token_types_N),
-        lengths_B=torch.from_numpy(lengths_B.astype(np.int32)),
-        masked_positions_M=torch.from_numpy(masks.positions_M),
-        labels_M=torch.from_numpy(labels_M),
-        relations_B=torch.from_numpy(columns["relation"].astype(np.int64)),
-        max_length=int(lengths_B.max(initial=0)),
-    )
+    relations_B = columns["relation"].astype(np.int64)
+    batches = []
+    rows = np.cumsum([0, *sizes])
+    for first, last in pairwise(rows):
+        tokens = slice(int(starts_B[first]), int(ends_B[last - 1])) if last > first else slice(0, 0)
+        positions_M, chosen_labels_M = _cut_masks(masks, labels_M, tokens)
+        batches.append(
+            Batch(
+                token_ids_N=torch.from_numpy(token_ids_N[tokens]),
+                position_ids_N=torch.from_numpy(position_ids_N[tokens]),
+                token_types_N=torch.from_numpy(token_types_N[tokens]),
+                lengths_B=torch.from_numpy(lengths_B[first:last].astype(np.int32)),
+                masked_positions_M=torch.from_numpy(positions_M),
+                labels_M=torch.from_numpy(chosen_labels_M),
+                relations_B=torch.from_numpy(relations_B[first:last]),
+                max_length=int(lengths_B[first:last].max(initial=0)),
+            )
+        )
+    return batches
+
+
+def _cut_masks(masks: Masks, labels_M: Int64Array, tokens: slice) -> tuple[Int64Array, Int64Array]:
+    """Return the masked positions within a stretch of tokens, from its start, and their labels."""
+    parts = []
+    # Positions ascend among A's and among B's.
+    for begin, end in ((0, masks.num_in_a), (masks.num_in_a, len(labels_M))):
+        run_M = masks.positions_M[begin:end]
+        first, last = (begin + np.searchsorted(run_M, [tokens.start, tokens.stop])).tolist()
+        parts.append(slice(first, last))
+    positions_M = np.concatenate([masks.positions_M[part] for part in parts]) - tokens.start
+    return positions_M, np.concatenate([labels_M[part] for part in parts])
 
 
 def _flat_ids(column: pa.ChunkedArray, token_dtype: np.dtype[np.unsignedinteger]) -> Int32Array:
@@ -140,13 +194,13 @@ def _flat_ids(column: pa.ChunkedArray, token_dtype: np.dtype[np.unsignedinteger]
 
 def _places(
     lengths_B: Int32Array, starts_B: Int64Array, num_a_B: Int32Array
-) -> tuple[Int32Array, Int32Array]:
-    """Return position_ids_N and token_types_N."""
-    position_ids_N = np.arange(int(lengths_B.sum()), dtype=np.int32)
-    position_ids_N -= np.repeat(starts_B.astype(np.int32), lengths_B)
-    token_types_N = np.empty_like(position_ids_N)
-    np.greater_equal(position_ids_N, np.repeat(num_a_B + 2, lengths_B), out=token_types_N)
-    return position_ids_N, token_types_N
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
+    """Return position_ids_N and token_types_N, narrow: their memory is most of their cost."""
+    # Places among all tokens may wrap around; their differences within a sequence do not.
+    position_ids_N = np.arange(int(lengths_B.sum()), dtype=np.int32).astype(np.int16)
+    position_ids_N -= np.repeat(starts_B.astype(np.int16), lengths_B)
+    begins_of_b_N = np.repeat((num_a_B + 2).astype(np.int16), lengths_B)
+    return position_ids_N, (position_ids_N >= begins_of_b_N).view(np.uint8)
 
 
 def _keys(columns: dict[str, Int32Array]) -> InstanceKeys:

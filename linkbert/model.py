@@ -58,8 +58,8 @@ class Batch(NamedTuple):
     """Instances end to end, `[CLS] A [SEP] B [SEP]` each, with masks drawn."""
 
     token_ids_N: Tensor  # int32, masked positions already replaced
-    position_ids_N: Tensor  # int32, from 0 in each sequence
-    token_types_N: Tensor  # int32, 1 from B on
+    position_ids_N: Tensor  # int16 or wider, from 0 in each sequence
+    token_types_N: Tensor  # uint8 or wider, 1 from B on
     lengths_B: Tensor  # int32, tokens of each sequence
     masked_positions_M: Tensor  # int64 into N, distinct, in any order
     labels_M: Tensor  # int64, the tokens that were there
@@ -100,8 +100,8 @@ class Embeddings(nn.Module):
     def forward(self, token_ids_N: Tensor, position_ids_N: Tensor, token_types_N: Tensor) -> Tensor:
         """Return hidden_NH."""
         # Hugging Face adds in this order; floating-point sums depend on it.
-        hidden_NH = self.word(token_ids_N) + self.token_type(token_types_N)
-        hidden_NH = hidden_NH + self.position(position_ids_N)
+        hidden_NH = self.word(token_ids_N) + self.token_type(token_types_N.int())
+        hidden_NH = hidden_NH + self.position(position_ids_N.int())
         dropped_NH: Tensor = self.dropout(self.norm(hidden_NH))
         return dropped_NH
 

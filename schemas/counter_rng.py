@@ -49,11 +49,15 @@ def counter_bits(key: np.uint64 | UInt64Array, ids: npt.ArrayLike) -> UInt64Arra
         uint64 [...], the broadcast shape.
     """
     with np.errstate(over="ignore"):
-        state = np.asarray(ids).astype(np.uint64)
-        state = (state + np.uint64(1)) * _GOLDEN_GAMMA + key
-        state = (state ^ (state >> np.uint64(30))) * _MIX_1
-        state = (state ^ (state >> np.uint64(27))) * _MIX_2
-        return np.asarray(state ^ (state >> np.uint64(31)))
+        counters = (np.asarray(ids).astype(np.uint64) + np.uint64(1)) * _GOLDEN_GAMMA
+        # In place from here on: memory traffic is most of the cost.
+        state = np.asarray(counters + key)
+        state ^= state >> np.uint64(30)
+        state *= _MIX_1
+        state ^= state >> np.uint64(27)
+        state *= _MIX_2
+        state ^= state >> np.uint64(31)
+        return state
 
 
 def counter_uniform(key: np.uint64 | UInt64Array, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
