@@ -63,13 +63,26 @@ for caches."""
 
 
 class BatchMaker:
-    """Make the batches of any step from the reader of a split."""
+    """Make the batches of any step from the reader of a split.
+
+    Args:
+        reader: of the split.
+        rule: of the masks.
+        token_dtype: of the stored ids, as numpy spells it.
+        share: what part of each global batch to make.
+        is_pinned: whether tensors lie in memory that a GPU can read by itself.
+    """
 
     def __init__(
-        self, reader: InstanceReader, rule: MaskingRule, token_dtype: str, share: Share
+        self,
+        reader: InstanceReader,
+        rule: MaskingRule,
+        token_dtype: str,
+        share: Share,
+        is_pinned: bool = False,
     ) -> None:
         self._reader, self._rule, self._share = reader, rule, share
-        self._token_dtype = np.dtype(token_dtype)
+        self._token_dtype, self._is_pinned = np.dtype(token_dtype), is_pinned
 
     def make(self, start: int, stop: int) -> StepBatch:
         """Make this rank's part of the global batch [start, stop) of the training order."""
@@ -79,7 +92,9 @@ class BatchMaker:
         for groups in _blocks(share_out(lengths, self._share), self._share.micro_batch_size):
             rows = table.take(pa.array(np.concatenate(groups)))
             sizes = [len(group) for group in groups]
-            micro_batches += to_batches(rows, sizes, self._rule, self._token_dtype)
+            made = to_batches(rows, sizes, self._rule, self._token_dtype)
+            # From pinned memory a GPU copies while it computes.
+            micro_batches += [batch.pinned() for batch in made] if self._is_pinned else made
         relations = np.bincount(table.column("relation").to_numpy(), minlength=len(RELATIONS))
         return StepBatch(
             micro_batches=micro_batches,

@@ -29,6 +29,7 @@ CHANGEABLE_ON_RESUME = frozenset(
         "validate_every",
         "validation_instances",
         "max_loss_spike",
+        "tensorboard",
     }
 )
 """Keys that may differ between a run and its continuation: none changes what is learned."""
@@ -56,6 +57,7 @@ class PretrainConfig:
     mask_prob: float = 0.15  # share of the tokens of A and B that are predicted
     mask_token_prob: float = 0.8  # of these, the share that becomes [MASK]
     random_token_prob: float = 0.1  # of these, the share that becomes a random token
+    whole_word: bool = False  # mask all pieces of a word or none; the paper is silent
     drp_weight: float = 1.0  # of the relation loss; paper: 1, and 0 in its ablation
 
     # Optimizer: AdamW.
@@ -73,6 +75,7 @@ class PretrainConfig:
     validate_every: int = 1000  # steps; the last step is always validated
     validation_instances: int = 10_000  # at most, of each validation split
     max_loss_spike: float = 3.0  # stop when a loss exceeds so many times its recent mean; 0: never
+    tensorboard: bool = True  # write events where the package is installed
 
     def __post_init__(self) -> None:
         """Check types and ranges."""

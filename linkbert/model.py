@@ -75,6 +75,15 @@ class Batch(NamedTuple):
         }
         return self._replace(**moved)
 
+    def pinned(self) -> Batch:
+        """Return the batch in memory from which `to` copies to a GPU without waiting."""
+        pinned: dict[str, Any] = {
+            name: value.pin_memory()
+            for name, value in self._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        return self._replace(**pinned)
+
 
 class Losses(NamedTuple):
     """Sums over a batch, float32 scalars; divide by the counts of the whole global batch."""

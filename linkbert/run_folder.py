@@ -4,6 +4,7 @@ RUN/run.json          configuration, seed, what the shards are; enough to export
 RUN/tokenizer.json    copied from the shards
 RUN/metrics.jsonl     one line a step
 RUN/validation.jsonl  one line a validation
+RUN/tensorboard/      the same figures as events, where the package is installed
 RUN/checkpoints/
 RUN/_manifest.json    once the run is finished
 """
@@ -25,6 +26,7 @@ from linkbert.checkpoint import FOLDER_NAME, checkpoint_path
 from linkbert.config import PretrainConfig, differences
 from linkbert.dataset import Split, open_split, refuse_remote
 from linkbert.metrics import METRICS_NAME, VALIDATION_NAME
+from linkbert.tensorboard_events import FOLDER_NAME as EVENTS_FOLDER
 from schemas import __version__
 from schemas.errors import CheckpointError, ConfigError, SchemaError, StageError
 from schemas.manifest import (
@@ -245,4 +247,5 @@ def lock_run(run: Path) -> Iterator[None]:
 def _remove_run(run: Path) -> None:
     for name in _OWN_FILES:
         (run / name).unlink(missing_ok=True)
-    shutil.rmtree(run / FOLDER_NAME, ignore_errors=True)
+    for folder in (FOLDER_NAME, EVENTS_FOLDER):
+        shutil.rmtree(run / folder, ignore_errors=True)

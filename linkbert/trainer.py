@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from linkbert import checkpoint as checkpoints
 from linkbert import run_folder
 from linkbert.batches import BatchMaker, Share, StepBatch
@@ -29,16 +27,10 @@ from linkbert.dataset import InstanceReader
 from linkbert.distributed import join_ranks
 from linkbert.learner import Learner, StepResult, build_learner, model_config_for
 from linkbert.masking import MaskingRule, masking_rule
-from linkbert.metrics import (
-    METRICS_NAME,
-    VALIDATION_NAME,
-    StepLog,
-    model_flops,
-    peak_flops,
-    seconds_in_steps,
-)
+from linkbert.metrics import RunLogs, model_flops, peak_flops, peak_memory, seconds_in_steps
 from linkbert.run_folder import Shards
 from linkbert.validation import Validator
+from linkbert.vocabulary import continuations
 from schemas.errors import StageError
 from schemas.instances import RELATIONS
 from schemas.progress import Progress
@@ -141,13 +133,14 @@ class _Run:
         self._run, self._identity = run, identity
         self._learner, self._ranks, self._config = learner, learner.ranks, learner.config
         facts = shards.facts
-        rule = _rule(self._config, learner.seed, facts)
+        rule = _rule(self._config, learner.seed, shards)
         share = Share(self._ranks.rank, self._ranks.size, self._config.micro_batch_size)
         reader = InstanceReader(shards.train, learner.seed)
-        self._maker = BatchMaker(reader, rule, facts["token_dtype"], share)
+        is_pinned = self._ranks.device.type == "cuda"
+        self._maker = BatchMaker(reader, rule, facts["token_dtype"], share, is_pinned)
         self._validator = Validator(
             splits=shards.validation,
-            rule=_rule(self._config, 0, facts),  # the same masks whatever the run's seed
+            rule=_rule(self._config, 0, shards),  # the same masks whatever the run's seed
             token_dtype=facts["token_dtype"],
             micro_batch_size=self._config.micro_batch_size,
             max_instances=self._config.validation_instances,
@@ -158,24 +151,21 @@ class _Run:
         self._state = TrainingState()
         self._validation: dict[str, dict[str, Any]] = {}
         self._saved_step: int | None = None
-        self._log: StepLog | None = None
-        self._validation_log: StepLog | None = None
+        self._logs: RunLogs | None = None
 
     def go(self) -> PretrainResult:
         """Train to the last step and finish the run."""
         self._resume()
         if self._ranks.is_writer:
-            self._log = StepLog(self._run / METRICS_NAME, self._state.step)
-            self._validation_log = StepLog(self._run / VALIDATION_NAME, self._state.step)
+            self._logs = RunLogs(self._run, self._state.step, self._config.tensorboard)
         try:
             with _stop_signal() as stop:
                 self._train(stop)
             if not self._validation:  # killed between the last step and the end
                 self._validate()
         finally:
-            for log in (self._log, self._validation_log):
-                if log is not None:
-                    log.close()
+            if self._logs is not None:
+                self._logs.close()
         result = self._result()
         if self._ranks.is_writer:
             passing = ("run", "seconds", "was_finished")
@@ -200,8 +190,8 @@ class _Run:
         remaining = config.max_steps - state.step
         progress = Progress("pretrain", remaining * config.batch_size, "sequences")
         batches = self._maker.stream(state.position, config.batch_size, remaining)
+        began = time.monotonic()
         for batch in batches:
-            began = time.monotonic()
             result = self._learner.run_step(state.step, batch, stop.is_set())
             self._check(result)
             self._advance(batch, result, time.monotonic() - began)
@@ -214,11 +204,12 @@ class _Run:
                     f"stopped by a signal after step {state.step} of {config.max_steps}, which is "
                     "saved: run the same command again to go on"
                 )
+            began = time.monotonic()
         if self._show_progress:
             progress.close()
 
     def _check(self, result: StepResult) -> None:
-        """Stop on a loss that is no number or far above its recent mean.
+        """Stop on a loss or gradient that is no number, or a loss far above its recent mean.
 
         Raises:
             StageError: so it is.
@@ -231,15 +222,18 @@ class _Run:
             and self._state.step >= _SPIKES_FROM_STEP
             and loss > limit * recent
         )
-        if math.isfinite(loss) and not is_spike:
+        # In fp16 gradients overflow now and then: the scaler leaves such a step out.
+        is_sound = self._learner.scaler.is_enabled() or math.isfinite(result.grad_norm)
+        if math.isfinite(loss) and is_sound and not is_spike:
             return
         saved = checkpoints.checkpoint_steps(self._run)
         last = checkpoints.checkpoint_path(self._run, saved[-1]).name if saved else "none"
         usual = "none yet" if recent is None else f"{recent:.3f}"
         raise StageError(
-            f"expected a loss near its recent mean ({usual}), found {loss:.3f} at step "
-            f"{self._state.step + 1}: lower learning_rate or raise warmup_steps and start anew, or "
-            f"raise max_loss_spike and go on (last good checkpoint: {last})"
+            f"expected a loss near its recent mean ({usual}), found {loss:.3f} with a gradient of "
+            f"norm {result.grad_norm:.3g} at step {self._state.step + 1}: lower learning_rate or "
+            "raise warmup_steps and start anew, or raise max_loss_spike and go on (last good "
+            f"checkpoint: {last})"
         )
 
     def _advance(self, batch: StepBatch, result: StepResult, seconds: float) -> None:
@@ -253,25 +247,26 @@ class _Run:
         state.first_loss = loss if state.first_loss is None else state.first_loss
         past = loss if state.recent_loss is None else state.recent_loss
         state.recent_loss = _MEMORY_OF_LOSS * past + (1 - _MEMORY_OF_LOSS) * loss
-        if self._log is None:
+        if self._logs is None:
             return
         told = {key: value for key, value in asdict(result).items() if key != "is_stop_wanted"}
+        told["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
         speed = {
             "seconds": round(seconds, 4),
             "tokens_per_second": round(batch.num_tokens / max(seconds, 1e-9), 1),
+            "memory_bytes": peak_memory(self._ranks.device),
         }
         line = {"step": state.step, "tokens": state.tokens, **told, **speed}
-        self._log.write(line | self._device_figures(batch, seconds))
+        self._logs.write_step(line | self._utilisation(batch, seconds))
 
-    def _device_figures(self, batch: StepBatch, seconds: float) -> dict[str, Any]:
-        """Return utilisation and memory of a GPU, of this rank."""
+    def _utilisation(self, batch: StepBatch, seconds: float) -> dict[str, float]:
+        """Return the share of a GPU's peak that this rank used."""
         peak = peak_flops(self._ranks.device)
         if peak is None:
             return {}
         shape = self._learner.model.config
         flops = sum(model_flops(shape, micro_batch) for micro_batch in batch.micro_batches)
-        memory = torch.cuda.max_memory_allocated(self._ranks.device)
-        return {"mfu": round(flops / seconds / peak, 4), "memory_bytes": memory}
+        return {"mfu": round(flops / seconds / peak, 4)}
 
     def _validate_and_save(self) -> None:
         step, is_last = self._state.step, self._state.step == self._config.max_steps
@@ -288,8 +283,8 @@ class _Run:
         loss = first["mlm_loss"] + self._config.drp_weight * first["drp_loss"]
         if self._state.best_loss is None or loss < self._state.best_loss:
             self._state.best_loss, self._state.best_step = loss, self._state.step
-        if self._validation_log is not None:
-            self._validation_log.write({"step": self._state.step, "splits": self._validation})
+        if self._logs is not None:
+            self._logs.write_validation(self._state.step, self._validation)
         if self._show_progress:
             logger.info("step %d: %s", self._state.step, _summary(self._validation))
 
@@ -301,6 +296,8 @@ class _Run:
         if self._ranks.is_writer:
             self._state.scaler = self._learner.scaler.state_dict()
             learner = self._learner
+            if self._logs is not None:
+                self._logs.flush()
             checkpoints.save_checkpoint(
                 self._run, self._state, learner.model, learner.optimizer, self._identity
             )
@@ -323,9 +320,11 @@ class _Run:
         )
 
 
-def _rule(config: PretrainConfig, seed: int, facts: dict[str, Any]) -> MaskingRule:
+def _rule(config: PretrainConfig, seed: int, shards: Shards) -> MaskingRule:
     probs = (config.mask_prob, config.mask_token_prob, config.random_token_prob)
-    return masking_rule(seed, facts["vocab_size"], facts["special_ids"], probs)
+    is_continuation_V = continuations(shards.tokenizer) if config.whole_word else None
+    facts = shards.facts
+    return masking_rule(seed, facts["vocab_size"], facts["special_ids"], probs, is_continuation_V)
 
 
 def _summary(validation: dict[str, dict[str, Any]]) -> str:

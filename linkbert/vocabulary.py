@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from schemas.errors import CheckpointError, ConfigError
+
+_CONTINUES = "##"
+"""How WordPiece marks a piece that continues a word."""
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -25,6 +30,22 @@ def tokens_by_id(tokenizer: Tokenizer) -> list[str]:
     """Return every token, indexed by its id."""
     ids = tokenizer.get_vocab(with_added_tokens=True)
     return [token for token, _ in sorted(ids.items(), key=lambda item: item[1])]
+
+
+def continuations(path: Path) -> npt.NDArray[np.bool_]:
+    """Return for each token of a WordPiece tokenizer.json whether it continues a word, bool [V].
+
+    Raises:
+        ConfigError: no token does, so that there are no whole words to mask.
+    """
+    tokens = tokens_by_id(read_tokenizer(path))
+    found = np.array([token.startswith(_CONTINUES) for token in tokens])
+    if not found.any():
+        raise ConfigError(
+            f"expected tokens that begin with {_CONTINUES} for whole_word, found none in {path}: "
+            "leave whole_word off for this tokenizer"
+        )
+    return found
 
 
 def check_same_vocabulary(tokenizer_path: Path, folder: Path) -> None:

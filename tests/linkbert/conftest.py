@@ -20,6 +20,7 @@ SMALL = (
     "hidden_dropout=0.1",
     "checkpoint_every=5",
     "validate_every=1000",
+    "tensorboard=false",
 )
 """Overrides that make the demo's model small enough for tests, with uneven micro-batches."""
 

@@ -60,6 +60,22 @@ def test_sequence_is_the_instance_with_its_masks_taken_back(shards: Path) -> Non
     assert sorted(restored) == stored
 
 
+def test_sequences_do_not_depend_on_how_many_are_masked_at_once(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def batches() -> list[list[object]]:
+        made = maker(shards, micro_batch_size=3).make(30, 53).micro_batches
+        return [
+            [value.tolist() if hasattr(value, "tolist") else value for value in batch]
+            for batch in made
+        ]
+
+    at_once = batches()
+    monkeypatch.setattr("linkbert.batches._BLOCK", 1)
+    assert batches() == at_once
+    assert len(at_once) == 8
+
+
 def test_counts_are_of_the_global_batch_and_masks_of_the_rank(shards: Path) -> None:
     whole = maker(shards).make(0, 24)
     halves = [maker(shards, rank, 2).make(0, 24) for rank in range(2)]

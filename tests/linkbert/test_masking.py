@@ -86,6 +86,68 @@ def test_masks_differ_by_pass_and_seed() -> None:
     assert draw(keys([7], [1]), [60], [60], seed=1).positions_M.tolist() != list(base.positions_M)
 
 
+# Tokens from 500 on continue a word.
+IS_CONTINUATION = np.arange(VOCAB_SIZE) >= 500
+
+
+def draw_whole_words(
+    identities: InstanceKeys, texts: list[tuple[list[int], list[int]]], seed: int = 0
+) -> Masks:
+    probs = (0.15, 0.8, 0.1)
+    whole = masking_rule(seed, VOCAB_SIZE, SPECIAL, probs, IS_CONTINUATION)
+    tokens = np.array([t for a, b in texts for t in (2, *a, 3, *b, 3)], np.int32)
+    spans = tuple(np.array([len(text[side]) for text in texts], np.int32) for side in (0, 1))
+    lengths = spans[0] + spans[1] + 3
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    return draw_masks(whole, identities, starts, spans, tokens)
+
+
+def random_text(seed: int, num_tokens: int) -> list[int]:
+    return np.random.default_rng(seed).integers(5, VOCAB_SIZE, num_tokens).tolist()
+
+
+def test_words_are_masked_whole_or_not_at_all() -> None:
+    texts = [(random_text(i, 150), random_text(1000 + i, 100)) for i in range(300)]
+    masks = draw_whole_words(keys(list(range(300)), list(range(300))), texts)
+    masked = set(masks.positions_M.tolist())
+    start = 0
+    num_words = num_masked_words = num_masked = 0
+    for a, b in texts:
+        for first, text in ((start + 1, a), (start + len(a) + 2, b)):
+            begins = [i for i, t in enumerate(text) if i == 0 or not IS_CONTINUATION[t]]
+            for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
+                hits = sum(first + i in masked for i in range(begin, end))
+                assert hits in (0, end - begin)
+                num_words += 1
+                num_masked_words += hits > 0
+                num_masked += hits
+        start += len(a) + len(b) + 3
+    assert num_masked == len(masks.positions_M)  # nothing outside A and B
+    assert abs(num_masked_words / num_words - 0.15) < 0.006
+    assert abs(num_masked / (300 * 250) - 0.15) < 0.008
+    assert abs(np.mean(masks.replacements_M == SPECIAL["mask"]) - 0.8) < 0.02
+
+
+def test_whole_word_mask_of_a_depends_neither_on_b_nor_on_the_batch() -> None:
+    a, b, other = random_text(1, 60), random_text(2, 60), random_text(3, 13)
+    one = draw_whole_words(keys([7], [1]), [(a, b)])
+    again = draw_whole_words(keys([7], [2]), [(a, other)])
+    assert within(one, 1, 61) == within(again, 1, 61) != []
+    together = draw_whole_words(keys([5, 7], [6, 1]), [(b, other), (a, b)])
+    assert within(together, 76, 199) == within(one, 0, 123)
+    assert within(draw_whole_words(keys([7], [1]), [(a, b)], seed=1), 0, 123) != within(one, 0, 123)
+
+
+def test_first_token_of_a_word_is_masked_as_without_whole_words() -> None:
+    a, b = random_text(1, 200), random_text(2, 200)
+    whole = dict(within(draw_whole_words(keys([7], [1]), [(a, b)]), 1, 201))
+    plain = dict(within(draw(keys([7], [1]), [200], [200]), 1, 201))
+    begins = [i for i, token in enumerate(a) if i == 0 or not IS_CONTINUATION[token]]
+    assert {i: whole[i] for i in begins if i in whole} == {
+        i: plain[i] for i in begins if i in plain
+    }
+
+
 def test_masks_are_the_same_on_every_machine() -> None:
     masks = draw(keys([3], [1]), [30], [30])
     assert masks.positions_M.tolist() == GOLDEN_POSITIONS

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 def lines(run: Path) -> list[dict[str, Any]]:
     """Return metrics.jsonl without its times."""
-    timed = ("seconds", "tokens_per_second")
+    timed = ("seconds", "tokens_per_second", "memory_bytes")
     read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{key: line[key] for key in line if key not in timed} for line in read]
 
@@ -62,7 +63,7 @@ def test_line_of_metrics_holds_every_key_in_order_of_steps(finished_run: Path) -
     assert [line["step"] for line in read] == list(range(1, 21))
     assert set(read[0]) >= {
         "step", "tokens", "loss_mlm", "loss_drp", "mlm_accuracy", "drp_accuracy", "lr",
-        "grad_norm", "tokens_per_second",
+        "grad_norm", "tokens_per_second", "memory_bytes",
     }  # fmt: skip
     assert read[1]["lr"] == pytest.approx(0.01)  # two steps of warm-up
     assert read[-1]["lr"] == pytest.approx(0.01 / 18)
@@ -286,6 +287,49 @@ def test_loss_that_explodes_stops_the_run_and_names_the_last_checkpoint(
     found = load_newest(tmp_path / "run")
     assert found is not None
     assert found.state.step == 50
+
+
+def test_gradient_that_is_no_number_stops_the_run_before_a_checkpoint(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from linkbert.learner import Learner
+
+    run_step = Learner.run_step
+
+    def overflowing(self: Learner, step: int, *rest: Any) -> Any:
+        if step == 9:  # the loss of this step is sound, its gradient is not
+            hook = self.model.relation_head.classifier.weight.register_hook(lambda g: g / 0)
+            result = run_step(self, step, *rest)
+            hook.remove()
+            return result
+        return run_step(self, step, *rest)
+
+    monkeypatch.setattr(Learner, "run_step", overflowing)
+    stopped = r"gradient of norm \w+ at step 10: .*last good checkpoint: step-00000005"
+    with pytest.raises(StageError, match=stopped):
+        pretrain(shards, tmp_path / "run", small_config("max_steps=20"), seed=3)
+    assert checkpoint_steps(tmp_path / "run") == [5]
+
+
+def test_whole_words_need_a_tokenizer_that_marks_them(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"begin with ## for whole_word, found none in .*json"):
+        pretrain(shards, tmp_path / "run", small_config("whole_word=true"))
+
+
+def test_whole_word_runs_differ_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = write_shards(tmp_path / "shards")
+    tokenizer = shards / "tokenizer" / "tokenizer.json"
+    tokenizer.write_text(re.sub(r'"w(\d*[13579])"', r'"##w\1"', tokenizer.read_text()))
+    runs = [tmp_path / name for name in ("plain", "whole", "resumed")]
+    config = small_config("max_steps=10", "whole_word=true")
+    pretrain(shards, runs[0], small_config("max_steps=10"), seed=3)
+    pretrain(shards, runs[1], config, seed=3)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(shards, runs[2], config, seed=3)
+    pretrain(shards, runs[2], config, seed=3)
+    assert lines(runs[0]) != lines(runs[1]) == lines(runs[2])
 
 
 def test_weights_do_not_depend_on_validation_or_checkpoints(
