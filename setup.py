@@ -26,6 +26,7 @@ TRAIN = [
     "torch>=2.4",  # the model and the training step
     "safetensors>=0.4",  # weights without pickle
 ]
+TENSORBOARD = ["tensorboard>=2.15"]  # events beside metrics.jsonl
 GCP = ["apache-beam[gcp]>=2.76"]  # Dataflow and gs://
 DEV = [
     "pytest>=8",
@@ -58,8 +59,10 @@ setup(
         "pipeline": PIPELINE,
         "train": TRAIN,
         "all": [*PIPELINE, *TRAIN],
+        "tensorboard": TENSORBOARD,
         "gcp": GCP,
-        "dev": [*DEV, *GCP],  # the jobs are built for Dataflow in the tests
+        # The jobs are built for Dataflow in the tests, and events are read back.
+        "dev": [*DEV, *GCP, *TENSORBOARD],
     },
     entry_points={"console_scripts": ["linkbert = linkbert.cli:main"]},
 )

@@ -14,7 +14,6 @@ CONFIG = ("max_steps=20", "validate_every=4", "keep_checkpoints=9", "tensorboard
 
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0})
