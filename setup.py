@@ -27,6 +27,15 @@ TRAIN = [
     "safetensors>=0.4",  # weights without pickle
 ]
 TENSORBOARD = ["tensorboard>=2.15"]  # events beside metrics.jsonl
+REPORT = [
+    "matplotlib>=3.8",  # the figures of an experiment
+]
+FINETUNE = [
+    "transformers>=4.57",  # models and Trainer of every task
+    "accelerate>=1.1",  # what the Trainer asks for
+    "scikit-learn>=1.4",  # GLUE's metrics
+    "bm25s>=0.2",  # hard negatives of ranking
+]
 GCP = ["apache-beam[gcp]>=2.76"]  # Dataflow and gs://
 DEV = [
     "pytest>=8",
@@ -58,8 +67,10 @@ setup(
     extras_require={
         "pipeline": PIPELINE,
         "train": TRAIN,
-        "all": [*PIPELINE, *TRAIN],
         "tensorboard": TENSORBOARD,
+        "finetune": FINETUNE,
+        "report": REPORT,
+        "all": [*PIPELINE, *TRAIN, *FINETUNE, *REPORT],
         "gcp": GCP,
         # The jobs are built for Dataflow in the tests, and events are read back.
         "dev": [*DEV, *GCP, *TENSORBOARD],

@@ -159,6 +159,37 @@ def _evaluate(args: argparse.Namespace) -> int:
     return _report(args, evaluate(args.kind, args.model, args.shards, options))
 
 
+def _experiment(args: argparse.Namespace) -> int:
+    """Run an experiment; its shards are sampled in this process, so it needs no Beam."""
+    from linkbert.experiment.config import load_experiment
+    from linkbert.experiment.experiment import experiment
+    from pipeline.inline import run_stage
+    from pipeline.pack import corpus_fingerprint, pack_corpus, unpack_corpus
+    from pipeline.sample import SAMPLE, SampleConfig
+    from pipeline.stage import Job
+
+    config = load_experiment(args.experiment)
+    corpus = config.corpus
+    if args.pack:
+        return _report(args, {"packed": args.pack, "bytes": pack_corpus(corpus, args.pack)})
+    if Path(corpus).is_file():
+        corpus = f"{Path(args.out)}.corpus"
+        unpack_corpus(config.corpus, corpus)
+
+    def sample(out: Path, options: dict[str, Any]) -> None:
+        run_stage(Job(SAMPLE, str(out), SampleConfig(**options), (corpus,)))
+
+    result = experiment(
+        config,
+        Path(args.out),
+        sample,
+        corpus_fingerprint=corpus_fingerprint(corpus),
+        overwrite=args.overwrite,
+        quiet=args.quiet,
+    )
+    return _report(args, result)
+
+
 def _show(args: argparse.Namespace) -> int:
     from linkbert.show import show
 
@@ -292,6 +323,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "pretrain": _pretrain,
     "export": _export,
     "evaluate": _evaluate,
+    "experiment": _experiment,
     "run": _run,
     "show": _show,
     "check": _check,

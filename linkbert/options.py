@@ -25,8 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
         _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer, _add_segment,
-        _add_sample, _add_pretrain, _add_export, _add_evaluate, _add_run, _add_show, _add_check,
-        _add_demo,
+        _add_sample, _add_pretrain, _add_export, _add_evaluate, _add_experiment,
+        _add_run, _add_show, _add_check, _add_demo,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -219,6 +219,20 @@ def _add_evaluate(commands: Any) -> None:
     )
     parser.add_argument(
         "--num-resamples", type=int, default=2000, metavar="N", help="replicates of an interval"
+    )
+
+
+def _add_experiment(commands: Any) -> None:
+    parser = _add_command(
+        commands, "experiment", "train arms alike, compare them, write a report",
+        "linkbert/experiment/experiment.py", "experiment small.toml --out small",
+    )  # fmt: skip
+    parser.add_argument("experiment", type=Path, metavar="FILE.toml", help="what to compare")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--pack",
+        metavar="FILE",
+        help="only write the corpus as one small file, for another machine",
     )
 
 

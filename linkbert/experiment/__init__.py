@@ -1,0 +1,1 @@
+"""LinkBERT against BERT and its own ablations, trained alike, compared on held-out articles."""

@@ -1,0 +1,236 @@
+"""Compare the arms: every measure with its interval, every hypothesis with one sentence.
+
+In: the scores of all arms and seeds. Out: the JSON of results.json. All arms of a seed scored the
+same tokens of the same pairs, so arms are compared pair by pair, and one set of replicates (seed,
+article, pair) serves all figures. What is compared was chosen before anything was trained:
+
+    primary    gain(linkbert) - gain(bert), gain(linkbert) - gain(random-links), on pairs whose
+               both ends are held out
+    guard      contiguous loss of linkbert at most 0.02 nat above bert's
+    secondary  the other contrasts, their p-values corrected for their number (Holm)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linkbert.evaluation.bootstrap import (
+    INTERVAL,
+    Clusters,
+    holm,
+    interval,
+    p_value,
+    resampled_sums,
+)
+from linkbert.evaluation.link_context import PairScores, measures
+from schemas.errors import StageError
+
+PRIMARY_SPLIT = "validation_closed"
+GUARD_LIMIT = 0.02
+"""Nats a token by which the contiguous loss may grow: linkbert reads fewer contiguous pairs."""
+
+_SIGNIFICANT = 0.05
+
+Figures = npt.NDArray[np.float64]
+Scores = dict[str, dict[int, dict[str, PairScores]]]
+"""By arm, seed and split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A measure of one arm minus that of another.
+
+    Attributes:
+        kind: primary, guard or secondary.
+        split: of the held-out pairs.
+        measure: a name of `linkbert.evaluation.link_context.measures`.
+        arm: minuend.
+        against: subtrahend.
+    """
+
+    kind: str
+    split: str
+    measure: str
+    arm: str
+    against: str
+
+
+def planned_contrasts(arms: Sequence[str], splits: Sequence[str]) -> list[Contrast]:
+    """Return what is compared, in this order, among the arms and splits at hand."""
+    closed, either = PRIMARY_SPLIT, "validation"
+    controls = ("bert", "random-links")
+    wanted = [Contrast("primary", closed, "gain", "linkbert", each) for each in controls]
+    wanted.append(Contrast("guard", closed, "nll_contiguous", "linkbert", "bert"))
+    ablations = ("no-drp", "uniform", "tfidf")
+    wanted += [Contrast("secondary", closed, "gain", "linkbert", each) for each in ablations]
+    for measure in ("gain_in_b", "gain_not_in_b", "nll_alone"):
+        wanted += [Contrast("secondary", closed, measure, "linkbert", each) for each in controls]
+    wanted += [Contrast("secondary", either, "gain", "linkbert", each) for each in controls]
+    return [
+        each
+        for each in wanted
+        if each.arm in arms and each.against in arms and each.split in splits
+    ]
+
+
+def compare(scores: Scores, num_resamples: int) -> dict[str, Any]:
+    """Return measures by split and arm, and all contrasts with their sentences.
+
+    Raises:
+        StageError: arms of a seed did not score the same tokens.
+    """
+    arms = list(scores)
+    seeds = list(scores[arms[0]])
+    splits = list(scores[arms[0]][seeds[0]])
+    contrasts = planned_contrasts(arms, splits)
+    tables = {split: _Table(scores, split, num_resamples) for split in splits}
+    found = [_compare_one(each, tables[each.split], len(seeds)) for each in contrasts]
+    secondary = {str(i): each["p"] for i, each in enumerate(found) if each["kind"] == "secondary"}
+    for index, corrected in holm(secondary).items():
+        found[int(index)]["p_holm"] = corrected
+    for each in found:
+        each["verdict"] = verdict_of(each)
+        each["sentence"] = sentence_of(each, len(seeds))
+    return {
+        "seeds": seeds,
+        "measures": {split: table.describe(arms) for split, table in tables.items()},
+        "contrasts": found,
+    }
+
+
+class _Table:
+    """The figures of one split: sums by pair of every arm and measure, and their replicates."""
+
+    def __init__(self, scores: Scores, split: str, num_resamples: int) -> None:
+        self._columns: dict[tuple[str, str], int] = {}
+        self._counts: dict[str, int] = {}
+        clusters: list[Clusters] = []
+        arms = list(scores)
+        for seed in scores[arms[0]]:
+            first = scores[arms[0]][seed][split]
+            stacked: list[Figures] = []
+            for arm in arms:
+                own = scores[arm][seed][split]
+                if not _are_paired(first, own):
+                    raise StageError(
+                        f"expected {arm} and {arms[0]} to score the same tokens with seed {seed}, "
+                        "found others: delete OUT/scores and run again"
+                    )
+                sums, counts = measures(own)
+                for name, values in sums.items():
+                    self._columns[arm, name] = len(stacked)
+                    stacked.append(values)
+            for name, values in counts.items():
+                self._counts[name] = len(stacked)
+                stacked.append(values)
+            clusters.append(Clusters(first.articles, np.stack(stacked, axis=1)))
+        self._by_seed = [each.columns.sum(0) for each in clusters]
+        self._num_pairs = [len(each.articles) for each in clusters]
+        self._num_articles = [int(each.articles.max(initial=-1)) + 1 for each in clusters]
+        self._drawn = resampled_sums(clusters, num_resamples, seed=0)
+
+    def difference(self, arm: str, against: str, measure: str) -> dict[str, Any]:
+        """Return value, interval, p-value and values by seed of a difference of ratios."""
+        plus, minus = self._columns[arm, measure], self._columns[against, measure]
+        by = self._counts[measure]
+        drawn, counts = self._drawn[:, plus] - self._drawn[:, minus], self._drawn[:, by]
+        total = sum(self._by_seed)
+        kept = counts > 0
+        return {
+            "difference": _ratio(total[plus] - total[minus], total[by]),
+            "interval": interval(drawn, counts),
+            "p": p_value(drawn[kept] / counts[kept]) if kept.any() else 1.0,
+            "by_seed": [_ratio(each[plus] - each[minus], each[by]) for each in self._by_seed],
+        }
+
+    def describe(self, arms: Sequence[str]) -> dict[str, Any]:
+        """Return every measure of every arm with its interval."""
+        total = sum(self._by_seed)
+        found: dict[str, Any] = {
+            "num_pairs": self._num_pairs,
+            "num_articles": self._num_articles,
+            "arms": {arm: {} for arm in arms},
+        }
+        for (arm, measure), column in self._columns.items():
+            by = self._counts[measure]
+            found["arms"][arm][measure] = {
+                "value": _ratio(total[column], total[by]),
+                "interval": interval(self._drawn[:, column], self._drawn[:, by]),
+                "by_seed": [_ratio(each[column], each[by]) for each in self._by_seed],
+            }
+        return found
+
+
+def _are_paired(first: PairScores, other: PairScores) -> bool:
+    return all(
+        np.array_equal(getattr(first, name), getattr(other, name))
+        for name in ("articles", "num_masked", "num_in_b", "has_contiguous")
+    )
+
+
+def _ratio(value: float, count: float) -> float | None:
+    return float(value / count) if count else None
+
+
+def _compare_one(contrast: Contrast, table: _Table, num_seeds: int) -> dict[str, Any]:
+    names = ("kind", "split", "measure", "arm", "against")
+    told = {name: getattr(contrast, name) for name in names}
+    return {**told, **table.difference(contrast.arm, contrast.against, contrast.measure)}
+
+
+def verdict_of(found: dict[str, Any]) -> str:
+    """Return supported, contradicted or not shown; for the guard: kept, broken or not shown.
+
+    A primary hypothesis is decided by its interval, a secondary one by its corrected p-value.
+    """
+    if found["interval"] is None:
+        return "not shown"
+    low, high = found["interval"]
+    if found["kind"] == "guard":
+        return "kept" if high <= GUARD_LIMIT else "broken" if low > GUARD_LIMIT else "not shown"
+    if found["kind"] == "secondary" and found["p_holm"] > _SIGNIFICANT:
+        return "not shown"
+    if low <= 0 <= high:
+        return "not shown"
+    is_higher_better = found["measure"].startswith("gain")
+    return "supported" if (low > 0) == is_higher_better else "contradicted"
+
+
+_NAMES = {
+    "gain": "gains more from a linked partner than",
+    "gain_in_b": "gains more from a linked partner, on tokens that stand in it, than",
+    "gain_not_in_b": "gains more from a linked partner, on tokens that do not stand in it, than",
+    "nll_alone": "guesses the tokens of a segment alone better than",
+    "nll_contiguous": "guesses tokens beside the next segment no more than 0.02 nat worse than",
+}
+
+_SPLITS = {"validation_closed": "both articles unseen", "validation": "A's article unseen"}
+
+
+def sentence_of(found: dict[str, Any], num_seeds: int) -> str:
+    """Return one plain sentence on a hypothesis; a null is called one."""
+    claim = f"{found['arm']} {_NAMES[found['measure']]} {found['against']}"
+    where = _SPLITS[found["split"]]
+    if found["interval"] is None:
+        return f"Nothing can be said of whether {claim} ({where}): no such token was scored."
+    low, high = found["interval"]
+    figures = (
+        f"difference {found['difference']:+.4f} nat a token, "
+        f"{INTERVAL[1] - INTERVAL[0]:.0f} % interval {low:+.4f} to {high:+.4f}"
+    )
+    if found["kind"] == "secondary":
+        figures += f", corrected p {found['p_holm']:.3f}"
+    figures += f", {num_seeds} seed{'s' if num_seeds > 1 else ''}, {where}"
+    opening = {
+        "supported": "Supported:",
+        "kept": "Supported:",
+        "contradicted": "Contradicted, the opposite holds:",
+        "broken": "Contradicted:",
+        "not shown": "Not shown, the data do not tell them apart:",
+    }[found["verdict"]]
+    return f"{opening} {claim} ({figures})."

@@ -1,0 +1,96 @@
+"""`linkbert experiment`: run the arms, compare them, write the report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from linkbert.experiment.compare import PRIMARY_SPLIT, Scores, compare
+from linkbert.experiment.config import ExperimentConfig
+from linkbert.experiment.report import write_report
+from linkbert.experiment.run import IDENTITY_NAME, Place, Sampler, load_scores, run_arms
+from linkbert.metrics import METRICS_NAME
+from schemas.errors import ConfigError
+
+
+def experiment(
+    config: ExperimentConfig,
+    out: Path,
+    sample: Sampler,
+    *,
+    corpus_fingerprint: str,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train, evaluate and compare all arms, or go on where it was cut off.
+
+    Args:
+        config: see `linkbert.experiment.config`.
+        out: folder to write.
+        sample: writes a shards folder; see `linkbert.experiment.run.Sampler`.
+        corpus_fingerprint: of what is sampled.
+        overwrite: delete an experiment that lies in the folder.
+        quiet: no progress lines.
+
+    Returns:
+        What the command prints: verdicts, and where the report lies.
+
+    Raises:
+        ConfigError: the folder holds another experiment, or something else.
+        StageError: the arms cannot be compared.
+    """
+    if overwrite and out.exists():
+        if any(out.iterdir()) and not (out / IDENTITY_NAME).is_file():
+            raise ConfigError(f"expected an experiment to overwrite, found another folder: {out}")
+        shutil.rmtree(out)
+    places = run_arms(config, out, sample, corpus_fingerprint, quiet)
+    results = collect(config, places, corpus_fingerprint)
+    write_report(out, results, _losses(places))
+    sentences = [each["sentence"] for each in results["contrasts"] if each["kind"] != "secondary"]
+    return {
+        "report": str(out / "report.md"),
+        "arms": len(config.arms),
+        "seeds": len(config.seeds),
+        "pairs": sum(results["measures"].get(PRIMARY_SPLIT, {}).get("num_pairs", [])),
+        **{f"finding {number}": sentence for number, sentence in enumerate(sentences, 1)},
+    }
+
+
+def collect(
+    config: ExperimentConfig, places: list[Place], corpus_fingerprint: str
+) -> dict[str, Any]:
+    """Return the content of results.json from the scores of all arms."""
+    scores: Scores = {arm: {} for arm in config.arms}
+    arms: dict[str, dict[str, Any]] = {arm: {} for arm in config.arms}
+    for place in places:
+        scores[place.arm][place.seed], arms[place.arm][str(place.seed)] = load_scores(place)
+    return {
+        # Where the corpus lies is no part of the result.
+        "config": {name: value for name, value in asdict(config).items() if name != "corpus"},
+        "corpus": corpus_fingerprint,
+        "arms": arms,
+        "tokens_differ": _tokens_differ(arms),
+        **compare(scores, config.num_resamples),
+    }
+
+
+def _tokens_differ(arms: dict[str, dict[str, Any]]) -> float:
+    """Return the largest relative difference of tokens read between two arms of a seed."""
+    seeds = next(iter(arms.values()))
+    largest = 0.0
+    for seed in seeds:
+        tokens = [by_seed[seed]["training"]["tokens"] for by_seed in arms.values()]
+        largest = max(largest, max(tokens) / min(tokens) - 1)
+    return largest
+
+
+def _losses(places: list[Place]) -> dict[str, list[list[float]]]:
+    losses: dict[str, list[list[float]]] = {}
+    for place in places:
+        lines = (place.path("runs") / METRICS_NAME).read_text().splitlines()
+        found = [float(json.loads(line)["loss_mlm"]) for line in lines]
+        losses.setdefault(place.arm, []).append(found)
+    return losses

@@ -1,0 +1,149 @@
+"""The report of an experiment for a person: report.md with its figures; results.json beside it.
+
+results.json:
+
+    config        of the experiment, as it was effective
+    corpus        fingerprint of the segments
+    arms          {arm: {seed: {training, mlm, drp, ranking}}}; training: step, tokens, seconds, ...
+    tokens_differ  largest relative difference of tokens read between two arms of a seed
+    seeds         those compared
+    measures      {split: {num_pairs, num_articles, arms: {arm: {measure: {value, interval,
+                  by_seed}}}}}; losses and gains in nats a masked token, counts by seed
+    contrasts     [{kind, split, measure, arm, against, difference, interval, p, p_holm (secondary
+                  only), by_seed, verdict, sentence}]
+    ranking       {arm: {mrr, recall_at_1: {value, interval, by_seed}}}, where it was asked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from linkbert.experiment.figures import draw_contrasts, draw_measure, draw_training
+from schemas.manifest import write_json, write_whole
+
+_SHOWN = ("gain", "gain_in_b", "gain_not_in_b", "nll_linked", "nll_contiguous", "nll_alone")
+
+
+def write_report(out: Path, results: dict[str, Any], losses: dict[str, list[list[float]]]) -> None:
+    """Write results.json, report.md and figures.
+
+    Args:
+        out: the folder of the experiment.
+        results: see the module.
+        losses: {arm: [[loss of each step] of each seed]}.
+    """
+    write_json(out / "results.json", results)
+    folder = out / "figures"
+    folder.mkdir(exist_ok=True)
+    split = "validation_closed" if "validation_closed" in results["measures"] else "validation"
+    described = results["measures"][split]["arms"]
+    draw_measure(folder / "gain.svg", described, "gain", "link-context gain (nat a token)")
+    draw_measure(
+        folder / "contiguous.svg", described, "nll_contiguous", "loss beside the next segment (nat)"
+    )
+    draw_contrasts(folder / "contrasts.svg", results["contrasts"])
+    draw_training(folder / "training.svg", losses)
+    with write_whole(out / "report.md") as file:
+        file.write(("\n".join(_lines(results)) + "\n").encode())
+
+
+def _lines(results: dict[str, Any]) -> Iterator[str]:
+    config = results["config"]
+    yield "# LinkBERT against BERT on held-out articles"
+    yield ""
+    yield (
+        f"{len(config['arms'])} arms, seeds {', '.join(map(str, results['seeds']))}; every arm of "
+        "a seed had the same initial weights, read the same segments A in the same order, and "
+        "masked them alike. Tokens read differ between arms of a seed by at most "
+        f"{results['tokens_differ']:.2%}, because their segments B differ."
+    )
+    yield ""
+    yield "## Hypotheses"
+    yield ""
+    for kind in ("primary", "guard", "secondary"):
+        chosen = [each for each in results["contrasts"] if each["kind"] == kind]
+        if chosen:
+            yield f"{kind.capitalize()}:"
+            yield ""
+            yield from (f"- {each['sentence']}" for each in chosen)
+            yield ""
+    yield (
+        "Intervals are 95 % percentiles over replicates of seeds, then articles, then pairs. "
+        "p-values of secondary hypotheses are corrected for their number (Holm); the primary ones "
+        "are decided by their intervals."
+    )
+    for split, found in results["measures"].items():
+        yield from _measure_lines(split, found)
+    yield from _training_lines(results)
+    yield from _ranking_lines(results)
+    yield ""
+    yield "![gain](figures/gain.svg) ![contiguous loss](figures/contiguous.svg)"
+    yield "![contrasts](figures/contrasts.svg) ![training](figures/training.svg)"
+    yield ""
+    yield "## What does not follow"
+    yield ""
+    yield (
+        "The gain is about masked tokens of this corpus at this size and training; it says nothing "
+        "of question answering or any other task, of larger models or of longer training. With "
+        f"{len(results['seeds'])} seeds the spread between seeds is known badly."
+    )
+
+
+def _measure_lines(split: str, found: dict[str, Any]) -> Iterator[str]:
+    pairs, articles = sum(found["num_pairs"]), sum(found["num_articles"])
+    yield ""
+    yield f"## Measures on {split} ({pairs:,} pairs of {articles:,} articles over all seeds)"
+    yield ""
+    yield f"| arm | {' | '.join(_SHOWN)} |"
+    yield f"|---|{'---|' * len(_SHOWN)}"
+    for arm, measured in found["arms"].items():
+        cells = [_cell(measured[name]) for name in _SHOWN]
+        yield f"| {arm} | {' | '.join(cells)} |"
+
+
+def _cell(measured: dict[str, Any]) -> str:
+    if measured["value"] is None or measured["interval"] is None:
+        return "none"
+    low, high = measured["interval"]
+    return f"{measured['value']:.4f} ({low:.4f} to {high:.4f})"
+
+
+def _training_lines(results: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield "## Training"
+    yield ""
+    yield "| arm | seed | steps | tokens | last loss | DRP accuracy, both unseen | guess from A |"
+    yield "|---|---|---|---|---|---|---|"
+    for arm, by_seed in results["arms"].items():
+        for seed, found in by_seed.items():
+            training = found["training"]
+            drp = found.get("drp", {}).get("validation_closed")
+            cells = ("", "") if drp is None else (_accuracy(drp), _share(drp))
+            yield (
+                f"| {arm} | {seed} | {training['step']:,} | {training['tokens']:,} | "
+                f"{training['last_loss']:.3f} | {cells[0]} | {cells[1]} |"
+            )
+
+
+def _accuracy(drp: dict[str, Any]) -> str:
+    low, high = drp["interval"]
+    return f"{drp['accuracy']:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _share(drp: dict[str, Any]) -> str:
+    guess = drp["guess_from_kind_of_a"]
+    return "" if guess is None else f"{guess:.3f}"
+
+
+def _ranking_lines(results: dict[str, Any]) -> Iterator[str]:
+    if not results.get("ranking"):
+        return
+    yield ""
+    yield "## Ranking the linked document among 31 BM25 negatives, fine-tuned alike"
+    yield ""
+    yield "| arm | MRR | recall at 1 |"
+    yield "|---|---|---|"
+    for arm, found in results["ranking"].items():
+        yield f"| {arm} | {_cell(found['mrr'])} | {_cell(found['recall_at_1'])} |"

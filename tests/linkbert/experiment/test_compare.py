@@ -1,0 +1,97 @@
+"""Verdicts on scores whose truth is known."""
+
+import numpy as np
+import pytest
+
+from linkbert.evaluation.link_context import PairScores
+from linkbert.experiment.compare import Scores, compare
+from schemas.errors import StageError
+
+ARTICLES = np.repeat(np.arange(30), 4)
+
+
+def scores_of(gain: float, contiguous: float, seed: int, arm_noise: float = 0.0) -> PairScores:
+    """Scores in which a linked partner is worth `gain` nats a token; noise is shared by arms."""
+    shared = np.random.default_rng(seed)
+    size = len(ARTICLES)
+    num_masked = shared.integers(5, 15, size)
+    num_in_b = num_masked // 3
+    base = 5.0 * num_masked + shared.normal(0, 1, size)
+    own = np.random.default_rng(seed + int(1e6 * abs(gain)) + 7)
+    noise = own.normal(0, arm_noise, size) * num_masked
+    losses = np.stack(
+        [base - gain * num_masked + noise, base, base + contiguous * num_masked, base], axis=1
+    )
+    in_b = losses * (num_in_b / num_masked)[:, None]
+    has_contiguous = np.ones(size, np.bool_)
+    return PairScores(ARTICLES, losses, in_b, num_masked, num_in_b, has_contiguous)
+
+
+def planted(gains: dict[str, float], noise: float = 0.02, contiguous: float = 0.0) -> Scores:
+    return {
+        arm: {
+            seed: {
+                split: scores_of(gain, contiguous if arm == "linkbert" else 0.0, seed, noise)
+                for split in ("validation", "validation_closed")
+            }
+            for seed in (0, 1)
+        }
+        for arm, gain in gains.items()
+    }
+
+
+def by_name(found: dict) -> dict:  # type: ignore[type-arg]
+    return {
+        (each["kind"], each["measure"], each["against"], each["split"]): each
+        for each in found["contrasts"]
+    }
+
+
+def test_a_planted_gain_is_found_with_its_size() -> None:
+    found = by_name(compare(planted({"bert": 0.0, "linkbert": 0.05, "random-links": 0.01}), 200))
+    for control, expected in (("bert", 0.05), ("random-links", 0.04)):
+        each = found["primary", "gain", control, "validation_closed"]
+        assert each["verdict"] == "supported"
+        assert each["difference"] == pytest.approx(expected, abs=0.01)
+        assert each["sentence"].startswith("Supported: linkbert gains more")
+        assert len(each["by_seed"]) == 2
+
+
+def test_a_null_is_called_one() -> None:
+    found = by_name(compare(planted({"bert": 0.03, "linkbert": 0.03}, noise=0.0), 200))
+    each = found["primary", "gain", "bert", "validation_closed"]
+    assert each["difference"] == pytest.approx(0.0)
+    assert each["verdict"] == "not shown"
+    assert each["sentence"].startswith("Not shown")
+
+
+def test_the_opposite_is_called_a_contradiction() -> None:
+    found = by_name(compare(planted({"bert": 0.05, "linkbert": 0.0}), 200))
+    each = found["primary", "gain", "bert", "validation_closed"]
+    assert each["verdict"] == "contradicted"
+
+
+@pytest.mark.parametrize(("worse", "verdict"), [(0.0, "kept"), (0.05, "broken")])
+def test_the_guard_is_about_two_hundredths_of_a_nat(worse: float, verdict: str) -> None:
+    found = by_name(compare(planted({"bert": 0.0, "linkbert": 0.0}, contiguous=worse), 200))
+    each = found["guard", "nll_contiguous", "bert", "validation_closed"]
+    assert each["verdict"] == verdict
+    assert "p_holm" not in each
+
+
+def test_secondary_p_values_are_corrected_for_their_number() -> None:
+    found = compare(planted({"bert": 0.0, "linkbert": 0.05, "random-links": 0.01}), 400)
+    secondary = [each for each in found["contrasts"] if each["kind"] == "secondary"]
+    assert len(secondary) == 8
+    assert all(each["p_holm"] >= each["p"] for each in secondary)
+    assert min(each["p_holm"] for each in secondary) == pytest.approx(
+        8 * min(each["p"] for each in secondary)
+    )
+
+
+def test_arms_that_scored_other_tokens_are_refused() -> None:
+    scores = planted({"bert": 0.0, "linkbert": 0.0})
+    other = scores["linkbert"][0]["validation_closed"]
+    other.num_masked[0] += 1
+    with pytest.raises(StageError, match="same tokens"):
+        compare(scores, 10)
