@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.arrays import map_array
 from schemas.errors import GraphError
 from schemas.manifest import Manifest, read_manifest
 from schemas.parquet import table_parts
@@ -90,7 +91,7 @@ class Corpus:
         """
         read_manifest(self.path / "csr")
         indptr, indices = (
-            np.load(self.path / "csr" / f"{direction}_{name}.npy", mmap_mode="r")
+            map_array(self.path / "csr" / f"{direction}_{name}.npy")
             for name in ("indptr", "indices")
         )
         found = np.array(indices[int(indptr[node_id]) : int(indptr[node_id + 1])])
@@ -131,7 +132,7 @@ class Corpus:
         if redirect is None:
             return []
         ids, targets = (
-            np.load(self.path / "index" / f"redirect_{name}.npy", mmap_mode="r")
+            map_array(self.path / "index" / f"redirect_{name}.npy")
             for name in ("page_ids", "targets")
         )
         target = int(targets[int(np.searchsorted(ids, redirect["page_id"]))])

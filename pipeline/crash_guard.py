@@ -48,7 +48,7 @@ def crash_notes(path: str) -> Iterator[CrashNotes]:
         name = hashlib.sha256(path.encode()).hexdigest()
         path = os.path.join(tempfile.gettempdir(), f"linkbert-{name}")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         found = os.pread(descriptor, _OFFSET_BYTES, 0)
         suspect = int.from_bytes(found, "little") if len(found) == _OFFSET_BYTES else None

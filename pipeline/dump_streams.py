@@ -23,6 +23,9 @@ _MAGIC = {
     b"7z\xbc\xaf\x27\x1c": "7z",
 }
 _READ_BYTES = 1 << 20
+_MAX_WINDOW_BYTES = 1 << 28
+"""What a header may ask for: xz -9 takes 64 MB, zstd --long=28 256 MB; both formats allow GBs."""
+_MAX_XZ_BYTES = _MAX_WINDOW_BYTES + (1 << 26)
 
 
 def sniff_compression(magic: bytes) -> str:
@@ -100,7 +103,7 @@ def _read_gz(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _read_xz(file: IO[bytes]) -> Iterator[bytes]:
-    decoder = lzma.LZMADecompressor()
+    decoder = lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES)
     data = file.read(_READ_BYTES)
     while data or not decoder.needs_input:
         try:
@@ -114,7 +117,7 @@ def _read_xz(file: IO[bytes]) -> Iterator[bytes]:
             data = (decoder.unused_data or file.read(_READ_BYTES)).lstrip(b"\0")
             if not data:
                 return
-            decoder = lzma.LZMADecompressor()
+            decoder = lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES)
         elif decoder.needs_input:
             data = file.read(_READ_BYTES)
     raise _cut_off("xz", file)
@@ -122,7 +125,7 @@ def _read_xz(file: IO[bytes]) -> Iterator[bytes]:
 
 def _read_zst(file: IO[bytes]) -> Iterator[bytes]:
     zstandard = _optional("zstandard", "zst")
-    decoder = zstandard.ZstdDecompressor(max_window_size=1 << 31)
+    decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
     try:
         with decoder.stream_reader(file, read_across_frames=True, closefd=False) as reader:
             while piece := reader.read(_READ_BYTES):

@@ -12,12 +12,13 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from schemas import manifest
+from schemas.errors import StageError
 
 _DIGEST_CHUNK_BYTES = 1 << 20
 
@@ -125,6 +126,26 @@ def remove_tree(path: str) -> None:
         _remote().delete(matching(join(path, "**")))
         return
     shutil.rmtree(path, ignore_errors=True)
+
+
+def refuse_links(root: str, names: Iterable[str]) -> None:
+    """Check that no folder to write into is a symbolic link, which would lead writing elsewhere.
+
+    Args:
+        root: a folder; that one may be a link, whoever named it knows.
+        names: folders under it.
+
+    Raises:
+        StageError: one is.
+    """
+    if is_remote(root):
+        return
+    for name in names:
+        if os.path.islink(join(root, name)):
+            raise StageError(
+                f"expected a folder of its own at {join(root, name)}, found a symbolic link: "
+                "remove it, or name the folder it leads to"
+            )
 
 
 def sweep(folder: str) -> None:

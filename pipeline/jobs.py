@@ -305,6 +305,7 @@ def _folder_lock(root: str) -> Iterator[None]:
     if files.is_remote(root):
         yield
         return
+    files.refuse_links(root, ["_state", "_state/_lock"])
     path = Path(root, "_state", "_lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as lock:

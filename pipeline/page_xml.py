@@ -23,6 +23,7 @@ BAD_ENCODING = "invalid_utf8"
 
 _WIKITEXT = "wikitext"
 _BUFFER_BYTES = 1 << 18
+_MAX_DIGITS = 18
 _NAMESPACE = re.compile(rb"<page>\s*<title>[^<]*</title>\s*<ns>(-?\d+)</ns>")
 
 
@@ -171,4 +172,6 @@ class _PageReader:
 
 def _integer(text: str | None) -> int | None:
     text = (text or "").strip()
-    return int(text) if text.removeprefix("-").isdecimal() else None
+    # Longer ones fit no column of 64 bits, and Python refuses to convert thousands of digits.
+    is_number = text.removeprefix("-").isdecimal() and len(text) <= _MAX_DIGITS
+    return int(text) if is_number else None

@@ -13,6 +13,7 @@ from pipeline.wiki_site import SiteInfo, language_of
 from schemas.errors import DumpError
 
 _SITEINFO = re.compile(rb"<siteinfo\b.*?</siteinfo>", re.DOTALL)
+_KEY = re.compile(r"-?\d{1,9}", re.ASCII)
 _LANGUAGE = re.compile(rb"<mediawiki\b[^>]*?\bxml:lang=[\"']([A-Za-z0-9-]+)[\"']")
 
 
@@ -53,7 +54,9 @@ def parse_siteinfo(head: bytes, language: str | None = None) -> SiteInfo | None:
     root = _parse(siteinfo)
     default_case = root.findtext("case") or "first-letter"
     namespaces = [
-        (int(entry.get("key", "0")), entry) for entry in root.iterfind("namespaces/namespace")
+        (int(entry.get("key", "0")), entry)
+        for entry in root.iterfind("namespaces/namespace")
+        if _KEY.fullmatch(entry.get("key", "0"))
     ]
     return SiteInfo(
         dbname=root.findtext("dbname") or "",

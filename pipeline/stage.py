@@ -142,6 +142,7 @@ def open_job(job: Job, overwrite: bool = False) -> Job:
     Raises:
         StageError: the folder holds this stage's output for another config, input or version.
     """
+    files.refuse_links(job.root, [*job.stage.outputs, "_state", f"_state/{job.stage.name}"])
     if overwrite:
         for name in (*job.stage.outputs, f"_state/{job.stage.name}"):
             files.remove_tree(job.path(name))

@@ -97,12 +97,23 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
                 "make the folder again with this version (--overwrite)"
             )
         values["files"] = tuple(FileEntry(**entry) for entry in values["files"])
+        for entry in values["files"]:
+            _check_name(entry.name, where)
         return Manifest(**values)
     except (ValueError, KeyError, TypeError) as error:
         raise SchemaError(
             f"expected a manifest, found damaged JSON in {where} ({error}): "
             "make the folder again (--overwrite)"
         ) from error
+
+
+def _check_name(name: str, where: str) -> None:
+    parts = name.split("/")
+    if not name or name.startswith("/") or "\\" in name or "://" in name or ".." in parts:
+        raise SchemaError(
+            f"expected names of files below the folder, found {name!r} in {where}: "
+            "somebody changed it; make the folder again (--overwrite)"
+        )
 
 
 def write_json(path: str | os.PathLike[str], value: Json) -> None:
