@@ -207,6 +207,12 @@ def _check(args: argparse.Namespace) -> int:
     return 1 if report.problems else 0
 
 
+def _report_html(args: argparse.Namespace) -> int:
+    from linkbert.report import write_report
+
+    return _report(args, asdict(write_report(args.path, args.out, args.around)))
+
+
 def _run(args: argparse.Namespace) -> int:
     """Run all stages; each says in a moment when it has finished before."""
     from linkbert.closing import closing_table
@@ -327,6 +333,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "show": _show,
     "check": _check,
+    "report": _report_html,
     "demo": _demo,
 }
 

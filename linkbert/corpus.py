@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -89,15 +90,34 @@ class Corpus:
         Raises:
             SchemaError: the corpus has no finished graph.
         """
-        read_manifest(self.path / "csr")
-        indptr, indices = (
-            map_array(self.path / "csr" / f"{direction}_{name}.npy")
-            for name in ("indptr", "indices")
-        )
-        found = np.array(indices[int(indptr[node_id]) : int(indptr[node_id + 1])])
+        found = self.neighbours(node_id, direction)
         neighbours = self._node_table.take(pa.array(found))
         order = [("in_degree", "descending"), ("node_id", "ascending")]
         return list(neighbours.sort_by(order).slice(0, limit).to_pylist())
+
+    def neighbours(self, node_id: int, direction: str) -> npt.NDArray[np.int32]:
+        """Return the documents that a document links to (`out`) or that link to it (`in`): int32.
+
+        Raises:
+            SchemaError: the corpus has no finished graph.
+        """
+        indptr, indices = (self._csr(f"{direction}_{name}") for name in ("indptr", "indices"))
+        return np.array(indices[int(indptr[node_id]) : int(indptr[node_id + 1])])
+
+    def degrees(self, direction: str) -> npt.NDArray[np.int64]:
+        """Return the in- or out-degree of every node: int64 [N]."""
+        return np.diff(self._csr(f"{direction}_indptr"))
+
+    @property
+    def num_nodes(self) -> int:
+        """The number of documents."""
+        return len(self._csr("out_indptr")) - 1
+
+    def most_linked(self, limit: int) -> list[Row]:
+        """Return the rows of nodes of the highest in-degree, highest first."""
+        order = [("in_degree", "descending"), ("node_id", "ascending")]
+        places = pc.select_k_unstable(self._node_table, limit, sort_keys=order)
+        return list(self._node_table.take(places).to_pylist())
 
     def page(self, node: Row) -> Row:
         """Return the row of pages that a row of nodes points to."""
@@ -137,6 +157,11 @@ class Corpus:
         )
         target = int(targets[int(np.searchsorted(ids, redirect["page_id"]))])
         return self._nodes(pc.field("node_id") == target) if target >= 0 else []
+
+    def _csr(self, name: str) -> npt.NDArray[np.int64]:
+        read_manifest(self.path / "csr")
+        array: npt.NDArray[np.int64] = map_array(self.path / "csr" / f"{name}.npy")
+        return array
 
     def _redirects(self, where: pc.Expression) -> list[Row]:
         return list(pq.read_table(self.path / "redirects", filters=where).to_pylist())

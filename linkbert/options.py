@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (
         _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer, _add_segment,
         _add_sample, _add_pretrain, _add_export, _add_evaluate, _add_experiment,
-        _add_run, _add_show, _add_check, _add_demo,
+        _add_run, _add_show, _add_check, _add_report, _add_demo,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -265,6 +265,16 @@ def _add_check(commands: Any) -> None:
         "linkbert/check.py", "check corpus",
     )  # fmt: skip
     parser.add_argument("path", type=Path, metavar="PATH")
+
+
+def _add_report(commands: Any) -> None:
+    parser = _add_command(
+        commands, "report", "write one HTML file to look at: graph, pairs, curves, example pages",
+        "linkbert/report/__init__.py", "report linkbert-demo",
+    )  # fmt: skip
+    parser.add_argument("path", type=Path, metavar="DIR", help="a corpus, shards, run or run --out")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="DIR/report.html unless given")
+    parser.add_argument("--around", metavar="TITLE", help="a document to draw with its neighbours")
 
 
 def _add_demo(commands: Any) -> None:

@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
-from tokenizers import Tokenizer
 
 from linkbert.corpus import Corpus, Row
+from linkbert.pairs import Pair, PairReader
 from linkbert.show_page import mark_links, show_page
 from linkbert.terminal import printable, rows_of, table_of, wrapped
 from schemas.errors import SchemaError
-from schemas.instances import LINKED, RELATIONS
+from schemas.instances import LINKED
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.parquet import TABLES, table_parts
 
@@ -71,13 +70,13 @@ def show_pairs(
         limit: how many to show.
         max_chars: how much of each text.
     """
-    reader = _PairReader(split)
+    reader = PairReader(split)
     rows = _stream_rows(table_parts(split))
     chosen = _one_of_each(rows, reader) if one_of_each else itertools.islice(rows, limit)
-    return "\n\n".join(reader.describe(row, max_chars) for row in chosen)
+    return "\n\n".join(_describe(reader.read(row), max_chars) for row in chosen)
 
 
-def _one_of_each(rows: Iterator[Row], reader: _PairReader) -> list[Row]:
+def _one_of_each(rows: Iterator[Row], reader: PairReader) -> list[Row]:
     """Choose the first instance of each relation, for linked the first whose link stands in A."""
     chosen: dict[int, Row] = {}
     has_link_in_a = False
@@ -90,86 +89,17 @@ def _one_of_each(rows: Iterator[Row], reader: _PairReader) -> list[Row]:
     return [chosen[relation] for relation in sorted(chosen)]
 
 
-class _PairReader:
-    """Look up the documents that instances came from; without them, decode the token ids."""
-
-    def __init__(self, split: Path) -> None:
-        manifest = read_manifest(split)
-        self._tokenizer = Tokenizer.from_file(str(split.parent / "tokenizer" / "tokenizer.json"))
-        self._dtype = np.dtype(manifest.extra["token_dtype"])
-        self._corpora = [
-            Corpus(split.parent / corpus["path"]) for corpus in manifest.extra["corpora"]
-        ]
-
-    def describe(self, row: Row, max_chars: int) -> str:
-        corpus = self._corpora[row["corpus"]]
-        relation = RELATIONS[row["relation"]]
-        if (corpus.path / "segments" / MANIFEST_NAME).is_file():
-            head, texts = self._from_corpus(corpus, row)
-        else:
-            head, texts = f"documents {row['source_id']} + {row['target_id']}", self._decoded(row)
-        shown = [text if len(text) <= max_chars else f"{text[:max_chars]} ..." for text in texts]
-        lines = [wrapped(f"{name}  {text}") for name, text in zip("AB", shown, strict=True)]
-        return "\n".join([f"{relation}: {printable(head)}", *lines])
-
-    def has_link_in_a(self, row: Row) -> bool:
-        corpus = self._corpora[row["corpus"]]
-        if not (corpus.path / "segments" / MANIFEST_NAME).is_file():
-            return False
-        source = corpus.nodes_by_id([row["source_id"]])[row["source_id"]]
-        segment = corpus.segments(source)[row["source_segment"]]
-        links = corpus.page(source)["links"]
-        return bool(_links_to(corpus, row, links, segment["start_char"], segment["end_char"]))
-
-    def _from_corpus(self, corpus: Corpus, row: Row) -> tuple[str, list[str]]:
-        nodes = corpus.nodes_by_id([row["source_id"], row["target_id"]])
-        source, target = nodes[row["source_id"]], nodes[row["target_id"]]
-        segment_a = corpus.segments(source)[row["source_segment"]]
-        segment_b = corpus.segments(target)[row["target_segment"]]
-        page_a, page_b = corpus.page(source), corpus.page(target)
-        head = f"{source['title']} + {target['title']}"
-        start, end = segment_a["start_char"], segment_a["end_char"]
-        text_a = page_a["text"][start:end]
-        if row["relation"] == LINKED:
-            links = _links_to(corpus, row, page_a["links"], start, end)
-            text_a = mark_links(text_a, links, [target["title"]] * len(links))
-            anchors = [page_a["text"][start:][slice(*_span(link))] for link in links]
-            head += f', linked by "{anchors[0]}"' if anchors else _elsewhere(corpus, row, page_a)
-        return head, [text_a, page_b["text"][segment_b["start_char"] : segment_b["end_char"]]]
-
-    def _decoded(self, row: Row) -> list[str]:
-        token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
-        end_a = row["num_tokens_a"] + 1
-        pieces = (token_ids[1:end_a], token_ids[end_a + 1 : -1])
-        return [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in pieces]
-
-
-def _elsewhere(corpus: Corpus, row: Row, page: Row) -> str:
-    """Describe the link of A's document to that of B where it does not stand in segment A."""
-    links = _links_to(corpus, row, page["links"], 0, len(page["text"]))
-    anchors = [page["text"][slice(*_span(link))] for link in links]
-    return (
-        f', linked by "{anchors[0]}" elsewhere in its page' if anchors else ", linked by citation"
-    )
-
-
-def _links_to(corpus: Corpus, row: Row, links: list[Row], start: int, end: int) -> list[Row]:
-    """Return the links of A's page from `start` to `end` to B's, offsets counted from `start`."""
-    source = corpus.nodes_by_id([row["source_id"]])[row["source_id"]]
-    found = [
-        links[mention["link_index"]]
-        for mention in corpus.mentions(source)
-        if mention["target_id"] == row["target_id"]
+def _describe(pair: Pair, max_chars: int) -> str:
+    text_a, text_b = pair.texts
+    head = " + ".join(pair.titles) or f"documents {pair.source_id} + {pair.target_id}"
+    if pair.linked_by:
+        head += f", {pair.linked_by}"
+        text_a = mark_links(text_a, pair.links, [pair.titles[1]] * len(pair.links))
+    shown = [
+        text if len(text) <= max_chars else f"{text[:max_chars]} ..." for text in (text_a, text_b)
     ]
-    return [
-        {**link, "start_char": link["start_char"] - start, "end_char": link["end_char"] - start}
-        for link in found
-        if link["start_char"] is not None and start <= link["start_char"] < end
-    ]
-
-
-def _span(link: Row) -> tuple[int, int]:
-    return link["start_char"], link["end_char"]
+    lines = [wrapped(f"{name}  {text}") for name, text in zip("AB", shown, strict=True)]
+    return "\n".join([f"{pair.relation}: {printable(head)}", *lines])
 
 
 def _show_manifest(folder: Path, manifest: Manifest) -> str:

@@ -1,0 +1,87 @@
+"""report: one self-contained HTML file about a corpus, a data set, a run, or a folder of them.
+
+In: finished folders. Out: an HTML file that needs no network. Chapters are made of the tables by
+pure functions; a folder that is not there yet has no chapter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from linkbert.corpus import Corpus
+from linkbert.report.corpus_chapter import corpus_chapter
+from linkbert.report.data_chapter import data_chapter
+from linkbert.report.html import Chapter, page
+from linkbert.report.run_chapter import run_chapter
+from schemas.errors import SchemaError
+from schemas.manifest import MANIFEST_NAME, write_whole
+
+REPORT_NAME = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    """Where the report lies and what it holds."""
+
+    report: str
+    chapters: list[str]
+    num_bytes: int
+
+
+def write_report(folder: Path, out: Path | None = None, around: str | None = None) -> ReportResult:
+    """Write the report of a folder.
+
+    Args:
+        folder: a corpus, a shards folder, a run, or a folder that holds some of these.
+        out: the file; `report.html` in the folder unless given.
+        around: a document whose neighbourhood is drawn large.
+
+    Raises:
+        SchemaError: nothing of this project lies there.
+        GraphError: no document has the title `around`.
+    """
+    chapters = chapters_of(folder, around)
+    if not chapters:
+        raise SchemaError(
+            f"expected a corpus, a data set or a run, found none in {folder}: name a folder that "
+            "parse, ingest, sample, pretrain or run wrote"
+        )
+    name = folder.resolve().name
+    data = page(f"linkbert: {name}", _with_distinct_names(chapters)).encode()
+    target = out or folder / REPORT_NAME
+    with write_whole(target) as file:
+        file.write(data)
+    return ReportResult(str(target), [chapter.heading for chapter in chapters], len(data))
+
+
+def chapters_of(folder: Path, around: str | None = None) -> list[Chapter]:
+    """Return a chapter for the folder itself, or one for each of its folders that has one."""
+    own = _chapter_of(folder, around)
+    if own is not None:
+        return [own]
+    below = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    found = [_chapter_of(path, around) for path in below]
+    order = {"corpus": 0, "data": 1, "run": 2}
+    return sorted(filter(None, found), key=lambda chapter: order[chapter.name])
+
+
+def _chapter_of(folder: Path, around: str | None) -> Chapter | None:
+    if (folder / "pages" / MANIFEST_NAME).is_file():
+        return corpus_chapter(Corpus(folder), around)
+    if (folder / "train" / MANIFEST_NAME).is_file():
+        return data_chapter(folder)
+    if (folder / "run.json").is_file():
+        return run_chapter(folder)
+    return None
+
+
+def _with_distinct_names(chapters: list[Chapter]) -> list[Chapter]:
+    """Return chapters whose ids are distinct, where a folder holds several of a kind."""
+    counts: dict[str, int] = {}
+    named = []
+    for chapter in chapters:
+        counts[chapter.name] = counts.get(chapter.name, 0) + 1
+        number = counts[chapter.name]
+        named.append(chapter if number == 1 else chapter.renamed(f"-{number}"))
+    return named

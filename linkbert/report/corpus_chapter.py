@@ -1,0 +1,249 @@
+"""What the report says of a corpus: where its pages and links went, its graph, its lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from linkbert.corpus import Corpus
+from linkbert.report import plots
+from linkbert.report.examples import choose_examples, example_list
+from linkbert.report.html import (
+    Chapter,
+    Section,
+    bars,
+    escape,
+    facts,
+    figure,
+    figures,
+    number_of,
+    title_of,
+)
+from linkbert.report.neighbourhood import draw_neighbourhood, neighbourhood
+from schemas.manifest import MANIFEST_NAME, Manifest
+from schemas.mentions import FATES, REDIRECT, RESOLVED
+from schemas.parquet import table_parts
+
+_NUM_MOST_LINKED = 20
+_NUM_LINKED_EXAMPLES = 18
+_NUM_RANDOM_EXAMPLES = 6
+_MAX_GROUPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the flow: what came in, what went on, and what became of the rest."""
+
+    label: str
+    came_in: int
+    went_on: int
+    unit: str
+    lost: dict[str, int]
+
+
+def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
+    """Return all there is to say of a corpus folder, as far as its stages have run.
+
+    Args:
+        corpus: a folder with finished pages.
+        around: a title whose neighbourhood is drawn large.
+
+    Raises:
+        GraphError: no document has the title `around`.
+    """
+    heading = f"Corpus {corpus.path.name or corpus.path}"
+    sections = [_overview(corpus), Section("flow", "From dump to edges", flow(steps_of(corpus)))]
+    if _has(corpus, "csr"):
+        sections += [_links(corpus), _graph(corpus)]
+        if around is not None:
+            node = corpus.node_by_title(around)
+            drawing = draw_neighbourhood(neighbourhood(corpus, node, 14), ())
+            sections.append(Section("around", f"Around {node['title']}", drawing))
+    sections.append(_lengths(corpus))
+    if _has(corpus, "csr"):
+        nodes = choose_examples(corpus, _NUM_LINKED_EXAMPLES, _NUM_RANDOM_EXAMPLES)
+        note = (
+            f'<p class="note">The most linked page and what hangs together with it, then '
+            f"{_NUM_RANDOM_EXAMPLES} at random.</p>"
+        )
+        sections.append(Section("examples", "Example pages", note + example_list(corpus, nodes)))
+    return Chapter("corpus", heading, sections)
+
+
+def _has(corpus: Corpus, table: str) -> bool:
+    return (corpus.path / table / MANIFEST_NAME).is_file()
+
+
+def _overview(corpus: Corpus) -> Section:
+    pages = corpus.manifest("pages")
+    site = pages.extra.get("siteinfo", {})
+    rows: list[tuple[str, object]] = [
+        (name, value)
+        for name, value in (
+            ("wiki", site.get("sitename") or site.get("dbname")),
+            ("language", site.get("language")),
+            ("dump of", pages.extra.get("dump_date")),
+            ("made by", site.get("generator")),
+            ("licence of the text", pages.extra.get("licence")),
+        )
+        if value
+    ]
+    tables = ("pages", "redirects", "rejects", "nodes", "edges", "segments")
+    rows += [(name, corpus.manifest(name).rows_out) for name in tables if _has(corpus, name)]
+    return Section("corpus-overview", "What it is", facts(rows))
+
+
+def steps_of(corpus: Corpus) -> list[Step]:
+    """Return the flow from what was read to the edges and segments, as far as it went."""
+    pages = corpus.manifest("pages")
+    steps = [Step("Pages read", pages.rows_in, pages.rows_out, "pages kept", _named(pages.drops))]
+    kept = pages.extra.get("links", {})
+    dropped = _named(pages.extra.get("links_dropped", {}))
+    if kept:
+        num_kept = sum(kept.values())
+        found = num_kept + sum(dropped.values())
+        steps.append(Step("Links in the pages", found, num_kept, "links kept", dropped))
+    if _has(corpus, "mentions"):
+        steps += _graph_steps(corpus)
+    if _has(corpus, "segments"):
+        manifest = corpus.manifest("segments")
+        counts = manifest.extra.get("counts", {})
+        num_documents = counts.get("documents", 0)
+        without = counts.get("without_tokens", 0) + counts.get("disambiguation", 0)
+        lost = {"documents without tokens or left out": without} if without else {}
+        steps.append(Step("Documents cut", num_documents, manifest.rows_out, "segments made", lost))
+    return steps
+
+
+def _graph_steps(corpus: Corpus) -> Iterator[Step]:
+    mentions, edges = corpus.manifest("mentions"), corpus.manifest("edges")
+    found: dict[str, int] = mentions.extra["fates"]
+    lost = {f"{_words(fate)} links": found[fate] for fate in FATES if fate not in _LEADS}
+    num_found = sum(found[fate] for fate in _LEADS)
+    yield Step("Links resolved", mentions.rows_out, num_found, "lead to a document", lost)
+    others = {"in captions": edges.drops["caption"], "repeated": edges.drops["repeated"]}
+    yield Step("Edges of the graph", num_found, edges.rows_out, "distinct edges", others)
+
+
+_LEADS = (RESOLVED, REDIRECT)
+
+
+def _named(counts: dict[str, int]) -> dict[str, int]:
+    return {_words(name): count for name, count in counts.items()}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def flow(steps: list[Step]) -> str:
+    """Return the steps as a list of boxes with counts; nothing that is lost has no name."""
+    boxes = []
+    for step in steps:
+        lost = "".join(
+            f"<li>{escape(name)}: {number_of(count)}</li>"
+            for name, count in sorted(step.lost.items(), key=lambda item: -item[1])
+            if count
+        )
+        share = min(step.went_on / step.came_in, 1.0) if step.came_in else 0.0
+        boxes.append(
+            f"<li>{escape(step.label)}: <b>{number_of(step.came_in)}</b> → "
+            f"<b>{number_of(step.went_on)}</b> {escape(step.unit)}"
+            f'<div class="meter"><i style="width:{100 * share:.1f}%"></i></div>'
+            f"{f'<ul>{lost}</ul>' if lost else ''}</li>"
+        )
+    return f'<ol class="flow">{"".join(boxes)}</ol>'
+
+
+def _links(corpus: Corpus) -> Section:
+    pages, mentions = corpus.manifest("pages"), corpus.manifest("mentions")
+    body = ""
+    if kinds := pages.extra.get("links"):
+        body += bars([(escape(k), n) for k, n in kinds.items()], "links kept, by kind")
+    if dropped := pages.extra.get("links_dropped"):
+        rows = [(escape(_words(reason)), number) for reason, number in dropped.items()]
+        body += bars(rows, "links of the wikitext that are not kept, by reason", kind="lost")
+    fates = [(escape(_words(f)), mentions.extra["fates"][f]) for f in FATES]
+    body += bars([row for row in fates if row[1]], "links kept, by fate")
+    return Section("links", "Links by kind and fate", body)
+
+
+def _graph(corpus: Corpus) -> Section:
+    counts = {f"{name}-degree": _by_degree(corpus.degrees(name)) for name in ("in", "out")}
+    rows = corpus.most_linked(_NUM_MOST_LINKED)
+    isolated = int(((corpus.degrees("in") == 0) & (corpus.degrees("out") == 0)).sum())
+    body = facts(
+        [
+            ("documents", corpus.num_nodes),
+            ("edges", corpus.manifest("edges").rows_out),
+            ("documents without any edge", isolated),
+            ("documents nobody links to", counts["in-degree"].get(0, 0)),
+        ]
+    )
+    plot = plots.degree_plot(counts)
+    body += figures([figure(plot, "Documents by degree; those of degree 0 are not shown.")])
+    names = [(title_of(row["title"]), row["in_degree"]) for row in rows]
+    body += bars(names, "the most linked documents, by linking documents")
+    return Section("graph", "The link graph", body)
+
+
+def _by_degree(degrees: npt.NDArray[np.int64]) -> dict[int, int]:
+    found, counts = np.unique(degrees, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _lengths(corpus: Corpus) -> Section:
+    chars, num_pages = text_lengths(corpus)
+    of = "" if len(chars) == num_pages else f" ({len(chars):,} of {num_pages:,} pages)"
+    drawn = [
+        figure(
+            plots.histogram_plot("text-lengths", chars, "characters of a page", log=True),
+            f"Length of texts{of}: median {number_of(_median(chars))} characters.",
+        )
+    ]
+    if _has(corpus, "segments"):
+        tokens = np.concatenate(
+            [np.zeros(0, np.int32)]
+            + [
+                pq.read_table(part, columns=["num_tokens"]).column(0).to_numpy()
+                for part in table_parts(corpus.path / "segments")
+            ]
+        )
+        drawn.append(
+            figure(
+                plots.histogram_plot("segment-lengths", tokens, "tokens of a segment"),
+                f"Length of {len(tokens):,} segments: median {number_of(_median(tokens))} tokens.",
+            )
+        )
+    return Section("lengths", "Lengths", figures(drawn))
+
+
+def _median(values: npt.NDArray[Any]) -> int:
+    return int(np.median(values)) if len(values) else 0
+
+
+def text_lengths(corpus: Corpus) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the characters of pages, of evenly spread row groups of a large corpus, and their sum.
+
+    Returns:
+        int64 [P], and the number of all pages.
+    """
+    parts = table_parts(corpus.path / "pages")
+    groups = [
+        (part, group) for part in parts for group in range(pq.read_metadata(part).num_row_groups)
+    ]
+    chosen = np.unique(np.linspace(0, len(groups) - 1, min(_MAX_GROUPS, len(groups))).astype(int))
+    lengths = [np.zeros(0, np.int64)]
+    for place in chosen.tolist():
+        part, group = groups[place]
+        with pq.ParquetFile(part) as file:
+            texts = file.read_row_group(group, columns=["text"], use_threads=False).column(0)
+        lengths.append(pc.utf8_length(texts).to_numpy().astype(np.int64))
+    manifest: Manifest = corpus.manifest("pages")
+    return np.concatenate(lengths), manifest.rows_out

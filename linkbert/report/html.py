@@ -1,0 +1,168 @@
+"""Pieces of the report's HTML: everything that comes from a corpus is escaped here.
+
+Titles and texts may be in any script and may hold markup or characters that steer: they are shown
+as text, each isolated so that a right-to-left title does not turn its neighbours round.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from linkbert.terminal import printable
+
+_IDS = re.compile(r'(?:id="|href="#|url\(#|aria-controls="|aria-describedby=")[\w-]+')
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report with a heading; `body` is HTML."""
+
+    name: str
+    heading: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """What is said of one folder."""
+
+    name: str
+    heading: str
+    sections: list[Section]
+
+    def renamed(self, suffix: str) -> Chapter:
+        """Return the chapter with a suffix on every id and on every link to one."""
+        sections = [
+            Section(
+                section.name + suffix,
+                section.heading,
+                _IDS.sub(rf"\g<0>{suffix}", section.body),
+            )
+            for section in self.sections
+        ]
+        return Chapter(self.name + suffix, self.heading, sections)
+
+
+def escape(text: object) -> str:
+    r"""Return any text as HTML, markup and control characters made harmless.
+
+    >>> escape("<b>&\x1b")
+    '&lt;b&gt;&amp;\ufffd'
+    """
+    return html.escape(printable(str(text)))
+
+
+def title_of(text: object) -> str:
+    """Return a title as HTML that keeps its own direction."""
+    return f"<bdi>{escape(text).replace(chr(10), ' ')}</bdi>"
+
+
+def number_of(value: object) -> str:
+    """Return a figure as people read it.
+
+    >>> number_of(12345), number_of(0.12345), number_of("x")
+    ('12,345', '0.1235', 'x')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return escape(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def facts(rows: Iterable[tuple[str, object]]) -> str:
+    """Return names and values as a list."""
+    items = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{title_of(number_of_plain(value))}</dd></div>"
+        for name, value in rows
+    )
+    return f'<dl class="facts">{items}</dl>'
+
+
+def number_of_plain(value: object) -> str:
+    """Return a figure as people read it, or a text as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
+    """Return a table of cells that are HTML already; it scrolls by itself where it is too wide."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        '<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(caption or "table")}"><table>{title}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def bars(rows: Sequence[tuple[str, float]], caption: str, *, kind: str = "") -> str:
+    """Return a bar a row, its length in proportion, with the figure and its share beside it.
+
+    Args:
+        rows: label (HTML) and value.
+        caption: what is shown.
+        kind: a CSS class that sets the colour of the bars.
+    """
+    most = max((value for _, value in rows), default=0) or 1
+    total = sum(value for _, value in rows) or 1
+    lines = "".join(
+        f"<tr><th scope='row'>{label}</th><td class='number'>{number_of(value)}</td>"
+        f"<td class='number'>{value / total:.1%}</td>"
+        f"<td class='bar {kind}'><i style='width:{100 * value / most:.1f}%'></i></td></tr>"
+        for label, value in rows
+    )
+    return f"<table class='bars'><caption>{escape(caption)}</caption>{lines}</table>"
+
+
+def figure(svg: str, caption: str) -> str:
+    """Return a plot with its caption."""
+    return (
+        f'<figure><div role="img" aria-label="{escape(caption)}">{svg}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def figures(items: Sequence[str]) -> str:
+    """Return plots side by side where the page is wide enough."""
+    return f'<div class="figures">{"".join(items)}</div>'
+
+
+def page(heading: str, chapters: Sequence[Chapter]) -> str:
+    """Return the whole self-contained HTML file."""
+    folder = resources.files("linkbert.report")
+    style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "script.js"))
+    contents = "".join(
+        f'<li><a href="#{chapter.name}">{title_of(chapter.heading)}</a><ul>'
+        + "".join(
+            f'<li><a href="#{section.name}">{escape(section.heading)}</a></li>'
+            for section in chapter.sections
+        )
+        + "</ul></li>"
+        for chapter in chapters
+    )
+    body = "".join(
+        f'<section id="{chapter.name}" class="chapter"><h2>{title_of(chapter.heading)}</h2>'
+        + "".join(
+            f'<section id="{section.name}"><h3>{escape(section.heading)}</h3>{section.body}'
+            "</section>"
+            for section in chapter.sections
+        )
+        + "</section>"
+        for chapter in chapters
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f'<link rel="icon" href="data:,"><title>{escape(heading)}</title>'
+        f"<style>{style}</style></head><body>"
+        '<a class="skip" href="#main">skip to the report</a>'
+        f"<header><h1>{title_of(heading)}</h1></header>"
+        f'<nav aria-label="contents"><ul>{contents}</ul></nav>'
+        f'<main id="main">{body}</main><script>{script}</script></body></html>\n'
+    )

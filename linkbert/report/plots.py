@@ -1,0 +1,199 @@
+"""The report's plots: arrays in, SVG out, drawn by matplotlib.
+
+Text stays text (any font of the reader's machine shows it), and colours become CSS variables, so
+that a plot follows the page into dark mode. Series differ in line or marker as well as in colour.
+Titles of documents never enter a plot: they stand in tables, where any script is at home.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[Any] | Sequence[float]
+
+_INCHES = (5.2, 3.1)
+_MAX_POINTS = 400
+# Placeholders that no plot has by chance, and what they become.
+_INK, _FAINT = "#010203", "#0a0b0c"
+_SERIES = ("#100001", "#100002", "#100003", "#100004")
+_VARIABLES = {_INK: "currentColor", _FAINT: "var(--line)"} | {
+    placeholder: f"var(--series-{number})" for number, placeholder in enumerate(_SERIES, start=1)
+}
+_LINES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "^", "s", "D")
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _FAINT,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+def draw(name: str, fill: Callable[[Any], None]) -> str:
+    """Return the SVG of one plot.
+
+    Args:
+        name: distinct within a page; ids in the SVG come from it.
+        fill: draws into the axes it is given.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    settings: Any = {**_SETTINGS, "svg.hashsalt": name}
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        fill(axes)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _for_html(buffer.getvalue())
+
+
+def _for_html(svg: str) -> str:
+    """Drop what only a file of its own needs, and let the page set sizes and colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    for placeholder, variable in _VARIABLES.items():
+        svg = svg.replace(placeholder, variable)
+    # The page's own fonts have every script; the file's are those of this machine.
+    return re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 sans-serif", svg).strip()
+
+
+def degree_plot(counts: Mapping[str, Mapping[int, int]]) -> str:
+    """Return documents by degree on two log axes; degree 0 has no place there.
+
+    Args:
+        counts: for each series, documents by degree.
+    """
+
+    def fill(axes: Any) -> None:
+        for number, (label, by_degree) in enumerate(counts.items()):
+            degrees = [degree for degree in sorted(by_degree) if degree]
+            axes.loglog(
+                degrees,
+                [by_degree[degree] for degree in degrees],
+                linestyle="none",
+                marker=_MARKERS[number],
+                markersize=4,
+                markerfacecolor="none" if number else _SERIES[number],
+                color=_SERIES[number],
+                label=label,
+            )
+        axes.set_xlabel("degree")
+        axes.set_ylabel("documents")
+        if any(degree for by_degree in counts.values() for degree in by_degree):
+            axes.legend()
+
+    return draw("degrees", fill)
+
+
+def histogram_plot(name: str, values: Numbers, x_label: str, *, log: bool = False) -> str:
+    """Return how many values fall into each of 40 bins, on a log axis where values spread."""
+    found = np.asarray(values, float)
+
+    def fill(axes: Any) -> None:
+        kept = found[found > 0] if log else found
+        if len(kept):
+            low, high = kept.min(), max(kept.max(), kept.min() + 1)
+            bins = np.geomspace(low, high, 41) if log else np.linspace(low, high, 41)
+            axes.hist(kept, bins=bins, color=_SERIES[0], alpha=0.85)
+        if log and len(kept):
+            axes.set_xscale("log")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel("number")
+
+    return draw(name, fill)
+
+
+def rank_plot(name: str, series: Mapping[str, Numbers], y_label: str) -> str:
+    """Return values in falling order by rank, on two log axes."""
+
+    def fill(axes: Any) -> None:
+        for number, (label, values) in enumerate(series.items()):
+            ordered = np.sort(np.asarray(values, float))[::-1]
+            ordered = ordered[ordered > 0]
+            if len(ordered):
+                ranks = np.unique(np.geomspace(1, len(ordered), _MAX_POINTS).astype(int))
+                axes.loglog(
+                    ranks,
+                    ordered[ranks - 1],
+                    linestyle=_LINES[number],
+                    color=_SERIES[number],
+                    label=label,
+                )
+        axes.set_xlabel("documents, in falling order")
+        axes.set_ylabel(y_label)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend()
+
+    return draw(name, fill)
+
+
+def curve_plot(
+    name: str,
+    series: Mapping[str, tuple[Numbers, Numbers]],
+    y_label: str,
+    *,
+    markers: bool = False,
+    reference: tuple[str, float] | None = None,
+) -> str:
+    """Return curves over training steps.
+
+    Args:
+        name: distinct within a page.
+        series: for each curve, steps and values; long ones are averaged down to 400 points.
+        y_label: what is shown.
+        markers: mark each point, where there are few.
+        reference: name and height of a level to compare with.
+    """
+
+    def fill(axes: Any) -> None:
+        for number, (label, (steps, values)) in enumerate(series.items()):
+            axes.plot(
+                *_thinned(np.asarray(steps, float), np.asarray(values, float)),
+                linestyle=_LINES[number % len(_LINES)],
+                marker=_MARKERS[number % len(_MARKERS)] if markers else None,
+                markersize=4,
+                color=_SERIES[number % len(_SERIES)],
+                linewidth=1.6,
+                label=label,
+            )
+        if reference is not None:
+            label, height = reference
+            axes.axhline(height, color=_INK, linewidth=0.8, linestyle=(0, (1, 3)), label=label)
+        axes.set_xlabel("step")
+        axes.set_ylabel(y_label)
+        if len(series) > 1 or reference is not None:
+            axes.legend()
+
+    return draw(name, fill)
+
+
+def _thinned(steps: npt.NDArray[Any], values: npt.NDArray[Any]) -> tuple[Any, Any]:
+    if len(steps) <= _MAX_POINTS:
+        return steps, values
+    bounds = np.linspace(0, len(steps), _MAX_POINTS + 1).astype(int)[:-1]
+    lengths = np.diff(np.append(bounds, len(steps)))
+    return np.add.reduceat(steps, bounds) / lengths, np.add.reduceat(values, bounds) / lengths

@@ -1,0 +1,182 @@
+"""What the report says of a training run: curves, validation by relation, throughput."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from linkbert.report import plots
+from linkbert.report.html import Chapter, Section, facts, figure, figures, table
+from schemas.errors import SchemaError
+
+_METRICS, _VALIDATION, _RUN = "metrics.jsonl", "validation.jsonl", "run.json"
+_SMOOTHED_OVER = 50  # curves are smoothed over a 50th of the run
+
+Lines = list[dict[str, Any]]
+
+
+def run_chapter(run: Path) -> Chapter:
+    """Return all there is to say of a run's folder, finished or not.
+
+    Raises:
+        SchemaError: there is no run in it, or one of its files is damaged.
+    """
+    described = _read_json(run / _RUN)
+    steps, validations = read_lines(run / _METRICS), read_lines(run / _VALIDATION)
+    sections = [_overview(described, steps)]
+    if steps:
+        sections.append(Section("curves", "Training curves", figures(list(_curves(steps)))))
+    if validations:
+        sections.append(_validation(validations))
+    return Chapter("run", f"Run {run.name or run}", sections)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SchemaError(
+            f"expected the folder of a pretraining run, found {error}: run linkbert pretrain"
+        ) from error
+    return found
+
+
+def read_lines(path: Path) -> Lines:
+    """Return the whole lines of a file of JSON lines; a kill may have cut off the last.
+
+    Raises:
+        SchemaError: a line is no JSON.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    try:
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    except ValueError as error:
+        raise SchemaError(
+            f"expected JSON lines, found damage in {path} ({error}): resume the run"
+        ) from error
+
+
+def _overview(described: dict[str, Any], steps: Lines) -> Section:
+    config, model = described["identity"]["config"], described["model"]
+    rows: list[tuple[str, object]] = [
+        ("layers", model.get("num_layers")),
+        ("hidden size", model.get("hidden_size")),
+        ("vocabulary", model.get("vocab_size")),
+        ("batch size", config.get("batch_size")),
+        ("peak learning rate", config.get("learning_rate")),
+        ("steps", f"{steps[-1]['step'] if steps else 0:,} of {config.get('max_steps', 0):,}"),
+        ("seed", described["identity"].get("seed")),
+    ]
+    if steps:
+        seconds = sum(line["seconds"] for line in steps)
+        tokens = steps[-1]["tokens"]
+        rows += [
+            ("tokens", tokens),
+            ("seconds in steps", round(seconds, 1)),
+            ("tokens a second", int(tokens / seconds) if seconds else 0),
+        ]
+    return Section("run-overview", "What it is", facts([row for row in rows if row[1] is not None]))
+
+
+def _curves(steps: Lines) -> Iterator[str]:
+    at = [line["step"] for line in steps]
+
+    def smoothed(key: str) -> tuple[list[int], list[float]]:
+        return at, smooth([line[key] for line in steps], max(1, len(steps) // _SMOOTHED_OVER))
+
+    yield figure(
+        plots.curve_plot("loss-mlm", {"MLM": smoothed("loss_mlm")}, "MLM loss, nat"),
+        "Masked language modelling loss of training batches.",
+    )
+    yield figure(
+        plots.curve_plot("loss-drp", {"DRP": smoothed("loss_drp")}, "DRP loss, nat"),
+        "Document relation prediction loss of training batches.",
+    )
+    accuracies = {"MLM": smoothed("mlm_accuracy"), "DRP": smoothed("drp_accuracy")}
+    yield figure(
+        plots.curve_plot("accuracies", accuracies, "accuracy"), "Accuracy in training batches."
+    )
+    yield figure(
+        plots.curve_plot("rate", {"rate": (at, [line["lr"] for line in steps])}, "learning rate"),
+        "Learning rate.",
+    )
+    yield figure(
+        plots.curve_plot("norm", {"norm": smoothed("grad_norm")}, "gradient norm"),
+        "Norm of the gradient before clipping.",
+    )
+    yield figure(
+        plots.curve_plot("speed", {"speed": smoothed("tokens_per_second")}, "tokens a second"),
+        "Throughput.",
+    )
+
+
+def smooth(values: list[float], window: int) -> list[float]:
+    """Return the mean over up to `window` values that end at each.
+
+    >>> smooth([1.0, 3.0, 5.0], 2)
+    [1.0, 2.0, 4.0]
+    """
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return list(((sums[ends] - sums[starts]) / (ends - starts)).tolist())
+
+
+def _validation(lines: Lines) -> Section:
+    drawn = []
+    for split in lines[-1]["splits"]:
+        at = [line["step"] for line in lines if split in line["splits"]]
+        found = [line["splits"][split] for line in lines if split in line["splits"]]
+        relations = found[-1]["by_relation"]
+        for key, label in (("drp_accuracy", "DRP accuracy"), ("mlm_loss", "MLM loss, nat")):
+            series = {
+                name: (at, [each["by_relation"].get(name, {}).get(key, np.nan) for each in found])
+                for name in relations
+            }
+            chance = ("guess from A alone", found[-1]["chance"])
+            plot = plots.curve_plot(
+                f"{split}-{key}",
+                series,
+                label,
+                markers=True,
+                reference=chance if key == "drp_accuracy" else None,
+            )
+            drawn.append(figure(plot, f"{label} on {split.replace('_', ' ')}, by relation."))
+    return Section("validation", "Validation", _validation_table(lines[-1]) + figures(drawn))
+
+
+def _validation_table(line: dict[str, Any]) -> str:
+    rows = []
+    for split, found in line["splits"].items():
+        low, high = found["interval"]
+        interval = f"{low:.3f} to {high:.3f}"
+        name = split.replace("_", " ")
+        rows.append(_validation_row(name, "all", found, interval, f"{found['chance']:.3f}"))
+        rows += [
+            _validation_row("", relation, figures_of, "", "")
+            for relation, figures_of in found["by_relation"].items()
+        ]
+    header = ["split", "relation", "pairs", "DRP accuracy", "95 % interval", "guess from A",
+              "MLM loss", "MLM accuracy"]  # fmt: skip
+    return table(header, rows, f"after step {line['step']:,}")
+
+
+def _validation_row(
+    split: str, relation: str, found: dict[str, Any], interval: str, chance: str
+) -> list[str]:
+    return [
+        split,
+        relation,
+        f"{found['num_instances']:,}",
+        f"{found['drp_accuracy']:.3f}",
+        interval,
+        chance,
+        f"{found['mlm_loss']:.3f}",
+        f"{found['mlm_accuracy']:.3f}",
+    ]
