@@ -28,7 +28,7 @@ TRAIN = [
 ]
 TENSORBOARD = ["tensorboard>=2.15"]  # events beside metrics.jsonl
 REPORT = [
-    "matplotlib>=3.8",  # the figures of an experiment
+    "matplotlib>=3.8",  # the plots of report and experiment, as SVG
 ]
 FINETUNE = [
     "transformers>=4.57",  # models and Trainer of every task
@@ -43,6 +43,7 @@ DEV = [
     "hypothesis>=6.100",  # properties of offsets and titles
     "ruff>=0.6",  # lint and format
     "mypy>=1.11",  # strict types
+    "playwright>=1.40",  # the report in a real browser, where one is installed
     "transformers>=4.57",  # what the exported folder must load in
 ]
 
@@ -61,7 +62,7 @@ setup(
     package_data={
         "schemas": ["py.typed"],
         "pipeline": ["py.typed", "data/*"],
-        "linkbert": ["py.typed", "configs/*.toml", "data/*"],
+        "linkbert": ["py.typed", "configs/*.toml", "data/*", "report/*.css", "report/*.js"],
     },
     install_requires=CORE,
     extras_require={

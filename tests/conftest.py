@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden import Golden
+from tests.running import DEMO_STEPS
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -30,6 +31,20 @@ def shared_data() -> Path:
 def mini_dump() -> Path:
     """Return the hand-written dump: every kind of page and link in eighteen pages."""
     return REPOSITORY / "tests" / "data" / "mini.xml"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo with a few steps; return its folder, the printed text beside it."""
+    from linkbert.cli import main
+
+    root = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        printed: list[str] = []
+        patch.setattr("builtins.print", lambda *args, **_: printed.append(" ".join(map(str, args))))
+        assert main(["demo", "--out", str(root / "out"), "--quiet", *DEMO_STEPS]) == 0
+    (root / "printed.txt").write_text("\n".join(printed))
+    return root / "out"
 
 
 @pytest.fixture

@@ -27,3 +27,7 @@ def _exchange_inline(job: Job, phase: Phase, records: Records) -> None:
     tasks = phase.plan(job, records)
     for index, batches in sent.items():
         receive(job, phase, tasks[index], reversed(batches))
+
+
+DEMO_STEPS = ["--set", "max_steps=12", "--set", "validation_instances=200"]
+"""Options of a demo that tests can wait for."""

@@ -8,22 +8,9 @@ import pytest
 import linkbert
 from linkbert.cli import main
 from schemas.manifest import read_manifest
+from tests.running import DEMO_STEPS
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
-
-STEPS = ["--set", "max_steps=12", "--set", "validation_instances=200"]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the demo with a few steps; return its folder, the printed text beside it."""
-    root = tmp_path_factory.mktemp("demo")
-    with pytest.MonkeyPatch.context() as patch:
-        printed: list[str] = []
-        patch.setattr("builtins.print", lambda *args, **_: printed.append(" ".join(map(str, args))))
-        assert main(["demo", "--out", str(root / "out"), "--quiet", *STEPS]) == 0
-    (root / "printed.txt").write_text("\n".join(printed))
-    return root / "out"
 
 
 def test_the_closing_table_agrees_with_the_manifests(demo: Path) -> None:
@@ -64,7 +51,7 @@ def test_the_same_command_again_says_finished_and_changes_nothing(
     demo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in demo.rglob("*.parquet")}
-    assert main(["demo", "--out", str(demo), *STEPS, "--json"]) == 0
+    assert main(["demo", "--out", str(demo), *DEMO_STEPS, "--json"]) == 0
     assert {path: path.stat().st_mtime_ns for path in demo.rglob("*.parquet")} == before
     results = json.loads(capsys.readouterr().out)
     assert list(results) == [

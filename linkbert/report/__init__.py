@@ -12,7 +12,7 @@ from pathlib import Path
 from linkbert.corpus import Corpus
 from linkbert.report.corpus_chapter import corpus_chapter
 from linkbert.report.data_chapter import data_chapter
-from linkbert.report.html import Chapter, page
+from linkbert.report.markup import Chapter, page
 from linkbert.report.run_chapter import run_chapter
 from schemas.errors import SchemaError
 from schemas.manifest import MANIFEST_NAME, write_whole

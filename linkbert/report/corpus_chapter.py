@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 from linkbert.corpus import Corpus
 from linkbert.report import plots
 from linkbert.report.examples import choose_examples, example_list
-from linkbert.report.html import (
+from linkbert.report.flow import Step, flow
+from linkbert.report.markup import (
     Chapter,
     Section,
     bars,
@@ -22,6 +22,7 @@ from linkbert.report.html import (
     facts,
     figure,
     figures,
+    heading_of,
     number_of,
     title_of,
 )
@@ -36,17 +37,6 @@ _NUM_RANDOM_EXAMPLES = 6
 _MAX_GROUPS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the flow: what came in, what went on, and what became of the rest."""
-
-    label: str
-    came_in: int
-    went_on: int
-    unit: str
-    lost: dict[str, int]
-
-
 def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
     """Return all there is to say of a corpus folder, as far as its stages have run.
 
@@ -57,7 +47,6 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
     Raises:
         GraphError: no document has the title `around`.
     """
-    heading = f"Corpus {corpus.path.name or corpus.path}"
     sections = [_overview(corpus), Section("flow", "From dump to edges", flow(steps_of(corpus)))]
     if _has(corpus, "csr"):
         sections += [_links(corpus), _graph(corpus)]
@@ -73,7 +62,7 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
             f"{_NUM_RANDOM_EXAMPLES} at random.</p>"
         )
         sections.append(Section("examples", "Example pages", note + example_list(corpus, nodes)))
-    return Chapter("corpus", heading, sections)
+    return Chapter("corpus", heading_of("Corpus", corpus.path), sections)
 
 
 def _has(corpus: Corpus, table: str) -> bool:
@@ -142,25 +131,6 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def flow(steps: list[Step]) -> str:
-    """Return the steps as a list of boxes with counts; nothing that is lost has no name."""
-    boxes = []
-    for step in steps:
-        lost = "".join(
-            f"<li>{escape(name)}: {number_of(count)}</li>"
-            for name, count in sorted(step.lost.items(), key=lambda item: -item[1])
-            if count
-        )
-        share = min(step.went_on / step.came_in, 1.0) if step.came_in else 0.0
-        boxes.append(
-            f"<li>{escape(step.label)}: <b>{number_of(step.came_in)}</b> → "
-            f"<b>{number_of(step.went_on)}</b> {escape(step.unit)}"
-            f'<div class="meter"><i style="width:{100 * share:.1f}%"></i></div>'
-            f"{f'<ul>{lost}</ul>' if lost else ''}</li>"
-        )
-    return f'<ol class="flow">{"".join(boxes)}</ol>'
-
-
 def _links(corpus: Corpus) -> Section:
     pages, mentions = corpus.manifest("pages"), corpus.manifest("mentions")
     body = ""
@@ -189,7 +159,7 @@ def _graph(corpus: Corpus) -> Section:
     plot = plots.degree_plot(counts)
     body += figures([figure(plot, "Documents by degree; those of degree 0 are not shown.")])
     names = [(title_of(row["title"]), row["in_degree"]) for row in rows]
-    body += bars(names, "the most linked documents, by linking documents")
+    body += bars(names, "the most linked documents, by linking documents", shares=False)
     return Section("graph", "The link graph", body)
 
 

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from linkbert.corpus import Corpus, Row
 from linkbert.pairs import Pair, PairReader
 from linkbert.report import plots
-from linkbert.report.html import (
+from linkbert.report.flow import Step, flow
+from linkbert.report.markup import (
     Chapter,
     Section,
     bars,
@@ -22,6 +23,7 @@ from linkbert.report.html import (
     facts,
     figure,
     figures,
+    heading_of,
     number_of,
     table,
     title_of,
@@ -49,12 +51,13 @@ def data_chapter(shards: Path) -> Chapter:
     columns = _read_columns(shards / "train")
     sections = [
         _overview(shards, train),
+        Section("data-flow", "From segments to instances", flow(_steps(shards, train))),
         _mix(train),
         _lengths(columns),
         *_appearance(shards, train, columns),
         _pairs(shards / "train"),
     ]
-    return Chapter("data", f"Data set {shards.name or shards}", sections)
+    return Chapter("data", heading_of("Data set", shards), sections)
 
 
 def _overview(shards: Path, train: Manifest) -> Section:
@@ -68,6 +71,18 @@ def _overview(shards: Path, train: Manifest) -> Section:
     rows.append(("longest instance, tokens", train.extra["max_length"]))
     rows += [(f"dropped: {name.replace('_', ' ')}", n) for name, n in train.drops.items()]
     return Section("data-overview", "What it is", facts(rows))
+
+
+def _steps(shards: Path, train: Manifest) -> Iterator[Step]:
+    per_epoch = train.extra["instances_per_epoch"]
+    folders = [shards / corpus["path"] / "segments" for corpus in train.extra["corpora"]]
+    if per_epoch and all((folder / MANIFEST_NAME).is_file() for folder in folders):
+        num_segments = sum(read_manifest(folder).rows_out for folder in folders)
+        lost = {"held out for validation, or without a relation": num_segments - per_epoch[0]}
+        yield Step("Segments", num_segments, per_epoch[0], "instances an epoch", lost)
+    lost = {name.replace("_", " "): count for name, count in train.drops.items()}
+    label = f"Pairs planned in {len(per_epoch)} epochs"
+    yield Step(label, train.rows_in, train.rows_out, "training instances written", lost)
 
 
 def _mix(train: Manifest) -> Section:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from linkbert.corpus import Corpus, Row
-from linkbert.report.html import escape, title_of
+from linkbert.report.markup import escape, title_of
 from linkbert.report.neighbourhood import draw_neighbourhood, neighbourhood
 from linkbert.show_page import destinations
 from schemas.mentions import RED, REDIRECT, RESOLVED, SELF

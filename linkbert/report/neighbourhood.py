@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from linkbert.corpus import Corpus, Row
-from linkbert.report.html import escape
+from linkbert.report.markup import escape
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 420, 40
 _MAX_LABEL = 26

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.errors import ConfigError
+
 Numbers = npt.NDArray[Any] | Sequence[float]
 
 _INCHES = (5.2, 3.1)
 _MAX_POINTS = 400
+_NUM_BINS = 40
 # Placeholders that no plot has by chance, and what they become.
 _INK, _FAINT = "#010203", "#0a0b0c"
 _SERIES = ("#100001", "#100002", "#100003", "#100004")
@@ -54,10 +57,19 @@ def draw(name: str, fill: Callable[[Any], None]) -> str:
     Args:
         name: distinct within a page; ids in the SVG come from it.
         fill: draws into the axes it is given.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    try:
+        import matplotlib as mpl
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError(
+            "expected matplotlib for the report's plots, found none installed: "
+            'pip install "linkbert[report]"'
+        ) from error
 
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}
     with mpl.rc_context(settings):
@@ -67,14 +79,16 @@ def draw(name: str, fill: Callable[[Any], None]) -> str:
         fill(axes)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _for_html(buffer.getvalue())
+    return _for_html(buffer.getvalue(), name)
 
 
-def _for_html(svg: str) -> str:
+def _for_html(svg: str, name: str) -> str:
     """Drop what only a file of its own needs, and let the page set sizes and colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    # Every plot has an axes_1: ids become distinct within the page.
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     for placeholder, variable in _VARIABLES.items():
         svg = svg.replace(placeholder, variable)
     # The page's own fonts have every script; the file's are those of this machine.
@@ -110,14 +124,20 @@ def degree_plot(counts: Mapping[str, Mapping[int, int]]) -> str:
 
 
 def histogram_plot(name: str, values: Numbers, x_label: str, *, log: bool = False) -> str:
-    """Return how many values fall into each of 40 bins, on a log axis where values spread."""
+    """Return how many values fall into each of 40 bins or fewer, on a log axis if they spread."""
     found = np.asarray(values, float)
 
     def fill(axes: Any) -> None:
         kept = found[found > 0] if log else found
         if len(kept):
             low, high = kept.min(), max(kept.max(), kept.min() + 1)
-            bins = np.geomspace(low, high, 41) if log else np.linspace(low, high, 41)
+            # Counts are whole: bins of unequal numbers of them would look like teeth.
+            width = np.ceil((high - low + 1) / _NUM_BINS)
+            bins = (
+                np.geomspace(low, high, _NUM_BINS + 1)
+                if log
+                else np.arange(low - 0.5, high + width, width)
+            )
             axes.hist(kept, bins=bins, color=_SERIES[0], alpha=0.85)
         if log and len(kept):
             axes.set_xscale("log")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from linkbert.report import plots
-from linkbert.report.html import Chapter, Section, facts, figure, figures, table
+from linkbert.report.markup import Chapter, Section, facts, figure, figures, heading_of, table
 from schemas.errors import SchemaError
 
 _METRICS, _VALIDATION, _RUN = "metrics.jsonl", "validation.jsonl", "run.json"
@@ -32,7 +32,7 @@ def run_chapter(run: Path) -> Chapter:
         sections.append(Section("curves", "Training curves", figures(list(_curves(steps)))))
     if validations:
         sections.append(_validation(validations))
-    return Chapter("run", f"Run {run.name or run}", sections)
+    return Chapter("run", heading_of("Run", run), sections)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _validation(lines: Lines) -> Section:
         at = [line["step"] for line in lines if split in line["splits"]]
         found = [line["splits"][split] for line in lines if split in line["splits"]]
         relations = found[-1]["by_relation"]
-        for key, label in (("drp_accuracy", "DRP accuracy"), ("mlm_loss", "MLM loss, nat")):
+        for key, label in (("drp_accuracy", "DRP accuracy"), ("mlm_loss", "MLM loss")):
             series = {
                 name: (at, [each["by_relation"].get(name, {}).get(key, np.nan) for each in found])
                 for name in relations

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from linkbert.terminal import printable
 
@@ -100,23 +101,40 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "
     )
 
 
-def bars(rows: Sequence[tuple[str, float]], caption: str, *, kind: str = "") -> str:
-    """Return a bar a row, its length in proportion, with the figure and its share beside it.
+def bars(
+    rows: Sequence[tuple[str, float]], caption: str, *, kind: str = "", shares: bool = True
+) -> str:
+    """Return a bar a row, its length in proportion, with the figure beside it.
 
     Args:
         rows: label (HTML) and value.
         caption: what is shown.
         kind: a CSS class that sets the colour of the bars.
+        shares: give each value's share of them all, too.
     """
     most = max((value for _, value in rows), default=0) or 1
     total = sum(value for _, value in rows) or 1
     lines = "".join(
         f"<tr><th scope='row'>{label}</th><td class='number'>{number_of(value)}</td>"
-        f"<td class='number'>{value / total:.1%}</td>"
+        f"{_share_cell(value / total) if shares else ''}"
         f"<td class='bar {kind}'><i style='width:{100 * value / most:.1f}%'></i></td></tr>"
         for label, value in rows
     )
     return f"<table class='bars'><caption>{escape(caption)}</caption>{lines}</table>"
+
+
+def _share_cell(share: float) -> str:
+    return f"<td class='number'>{share:.1%}</td>"
+
+
+def heading_of(kind: str, folder: Path) -> str:
+    """Return the heading of a chapter: the kind alone where the folder is called after it.
+
+    >>> heading_of("Corpus", Path("demo/corpus")), heading_of("Corpus", Path("simple"))
+    ('Corpus', 'Corpus: simple')
+    """
+    name = folder.resolve().name
+    return kind if name in ("corpus", "shards", "run") else f"{kind}: {name}"
 
 
 def figure(svg: str, caption: str) -> str:

@@ -1,0 +1,247 @@
+"""The report's HTML: whole, closed in itself, escaped, and with figures that add up."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from linkbert.cli import main
+from linkbert.corpus import Corpus
+from linkbert.report import write_report
+from linkbert.report.corpus_chapter import steps_of, text_lengths
+from linkbert.report.data_chapter import expected_appearances
+from linkbert.report.examples import choose_examples
+from linkbert.report.markup import Chapter, Section
+from linkbert.report.neighbourhood import neighbourhood
+from linkbert.report.plots import degree_plot, histogram_plot, rank_plot
+from linkbert.report.run_chapter import read_lines
+from schemas.errors import GraphError, SchemaError
+from tests.linkbert.odd_corpus import EVIL, TITLES, write_odd_corpus
+
+_VOID = {"meta", "link", "input", "br", "img"}
+
+
+class Outline(HTMLParser):
+    """What a page holds: ids, links, sources, text, and whether its tags are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.addresses: list[str] = []
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "xlink:href"):
+                self.links.append(value or "")
+            if name in ("src", "action", "data", "poster", "srcset") or name.startswith("on"):
+                self.addresses.append(f"{name}={value}")
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, tag
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def close(self) -> None:
+        super().close()
+        assert self._open == []
+
+
+def outline_of(path: Path) -> Outline:
+    outline = Outline()
+    outline.feed(path.read_text(encoding="utf-8"))
+    outline.close()
+    return outline
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_odd_corpus(tmp_path_factory.mktemp("odd"))
+
+
+@pytest.fixture(scope="module")
+def odd_report(odd: Path) -> Path:
+    return Path(write_report(odd, odd.parent / "odd.html", around=TITLES[3]).report)
+
+
+def test_titles_with_markup_are_text(odd_report: Path) -> None:
+    outline = outline_of(odd_report)
+    assert outline.tags.count("script") == 1
+    assert "img" not in outline.tags
+    assert "b" in outline.tags  # of the flow
+    text = "".join(outline.text)
+    assert EVIL in text
+    for title in TITLES:
+        assert title.replace("\u202e", "\ufffd").replace("\x1b", "\ufffd") in text
+    assert "\u202e" not in odd_report.read_text(encoding="utf-8")
+    assert "\x1b" not in odd_report.read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_from_outside(odd_report: Path) -> None:
+    outline = outline_of(odd_report)
+    assert outline.addresses == []
+    outside = [link for link in outline.links if not link.startswith("#")]
+    assert outside == ["data:,"]
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org)", odd_report.read_text())
+
+
+def test_every_link_has_its_place_and_ids_are_distinct(odd_report: Path) -> None:
+    outline = outline_of(odd_report)
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
+    assert any(link.startswith("#page-") for link in outline.links)
+    text = odd_report.read_text()
+    used = re.findall(r"url\(#([^)]+)\)", text) + re.findall(r'aria-\w+="(examples[\w-]+)"', text)
+    assert len(used) > 2
+    assert set(used) <= set(outline.ids)
+
+
+def test_the_same_folder_gives_the_same_bytes(odd: Path, odd_report: Path) -> None:
+    again = odd.parent / "again.html"
+    write_report(odd, again, around=TITLES[3])
+    assert again.read_bytes() == odd_report.read_bytes()
+
+
+def test_folders_of_one_kind_keep_their_links_apart(odd: Path) -> None:
+    folder = odd.parent / "both"
+    folder.mkdir(exist_ok=True)
+    for name in ("one", "two"):
+        write_odd_corpus(folder / name)
+    outline = outline_of(Path(write_report(folder).report))
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
+
+
+def test_the_flow_adds_up(odd: Path) -> None:
+    for step in steps_of(Corpus(odd)):
+        assert step.came_in - step.went_on == sum(step.lost.values()), step
+
+
+def test_examples_hang_together_and_are_the_same_each_time(odd: Path) -> None:
+    chosen = choose_examples(Corpus(odd), 5, 3)
+    assert len(set(chosen)) == 8
+    assert chosen == choose_examples(Corpus(odd), 5, 3)
+    # The most linked page comes first: all hatnotes lead to it.
+    assert chosen[0] == int(np.argmax(Corpus(odd).degrees("in")))
+    assert len(choose_examples(Corpus(odd), 50, 50)) == len(TITLES)
+
+
+def test_a_neighbourhood_holds_the_edges_among_its_nodes(odd: Path) -> None:
+    corpus = Corpus(odd)
+    node = corpus.nodes_by_id([3])[3]
+    found = neighbourhood(corpus, node, limit=2)
+    assert found.start == 3
+    expected = {
+        (source, target)
+        for source in found.nodes
+        for target in corpus.neighbours(source, "out").tolist()
+        if target in found.nodes
+    }
+    assert set(found.edges) == expected
+    assert expected
+
+
+def test_appearances_sum_to_the_pairs_and_follow_the_weights(odd: Path) -> None:
+    corpus = Corpus(odd)
+    sources = np.array([3, 3, 4], np.int32)
+    expected = expected_appearances(corpus, sources)
+    in_degrees = corpus.degrees("in")
+    by_hand = {"weighted": np.zeros(len(TITLES)), "uniform": np.zeros(len(TITLES))}
+    for source in sources.tolist():
+        targets = corpus.neighbours(source, "out")
+        by_hand["uniform"][targets] += 1 / len(targets)
+        by_hand["weighted"][targets] += (1 / in_degrees[targets]) / (1 / in_degrees[targets]).sum()
+    for name, values in by_hand.items():
+        assert expected[name] == pytest.approx(values)
+        assert expected[name].sum() == pytest.approx(3)
+
+
+def test_text_lengths_are_code_points(odd: Path) -> None:
+    lengths, num_pages = text_lengths(Corpus(odd))
+    assert num_pages == len(lengths) == len(TITLES)
+    first = Corpus(odd).page(Corpus(odd).nodes_by_id([0])[0])
+    assert lengths[0] == len(first["text"])
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        degree_plot({"in": {0: 3, 1: 10, 500: 1}, "out": {}}),
+        degree_plot({"in": {}, "out": {0: 1}}),
+        histogram_plot("h", [], "x"),
+        histogram_plot("h", [7], "x", log=True),
+        histogram_plot("h", [0, 0], "x", log=True),
+        rank_plot("r", {"a": [1, 0, 5], "b": []}, "y"),
+        rank_plot("r", {}, "y"),
+    ],
+)
+def test_plots_of_much_and_of_nothing_are_whole_and_take_the_colours_of_the_page(svg: str) -> None:
+    ElementTree.fromstring(svg)
+    assert "<text" in svg  # letters stay letters
+    assert not re.findall(r"#(?:010203|0a0b0c|10000\d)", svg)
+    assert "currentColor" in svg
+
+
+def test_a_chapter_renamed_renames_its_links() -> None:
+    body = '<a href="#page-1"></a><p id="page-1" aria-controls="x">url(#c1)</p>'
+    chapter = Chapter("corpus", "C", [Section("s", "S", body)]).renamed("-2")
+    assert chapter.sections[0].body == (
+        '<a href="#page-1-2"></a><p id="page-1-2" aria-controls="x-2">url(#c1-2)</p>'
+    )
+
+
+def test_a_run_has_its_curves_while_it_goes_on(finished_run: Path, tmp_path: Path) -> None:
+    result = write_report(finished_run, tmp_path / "run.html")
+    assert result.chapters == ["Run"]
+    text = "".join(outline_of(tmp_path / "run.html").text)
+    assert "20 of 20" in text
+    assert "MLM loss, nat" in text
+    damaged = tmp_path / "metrics.jsonl"
+    damaged.write_text('{"step": 1}\n{"step"')
+    assert read_lines(damaged) == [{"step": 1}]
+    damaged.write_text("nonsense\n")
+    with pytest.raises(SchemaError, match=r"damage in .*metrics\.jsonl"):
+        read_lines(damaged)
+
+
+def test_what_is_no_folder_of_ours_and_an_unknown_title_are_one_line(
+    odd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SchemaError, match="expected a corpus, a data set or a run"):
+        write_report(tmp_path)
+    with pytest.raises(SchemaError, match="expected a corpus, a data set or a run"):
+        write_report(tmp_path / "missing")
+    with pytest.raises(GraphError, match="expected the title of a document"):
+        write_report(odd, tmp_path / "x.html", around="Nobody")
+    assert not (tmp_path / "x.html").exists()
+    assert main(["report", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_command_says_where_the_report_lies(
+    odd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r.html"
+    assert main(["report", str(odd), "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["report"] == str(out)
+    assert said["num_bytes"] == out.stat().st_size
