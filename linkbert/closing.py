@@ -50,6 +50,11 @@ def _data_rows(segments: Mapping[str, Any], sample: Mapping[str, Any]) -> Iterat
     relations = sample["relations"]
     shown = ", ".join(f"{name} {count:,}" for name, count in relations.items())
     yield "instances", f"{sum(relations.values()):,} ({shown})"
+    yield "relation guessed from the kind of A", f"{sample['drp_class_accuracy']:.3f} right"
+    gini = sample["gini_of_linked_documents"]
+    if gini:
+        weighted, uniform = gini["weighted"], gini["uniform"]
+        yield "Gini of linked documents", f"{weighted:.3f}, without weighting {uniform:.3f}"
 
 
 def _training_rows(run: Mapping[str, Any]) -> Iterator[Row]:

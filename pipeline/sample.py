@@ -51,6 +51,7 @@ from pipeline.stage import (
     load_manifest,
     write_folder_manifest,
 )
+from pipeline.tokenizer import TOKENIZER_FILE
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.manifest import Manifest
 
@@ -73,7 +74,11 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     for source in sources_of(job):
         manifests = {name: load_manifest(files.join(source.path, name)) for name in _INPUTS}
         _check_corpus(source, manifests)
-        tokenizers.add(manifests["tokenizer"].files[0].sha256)
+        tokenizers |= {
+            entry.sha256
+            for entry in manifests["tokenizer"].files
+            if TOKENIZER_FILE.endswith(f"/{entry.name}")
+        }
         prefix = f"{source.index}." if source.index else ""
         found |= {f"{prefix}{name}": each.fingerprint() for name, each in manifests.items()}
         found[f"{prefix}links"] = source.links
@@ -141,7 +146,10 @@ def _summary(job: Job, records: Records, described: dict[str, dict[str, Any]]) -
         "relations": train["relations"],
         "relations_by_class": train["relations_by_class"],
         "drp_class_accuracy": train["drp_class_accuracy"],
-        "gini_of_linked_documents": [corpus["gini"] for corpus in train["corpora"]],
+        # Of the first corpus with links; the manifest has it for each.
+        "gini_of_linked_documents": next(
+            (corpus["gini"] for corpus in train["corpora"] if corpus["gini"]), {}
+        ),
         "documents": {
             split: sum(counts[f"documents_{split}"] for counts in num_documents) for split in SPLITS
         },

@@ -29,7 +29,7 @@ from pipeline.graph_arrays import open_array, save_array
 from pipeline.sample_config import split_source
 from pipeline.sample_draws import Graph, Int64Array, Segments
 from pipeline.stage import Job, Record, Records, Task, load_manifest
-from pipeline.tokenizer import TOKENIZER_FILE
+from pipeline.tokenizer import SETTINGS_FILE, TOKENIZER_FILE
 from pipeline.validation_split import hold_out
 
 AnyArray = npt.NDArray[Any]
@@ -81,9 +81,10 @@ def run_index(job: Job, task: Task) -> Record:
     for name, array in arrays.items():
         written |= save_array(job, array_name(task.index, name), array)
     if task.index == 0:
-        with files.write_whole(job.path(TOKENIZER_FILE)) as file:
-            file.write(files.read_bytes(files.join(corpus, TOKENIZER_FILE)))
-        written[TOKENIZER_FILE] = 0
+        for name in (TOKENIZER_FILE, SETTINGS_FILE):
+            with files.write_whole(job.path(name)) as file:
+                file.write(files.read_bytes(files.join(corpus, name)))
+            written[name] = 0
     counts = {"segments": len(arrays["node"]), "documents": num_nodes}
     return {"counts": counts, "files": written}
 

@@ -262,6 +262,34 @@ def is_neighbour(graph: Graph, nodes: Int32Array, others: Int32Array) -> BoolArr
     )
 
 
+def join_graphs(graph: Graph, indptr: Int64Array, targets: Int32Array) -> Graph:
+    """Return a graph with the edges of another added.
+
+    Args:
+        graph: [N] nodes.
+        indptr: int64 [N + 1], rows of the other.
+        targets: int32 [E], distinct within a row.
+
+    >>> graph = Graph(*(np.array(each) for each in ([0, 1, 1], [1], [0, 0, 1], [0])))
+    >>> joined = join_graphs(graph, np.array([0, 1, 2]), np.array([1, 0]))
+    >>> joined.out_indices.tolist(), joined.in_indptr.tolist()
+    ([1, 0], [0, 1, 2])
+    """
+    num_nodes = len(indptr) - 1
+
+    def keys_of(starts: Int64Array, ends: Int32Array) -> Int64Array:
+        sources = np.repeat(np.arange(num_nodes, dtype=np.int64), np.diff(starts))
+        return (sources << 32) | ends
+
+    def rows_of(keys: Int64Array) -> tuple[Int64Array, Int32Array]:
+        starts = np.searchsorted(keys, np.arange(num_nodes + 1, dtype=np.int64) << 32)
+        return starts, (keys & 0xFFFFFFFF).astype(np.int32)
+
+    own = keys_of(graph.out_indptr, graph.out_indices)
+    keys = np.union1d(own, keys_of(indptr, targets))
+    return Graph(*rows_of(keys), *rows_of(np.sort(((keys & 0xFFFFFFFF) << 32) | (keys >> 32))))
+
+
 def _in_rows(
     indptr: Int64Array, indices: Int32Array, rows: Int32Array, values: Int32Array
 ) -> BoolArray:

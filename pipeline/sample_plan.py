@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,13 @@ import numpy.typing as npt
 from pipeline.graph_arrays import save_array
 from pipeline.sample_config import NO_LINKS, TFIDF
 from pipeline.sample_corpus import Source, open_graph, open_index, open_segments, sources_of
-from pipeline.sample_draws import Int64Array, Links, expected_appearances
+from pipeline.sample_draws import (
+    Int64Array,
+    Links,
+    draw_linked,
+    expected_appearances,
+    join_graphs,
+)
 from pipeline.sample_mix import Int8Array
 from pipeline.sample_similar import open_similar
 from pipeline.sampling import Corpus, Draw, Pairs, Population, epoch_order, plan_pairs
@@ -63,7 +70,8 @@ def run_plan(job: Job, task: Task) -> Record:
         with ExitStack() as stack:
             corpus, population = _open_corpus(job, source, split, stack)
             draw = Draw(job.config.seed, split, epoch, source.index)
-            pairs, by_class = plan_pairs(corpus, population, job.config.rules(source.links), draw)
+            rules = job.config.rules(source.links)
+            pairs, by_class = plan_pairs(corpus, population, rules, draw)
             sizes = open_index(job, source.index, ("num_tokens",), stack)["num_tokens"]
             num_tokens += int(sizes[pairs.segment_a].sum()) + int(sizes[pairs.segment_b].sum())
             planned.append(
@@ -71,8 +79,8 @@ def run_plan(job: Job, task: Task) -> Record:
             )
             base += int(corpus.segments.first[-1])
             facts.append({"by_class": by_class})
-            if split == "train" and epoch == 0 and corpus.links is not None:
-                facts[-1]["gini"] = _measure_weighting(corpus, pairs, corpus.links)
+            if split == "train" and epoch == 0 and corpus.links and not rules.is_random_linked:
+                facts[-1]["gini"] = _measure_weighting(corpus, pairs, corpus.links, draw)
     if split == "train":
         _refuse_unlinked(job, planned)
     assert base < 1 << 32, f"{base} segments are more than a plan can number"
@@ -120,6 +128,8 @@ def _open_corpus(
     held_out: Int8Array = open_index(job, source.index, ("split",), stack)["split"]
     population = population_of(segments.first, held_out, split)
     links = _open_links(job, source, population, stack)
+    if source.links == TFIDF and links is not None:
+        graph = join_graphs(graph, links.indptr, links.targets)
     return Corpus(segments, graph, links), population
 
 
@@ -162,23 +172,33 @@ def _weights(
     return population.pool / np.maximum(in_degree, 1)
 
 
-def _measure_weighting(corpus: Corpus, pairs: Pairs, links: Links) -> dict[str, float]:
-    """Return how uneven linked documents appear, chosen uniformly and with the weights in use."""
+def _measure_weighting(corpus: Corpus, pairs: Pairs, links: Links, draw: Draw) -> dict[str, float]:
+    """Return the Gini coefficient of how often documents became linked ones in this epoch.
+
+    It is over all documents that could: `weighted` as they were drawn, `uniform` as the same
+    segments would have drawn them without weights.
+    """
+    is_linked = pairs.relation == LINKED
+    linked = pairs.segment_a[is_linked]
     uniform = replace(links, weights=(links.weights > 0).astype(np.float64))
-    expected = {
-        "uniform": expected_appearances(pairs.segment_a, corpus.segments, uniform),
-        "weighted": expected_appearances(pairs.segment_a, corpus.segments, links),
+    within_reach = expected_appearances(linked, corpus.segments, uniform) > 0
+    drawn = {
+        "uniform": draw_linked(linked, corpus.segments, uniform, draw.key("linked document")),
+        "weighted": corpus.segments.node[pairs.segment_b[is_linked]],
     }
-    return {name: round(gini(values[values > 0]), 4) for name, values in expected.items()}
+    counts = {
+        name: np.bincount(nodes, minlength=len(within_reach)) for name, nodes in drawn.items()
+    }
+    return {name: round(gini(each[within_reach]), 4) for name, each in counts.items()}
 
 
-def gini(values: npt.NDArray[np.float64]) -> float:
+def gini(values: npt.NDArray[Any]) -> float:
     """Return the Gini coefficient: 0 where all values are equal, near 1 where one has all.
 
     >>> gini(np.array([1.0, 1.0])), gini(np.array([0.0, 0.0, 0.0, 1.0]))
     (0.0, 0.75)
     """
-    if not len(values):
+    if not len(values) or not values.any():
         return 0.0
     ordered = np.sort(values)
     ranks = np.arange(1, len(values) + 1)

@@ -31,6 +31,8 @@ from schemas.errors import ConfigError
 from schemas.segments import token_dtype
 
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
+SETTINGS_FILE = "tokenizer/tokenizer_config.json"
+"""What transformers wants to know besides, so that AutoTokenizer gives the ids of training."""
 
 # Above this share of [UNK] the vocabulary does not fit the text.
 _MAX_UNKNOWN_SHARE = 0.005
@@ -115,6 +117,7 @@ def run_make(job: Job, task: Task) -> Record:
         )
     with files.write_whole(job.path(TOKENIZER_FILE)) as file:
         file.write(wordpiece.serialise(tokenizer))
+    files.write_json(job.path(SETTINGS_FILE), wordpiece.transformers_settings())
     measured = sampled_texts(_corpora(job), _MEASURED_BYTES, "measure")
     quality = wordpiece.measure(tokenizer, measured)
     vocab = tokenizer.get_vocab(with_added_tokens=True)
@@ -134,7 +137,7 @@ def run_make(job: Job, task: Task) -> Record:
             "tokens_per_word": round(quality.tokens_per_word, 4),
             "unknown_share": round(quality.unknown_share, 6),
         },
-        "files": {TOKENIZER_FILE: 0},
+        "files": {TOKENIZER_FILE: 0, SETTINGS_FILE: 0},
     }
 
 

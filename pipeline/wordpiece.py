@@ -257,6 +257,22 @@ def special_ids_of(vocab: dict[str, int]) -> dict[str, int]:
     return {name: vocab[token] for name, token in zip(SPECIAL_NAMES, SPECIAL_TOKENS, strict=True)}
 
 
+def transformers_settings() -> dict[str, Any]:
+    """Return what tokenizer_config.json must say for AutoTokenizer to give the ids of training.
+
+    BertTokenizer would put its own normaliser in place of ours, and text that spells a special
+    token is ordinary text here.
+    """
+    named = zip(SPECIAL_NAMES, SPECIAL_TOKENS, strict=True)
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,
+        **{f"{name}_token": token for name, token in named},
+    }
+
+
 def is_cased(tokenizer: Tokenizer) -> bool:
     """Tell whether a tokenizer keeps capitals apart."""
     normalizer = tokenizer.normalizer

@@ -12,7 +12,11 @@ def test_the_table_states_counts_shares_and_both_yardsticks() -> None:
                 "mentions_by_fate": {"resolved": 4, "redirect": 2, "red": 2},
             },
             "segment": {"segments": 1234},
-            "sample": {"relations": {"contiguous": 3, "random": 4, "linked": 5}},
+            "sample": {
+                "relations": {"contiguous": 3, "random": 4, "linked": 5},
+                "drp_class_accuracy": 0.75,
+                "gini_of_linked_documents": {"weighted": 0.5, "uniform": 0.625},
+            },
             "pretrain": {
                 "first_loss": 9.125,
                 "last_loss": 7.5,
@@ -41,6 +45,8 @@ def test_the_table_states_counts_shares_and_both_yardsticks() -> None:
         "edges 5,000, 1 of them by hatnotes alone",
         "segments 1,234",
         "instances 12 (contiguous 3, random 4, linked 5)",
+        "relation guessed from the kind of A 0.750 right",
+        "Gini of linked documents 0.500, without weighting 0.625",
         "loss 9.12 at the start, 7.50 at the end",
         "DRP accuracy, validation 0.400 of 10 pairs, 95 % interval 0.300 to 0.500",
         "to be held against 0.700 for the most frequent relation and 0.600 for a guess that knows "

@@ -9,7 +9,6 @@ import pytest
 
 from pipeline import sample_shards
 from pipeline.jobs import run_job
-from pipeline.parse import PARSE, ParseConfig
 from pipeline.sample import SAMPLE, SampleConfig
 from pipeline.sample_config import split_source
 from pipeline.stage import Job, finish_job, load_manifest, open_job, plan_phase, run_task
@@ -199,39 +198,6 @@ def test_worker_processes_change_no_byte(corpus: Path, tmp_path: Path) -> None:
     result = run_job(sample_job(tmp_path / "pool", corpus, **options), workers=2)
     assert result.summary["epochs"] == 2
     assert tree_bytes(tmp_path / "pool") == tree_bytes(tmp_path / "inline")
-
-
-def test_targets_on_a_real_wiki_follow_the_inverse_of_their_in_degree(
-    shared_data: Path, tmp_path: Path
-) -> None:
-    """Over 20 epochs of linked pairs alone, no document deviates beyond chance."""
-    [dump] = (shared_data / "dumps" / "whonixwiki").glob("*.bz2")
-    root = tmp_path / "whonix"
-    run_inline(Job(PARSE, str(root), ParseConfig(), (str(dump),)))
-    finish_corpus(root, max_tokens=254, vocab_size=4000)
-    epochs = 20
-    rows = sample(tmp_path / "s", root, epochs=epochs, mix=(0.0, 0.0, 1.0), validation_fraction=0.0)
-    segments = segments_of(root)
-    has_segments = {node for node, _ in segments}
-    degrees = {row["node_id"]: row["in_degree"] for row in read_rows(root / "nodes")}
-    expected = np.zeros(len(degrees))
-    variance = np.zeros(len(degrees))
-    for segment in segments.values():
-        targets = [target for target in segment["target_ids"] if target in has_segments]
-        weights = np.array([1 / degrees[target] for target in targets])
-        shares = weights / weights.sum()
-        np.add.at(expected, targets, epochs * shares)
-        np.add.at(variance, targets, epochs * shares * (1 - shares))
-    found = np.bincount(
-        [row["target_id"] for row in rows if row["relation"] == LINKED], minlength=len(degrees)
-    )
-    assert found.sum() == pytest.approx(expected.sum())
-    is_certain = variance < 1e-9
-    assert found[is_certain] == pytest.approx(expected[is_certain])
-    deviation = (found - expected)[~is_certain] / np.sqrt(variance[~is_certain])
-    # A normal variable leaves 5 with probability 6e-7; squares average 1.
-    assert np.abs(deviation).max() < 5
-    assert np.mean(deviation**2) == pytest.approx(1, abs=0.3)
 
 
 def test_parts_of_the_corpus_change_no_pair(corpus: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import BertWordPieceTokenizer
@@ -11,6 +14,9 @@ from pipeline.tokenizer import TokenizerConfig, load_tokenizer, tokenizer_job
 from schemas.errors import ConfigError
 from tests.pipeline.corpora import page, write_corpus
 from tests.running import run_inline
+
+REPOSITORY = Path(__file__).parents[2]
+COMPATIBILITY = REPOSITORY / ".compat"
 
 TEXTS = [
     "Latgola is a region of Latvia. Latgolys volūda is spoken there.",
@@ -33,15 +39,16 @@ def train(corpus: Path, **options: object) -> bytes:
 
 
 def test_two_processes_train_the_same_file(corpus: Path) -> None:
+    """Whatever Python's hashes are; those of the tokenizers package differ in every process."""
     script = (
-        "import sys; sys.path.insert(0, sys.argv[2]);"
-        "from pipeline.tokenizer import *; from tests.running import run_inline;"
+        "import sys; from pipeline.tokenizer import *; from tests.running import run_inline;"
         "run_inline(tokenizer_job([sys.argv[1]], TokenizerConfig(vocab_size=300)), True)"
     )
-    root = str(Path(__file__).parents[2])
     found = set()
-    for _ in range(3):
-        subprocess.run([sys.executable, "-c", script, str(corpus), root], check=True)
+    for hash_seed in ("0", "1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(REPOSITORY)}
+        command = [sys.executable, "-c", script, str(corpus)]
+        subprocess.run(command, check=True, env=environment)
         found.add((corpus / "tokenizer" / "tokenizer.json").read_bytes())
     assert len(found) == 1
 
@@ -145,16 +152,73 @@ def test_a_vocabulary_without_latin_letters_keeps_its_marks() -> None:
     assert tokenizer.encode("हिन्दी", add_special_tokens=False).ids == [5]
 
 
-def test_trained_tokenizer_gives_the_same_ids_through_transformers(
-    corpus: Path, tmp_path: Path
+HOSTILE = [
+    *TEXTS[:4],
+    "Text that spells [SEP] and [MASK], [CLS][PAD] or [UNK].",
+    "Žemaitija (1918–1940), naïve café's 東京 \u200b𝔘, İstanbul, e\u0301, ﬁ",
+    "भाषा।Việt\u00a0Nam\tไทยไทย ភាសាខ្មែរ ျမန္မာ བོད་སྐད།",
+    "",
+]
+
+AUTO_TOKENIZER = """
+import json, sys
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+texts = json.load(sys.stdin)
+print(json.dumps([
+    [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts],
+    [dict(tokenizer(text, texts[0])) for text in texts],
+]))
+"""
+
+
+def ids_through_transformers(folder: Path, packages: Path | None = None) -> list[Any]:
+    """Return the ids, alone and in pairs, that AutoTokenizer gives in a process of its own."""
+    before = [str(packages)] if packages else []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(before), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", AUTO_TOKENIZER, str(folder)]
+    ran = subprocess.run(
+        command, input=json.dumps(HOSTILE), capture_output=True, text=True, env=environment
+    )
+    assert ran.returncode == 0, ran.stderr
+    return list(json.loads(ran.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("version", ["installed", "4.57"])
+@pytest.mark.parametrize("options", [{}, {"lowercase": True, "strip_accents": True}])
+def test_auto_tokenizer_gives_the_same_ids(
+    corpus: Path, options: dict[str, bool], version: str
 ) -> None:
-    transformers = pytest.importorskip("transformers")
-    train(corpus)
-    path = corpus / "tokenizer" / "tokenizer.json"
-    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(path))
+    if version == "4.57" and not COMPATIBILITY.is_dir():
+        pytest.skip("the older transformers is not installed: make test does so")
+    train(corpus, **options)
+    packages = COMPATIBILITY / "transformers4" if version == "4.57" else None
+    alone, pairs = ids_through_transformers(corpus / "tokenizer", packages)
     ours = load_tokenizer(str(corpus))
-    for text in TEXTS[:4]:
-        assert ours.encode(text, "of").ids == theirs(text, "of")["input_ids"]
+    assert alone == [ours.encode(text, add_special_tokens=False).ids for text in HOSTILE]
+    for text, pair in zip(HOSTILE, pairs, strict=True):
+        encoded = ours.encode(text, HOSTILE[0])
+        assert pair["input_ids"] == encoded.ids
+        assert pair["token_type_ids"] == encoded.type_ids
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt", "folder", "folder of vocab.txt"])
+def test_every_form_of_a_tokenizer_can_be_taken(corpus: Path, tmp_path: Path, name: str) -> None:
+    trained = wordpiece.parse_tokenizer(train(corpus).decode())
+    source = tmp_path / "source"
+    source.mkdir()
+    if "vocab" in name:
+        vocab = sorted(trained.get_vocab().items(), key=lambda item: item[1])
+        (source / "vocab.txt").write_text("".join(f"{token}\n" for token, _ in vocab))
+    else:
+        (source / "tokenizer.json").write_text(trained.to_str())
+        (source / "config.json").write_text("{}")
+    path = source if "folder" in name else source / name
+    run_inline(tokenizer_job([str(corpus)], TokenizerConfig(is_taken=True), str(path)), True)
+    taken = load_tokenizer(str(corpus))
+    wordpiece.encoding_form(trained)
+    for text in HOSTILE:
+        assert taken.encode(text).ids == trained.encode(text).ids
 
 
 def test_rare_characters_of_equal_count_are_not_drawn_by_a_hash_map() -> None:
