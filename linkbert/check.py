@@ -2,7 +2,8 @@
 
 Checked for each: schema version, each file's presence, size and SHA-256, the table's schema, row
 counts and that they add up, rules of single rows, and that the folders it was made from are still
-the ones beside it. The first line of each problem says where it is.
+the ones beside it; then of shards what `linkbert/check_shards.py` says. The first line of each
+problem says where it is.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from linkbert.check_shards import shard_problems
 from schemas import mentions as mentions_table
 from schemas import pages as pages_table
 from schemas.errors import SchemaError
-from schemas.instances import NUM_SPECIAL_TOKENS, RELATIONS
 from schemas.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest
 from schemas.parquet import check_schema
 from schemas.segments import TOKEN_DTYPE_KEY
@@ -58,7 +59,18 @@ def check(path: Path) -> CheckReport:
             report.problems.append(str(error))
     for folder, manifest in read.items():
         report.problems.extend(_chain_problems(folder, manifest, read))
+    if not report.problems:  # what follows reads rows that it takes for whole
+        report.problems.extend(_shard_problems(read))
     return report
+
+
+def _shard_problems(read: dict[Path, Manifest]) -> Iterator[str]:
+    """Check the instances below each shards folder together."""
+    instances = {path: found for path, found in read.items() if found.table == "instances"}
+    for root in sorted({path.parent for path in instances}):
+        yield from shard_problems(
+            {path: found for path, found in instances.items() if path.parent == root}
+        )
 
 
 def _check_files(folder: Path, manifest: Manifest, report: CheckReport) -> None:
@@ -149,16 +161,6 @@ def _mentions_rule(batch: pa.RecordBatch, _: pa.Schema) -> str | None:
     return f"expected the fates of the contract, found {sorted(unknown)}" if unknown else None
 
 
-def _instances_rule(batch: pa.RecordBatch, schema: pa.Schema) -> str | None:
-    relation = batch.column("relation").to_numpy()
-    if len(relation) and (relation.min() < 0 or relation.max() >= len(RELATIONS)):
-        return f"expected relations 0 to {len(RELATIONS) - 1}, found {relation.max()}"
-    total, part_a = (batch.column(name).to_numpy() for name in ("num_tokens", "num_tokens_a"))
-    if np.any((part_a < 1) | (part_a > total - NUM_SPECIAL_TOKENS)):
-        return "expected 1 <= num_tokens_a <= num_tokens - 3, found another"
-    return _token_rule(batch, schema)
-
-
 def _token_rule(batch: pa.RecordBatch, schema: pa.Schema) -> str | None:
     metadata = schema.metadata or {}
     if TOKEN_DTYPE_KEY not in metadata:
@@ -175,5 +177,5 @@ _ROW_RULES = {
     "pages": _pages_rule,
     "mentions": _mentions_rule,
     "segments": _token_rule,
-    "instances": _instances_rule,
+    "instances": _token_rule,
 }
