@@ -45,6 +45,7 @@ DEV = [
     "mypy>=1.11",  # strict types
     "playwright>=1.40",  # the report in a real browser, where one is installed
     "transformers>=4.57",  # what the exported folder must load in
+    "datasets>=3",  # what the shards must load in
 ]
 
 setup(

@@ -50,7 +50,8 @@ def _data_rows(segments: Mapping[str, Any], sample: Mapping[str, Any]) -> Iterat
     relations = sample["relations"]
     shown = ", ".join(f"{name} {count:,}" for name, count in relations.items())
     yield "instances", f"{sum(relations.values()):,} ({shown})"
-    yield "relation guessed from the kind of A", f"{sample['drp_class_accuracy']:.3f} right"
+    guess = sample["drp_class_accuracy"]
+    yield "guess from the kind of A", f"{guess:.3f} of relations right"
     gini = sample["gini_of_linked_documents"]
     if gini:
         weighted, uniform = gini["weighted"], gini["uniform"]

@@ -61,13 +61,14 @@ class PairReader:
         if _has_segments(corpus):
             return _from_corpus(corpus, row)
         ids = row["source_id"], row["target_id"]
-        return Pair(RELATIONS[row["relation"]], (), *ids, self._decoded(row))
+        return Pair(RELATIONS[row["relation"]], (), *ids, self.decode(row))
 
     def has_link_in_a(self, row: Row) -> bool:
         """Tell whether a link to B's document stands in A."""
         return bool(self.read(row).links)
 
-    def _decoded(self, row: Row) -> tuple[str, str]:
+    def decode(self, row: Row) -> tuple[str, str]:
+        """Return what the token ids of A and of B say, as training sees them."""
         token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
         end_a = row["num_tokens_a"] + 1
         pieces = (token_ids[1:end_a], token_ids[end_a + 1 : -1])

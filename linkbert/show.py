@@ -24,6 +24,7 @@ from schemas.parquet import TABLES, table_parts
 
 _MAX_CELL_CHARS = 60
 _MAX_TEXT_CHARS = 1500
+_CONTEXT_CHARS = 70
 _ROWS_TO_CHOOSE_FROM = 100
 
 
@@ -50,6 +51,8 @@ def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
         text = _show_manifest(path, manifest)
         parts = table_parts(path) if manifest.table else []
         return f"{text}\n\n{_show_rows(path, parts, limit)}" if parts else text
+    if (path / "train" / MANIFEST_NAME).is_file():
+        return show_shards(path)
     folders = sorted(found.parent for found in path.rglob(MANIFEST_NAME)) if path.is_dir() else []
     if not folders:
         raise SchemaError(
@@ -59,8 +62,28 @@ def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
     return "\n\n".join(_show_manifest(folder, read_manifest(folder)) for folder in folders)
 
 
+def show_shards(path: Path) -> str:
+    """Return what a shards folder holds, and one training instance of each relation, decoded."""
+    rows: list[tuple[str, object]] = []
+    for name in ("train", "validation", "validation_closed"):
+        if (path / name / MANIFEST_NAME).is_file():
+            manifest = read_manifest(path / name)
+            counts = manifest.extra["relations"].items()
+            shown = ", ".join(f"{relation} {count:,}" for relation, count in counts)
+            rows.append((name.replace("_", " "), f"{manifest.rows_out:,} instances ({shown})"))
+            guess = f"{manifest.extra['drp_class_accuracy']:.3f} right by the kind of A alone"
+            rows.append(("", f"shards: {len(manifest.files)}; relation guessed: {guess}"))
+    pairs = show_pairs(path / "train", one_of_each=True, is_decoded=True, max_chars=_MAX_TEXT_CHARS)
+    return f"{path}\n{rows_of(rows)}\n\n{pairs}"
+
+
 def show_pairs(
-    split: Path, *, one_of_each: bool = False, limit: int = 5, max_chars: int = 400
+    split: Path,
+    *,
+    one_of_each: bool = False,
+    limit: int = 5,
+    max_chars: int = 400,
+    is_decoded: bool = False,
 ) -> str:
     """Return instances as a person reads them: relation, titles, the linking anchor, both texts.
 
@@ -69,11 +92,16 @@ def show_pairs(
         one_of_each: show one instance of each relation instead of the first `limit`.
         limit: how many to show.
         max_chars: how much of each text.
+        is_decoded: show what the token ids say, as training sees it, and the link on a line of its
+            own; else the text of the pages, the link marked in it.
     """
     reader = PairReader(split)
     rows = _stream_rows(table_parts(split))
     chosen = _one_of_each(rows, reader) if one_of_each else itertools.islice(rows, limit)
-    return "\n\n".join(_describe(reader.read(row), max_chars) for row in chosen)
+    return "\n\n".join(
+        _describe(reader.read(row), max_chars, reader.decode(row) if is_decoded else None)
+        for row in chosen
+    )
 
 
 def _one_of_each(rows: Iterator[Row], reader: PairReader) -> list[Row]:
@@ -89,17 +117,33 @@ def _one_of_each(rows: Iterator[Row], reader: PairReader) -> list[Row]:
     return [chosen[relation] for relation in sorted(chosen)]
 
 
-def _describe(pair: Pair, max_chars: int) -> str:
+def _describe(pair: Pair, max_chars: int, decoded: tuple[str, str] | None) -> str:
     text_a, text_b = pair.texts
     head = " + ".join(pair.titles) or f"documents {pair.source_id} + {pair.target_id}"
+    context = ""
     if pair.linked_by:
         head += f", {pair.linked_by}"
         text_a = mark_links(text_a, pair.links, [pair.titles[1]] * len(pair.links))
+        context = _context_of(text_a, pair.titles[1]) if pair.links else ""
     shown = [
-        text if len(text) <= max_chars else f"{text[:max_chars]} ..." for text in (text_a, text_b)
+        text if len(text) <= max_chars else f"{text[:max_chars]} ..."
+        for text in decoded or (text_a, text_b)
     ]
     lines = [wrapped(f"{name}  {text}") for name, text in zip("AB", shown, strict=True)]
+    if decoded and context:
+        lines.insert(0, wrapped(f"link  {context}"))
     return "\n".join([f"{pair.relation}: {printable(head)}", *lines])
+
+
+def _context_of(marked: str, title: str) -> str:
+    """Return the first marked link to a title with some words around it, on one line."""
+    arrow = f" -> {title}]"
+    end = marked.index(arrow) + len(arrow)
+    start = marked.rindex("[", 0, end - len(arrow))
+    before, after = marked[:start][-_CONTEXT_CHARS:], marked[end:][:_CONTEXT_CHARS]
+    begins = "... " if start > _CONTEXT_CHARS else ""
+    ends = " ..." if len(marked) > end + len(after) else ""
+    return " ".join(f"{begins}{before}{marked[start:end]}{after}{ends}".split())
 
 
 def _show_manifest(folder: Path, manifest: Manifest) -> str:
@@ -119,7 +163,7 @@ def _show_manifest(folder: Path, manifest: Manifest) -> str:
 def _show_rows(folder: Path, parts: list[Path], limit: int) -> str:
     table = _table_of(folder, parts)
     if table == "instances" and (folder / MANIFEST_NAME).is_file():
-        return show_pairs(folder, limit=limit)
+        return show_pairs(folder, limit=limit, is_decoded=True)
     rows = list(itertools.islice(_stream_rows(parts), limit))
     if table == "pages":
         return "\n\n".join(

@@ -33,7 +33,7 @@ def test_the_readme_shows_what_the_demo_prints(demo: Path) -> None:
     table, pairs = (demo.parent / "printed.txt").read_text().split("three pairs it trained on")
     learned = ("loss", "DRP accuracy", " ", "model")
     rows = [line for line in table.splitlines() if line and not line.startswith(learned)]
-    assert len(rows) == 7
+    assert len(rows) == 9
     assert [row for row in rows if row not in readme] == []
     assert pairs.strip() in readme
 

@@ -53,7 +53,11 @@ def test_the_local_commands_run_in_their_order(
     assert {"run", "show", "check", "ingest"} <= set(ran)
     for code in blocks("python"):
         exec(compile(code, "README.md", "exec"), {})
-    assert "'linked'" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "'linked'" in printed
+    [instance] = [line for line in printed.splitlines() if line.startswith("[CLS]")]
+    assert instance.count("[SEP]") == 2
+    assert instance[-2:] in (" 0", " 1", " 2")
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "bench", "check", "format"])

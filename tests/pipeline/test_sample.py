@@ -366,3 +366,17 @@ def test_row_groups_are_what_a_loader_reads(
     with pq.ParquetFile(tmp_path / "s" / "train" / "part-000-00000.parquet") as file:
         rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     assert set(rows[:-1]) == {50}
+
+
+@pytest.mark.end_to_end  # datasets takes seconds to import
+@pytest.mark.timeout(120)
+def test_shards_load_as_a_dataset_of_hugging_face(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    names = ("train", "validation", "validation_closed")
+    files = {name: str(shards / name / "*.parquet") for name in names}
+    loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))
+    for name in names:
+        assert loaded[name].to_list() == read_rows(shards / name)
