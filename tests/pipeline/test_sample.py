@@ -1,3 +1,4 @@
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import sample_shards
-from pipeline.jobs import run_job
 from pipeline.sample import SAMPLE, SampleConfig
 from pipeline.sample_config import split_source
 from pipeline.stage import Job, finish_job, load_manifest, open_job, plan_phase, run_task
@@ -175,11 +175,12 @@ def test_task_order_and_a_restart_change_no_byte(corpus: Path, tmp_path: Path) -
     whole = tmp_path / "whole"
     run_inline(sample_job(whole, corpus, **options))
     cut = open_job(sample_job(tmp_path / "cut", corpus, **options))
+    choice = random.Random(3)
     for _ in range(2):  # the second time stands for the same command after a kill
         records: dict[str, Any] = {}
         for phase in SAMPLE.phases:
             tasks = plan_phase(cut, phase, records)
-            for task in reversed(tasks):
+            for task in choice.sample(tasks, len(tasks)):
                 run_task(cut, phase, task)
             records[phase.name] = [run_task(cut, phase, task) for task in tasks]
         finish_job(cut, records)
@@ -190,14 +191,6 @@ def test_task_order_and_a_restart_change_no_byte(corpus: Path, tmp_path: Path) -
         for task in plan_phase(cut, phase, records):
             run_task(cut, phase, task)
     assert tree_bytes(tmp_path / "cut") == tree_bytes(whole)
-
-
-def test_worker_processes_change_no_byte(corpus: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"epochs": 2, "shard_bytes": 30_000}
-    run_inline(sample_job(tmp_path / "inline", corpus, **options))
-    result = run_job(sample_job(tmp_path / "pool", corpus, **options), workers=2)
-    assert result.summary["epochs"] == 2
-    assert tree_bytes(tmp_path / "pool") == tree_bytes(tmp_path / "inline")
 
 
 def test_parts_of_the_corpus_change_no_pair(corpus: Path, tmp_path: Path) -> None:
@@ -239,19 +232,6 @@ def test_each_option_changes_the_pairs(
     corpus: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     assert sample(tmp_path / "a", corpus) != sample(tmp_path / "b", corpus, **options)
-
-
-def test_shuffling_writes_the_bytes_of_gathering(
-    corpus: Path, other_corpus: Path, tmp_path: Path
-) -> None:
-    sources = (corpus, f"{other_corpus}:none")
-    written = {}
-    for join in ("gather", "shuffle"):
-        sample(tmp_path / join, *sources, join=join, shard_bytes=30_000)
-        files = tree_bytes(tmp_path / join)
-        written[join] = {name: files[name] for name in files if name.endswith(".parquet")}
-    assert len(written["gather"]) > 4
-    assert written["gather"] == written["shuffle"]
 
 
 def test_a_finished_stage_leaves_no_work_files(shards: Path) -> None:

@@ -1,6 +1,11 @@
 """However tokens come to the shards, the bytes are the same."""
 
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from tests.pipeline.linked_corpus import make_corpus
 from tests.pipeline.test_jobs import LOOPBACK
 from tests.running import run_inline
 
+REPOSITORY = Path(__file__).parents[2]
 OPTIONS: dict[str, Any] = {"epochs": 2, "shard_bytes": 30_000, "validation_fraction": 0.2}
 
 
@@ -92,6 +98,59 @@ def test_a_store_larger_than_the_page_cache_is_spilled_and_gives_the_same_bytes(
     monkeypatch.setattr(sample_spread, "_spill_name", spy(sample_spread._spill_name, spills))
     run_inline(job_of(tmp_path / "out", sources))
     assert len(set(spills)) > 4
+    assert comparable(tmp_path / "out") == gathered
+
+
+@pytest.mark.parametrize(("workers", "fits"), [(1, False), (2, True), (5, True), (5, False)])
+def test_worker_processes_change_no_byte(
+    sources: tuple[str, str],
+    gathered: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    fits: bool,
+) -> None:
+    monkeypatch.setattr(sample_spread, "_fits_page_cache", lambda job: fits)
+    run_job(job_of(tmp_path / "out", sources), workers=workers)
+    assert comparable(tmp_path / "out") == gathered
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from pipeline.jobs import run_job
+from tests.pipeline.test_sample_joins import job_of
+print("ready", flush=True)
+run_job(job_of(Path(sys.argv[1]), sys.argv[3:], sys.argv[2]), workers=2)
+"""
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("join", ["gather", "shuffle"])
+def test_a_kill_at_a_random_moment_and_the_same_command_change_no_byte(
+    sources: tuple[str, str], gathered: dict[str, Any], tmp_path: Path, join: str
+) -> None:
+    command = [sys.executable, "-c", COMMAND, str(tmp_path / "out"), join, *sources]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    def start() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        assert process.stdout is not None
+        with process.stdout as output:
+            assert output.readline() == b"ready\n"
+        return process
+
+    choice, killed = random.Random(join), 0
+    for _ in range(2):
+        process = start()
+        try:
+            process.wait(choice.uniform(0.1, 1.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += process.wait() == -signal.SIGKILL
+    assert killed
+    assert start().wait() == 0
     assert comparable(tmp_path / "out") == gathered
 
 
