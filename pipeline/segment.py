@@ -19,9 +19,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from pipeline import files
+from pipeline.encoding import SentenceEncoder, encoder_of
 from pipeline.graph_arrays import page_parts, save_array
 from pipeline.segment_inputs import Page, read_nodes, read_pages
 from pipeline.segmenting import (
@@ -113,6 +114,7 @@ def run_segment(job: Job, task: Task) -> Record:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer = load_tokenizer(job.root)
     dtype = np.dtype(task.args["token_dtype"])
+    encoder = encoder_of(tokenizer.to_str(), dtype.str)
     ids_name = f"tokens/{part_name(task.index).removesuffix('.parquet')}.ids"
     offsets_name = f"{ids_name.removesuffix('ids')}offsets.npy"
     metadata = {TOKEN_DTYPE_KEY: dtype.str.encode()}
@@ -127,7 +129,7 @@ def run_segment(job: Job, task: Task) -> Record:
         for pages in read_pages(job, task.index, nodes, _BATCH_PAGES):
             kept = [page for page in pages if page.node_id not in skipped]
             counts["disambiguation"] += len(pages) - len(kept)
-            for page, encoded in zip(kept, encode_pages(kept, tokenizer), strict=True):
+            for page, encoded in zip(kept, encode_pages(kept, encoder, tokenizer), strict=True):
                 _cut_page(page, encoded, job.config.limits(), output, counts)
         output.flush()
         num_rows = writer.num_rows
@@ -155,26 +157,27 @@ def _skipped_nodes(job: Job, nodes: Any) -> set[int]:
     return set(nodes.node_ids[nodes.is_disambiguation].tolist())
 
 
-def encode_pages(pages: list[Page], tokenizer: Tokenizer) -> Iterator[list[Encoded]]:
-    """Yield the encoded sentences of each page; all sentences are encoded in one call."""
+def encode_pages(
+    pages: list[Page], encoder: SentenceEncoder, tokenizer: Tokenizer
+) -> Iterator[list[Encoded]]:
+    """Yield the encoded sentences of each page; all sentences are encoded together."""
     units = [join_within(split_units(page.text), page.anchors) for page in pages]
     sentences = [
         page.text[unit.start_char : unit.end_char]
         for page, own in zip(pages, units, strict=True)
         for unit in own
     ]
-    encodings = iter(tokenizer.encode_batch_fast(sentences, add_special_tokens=False))
-    texts = iter(sentences)
+    encoded = zip(encoder.encode(sentences), sentences, strict=True)
     for own in units:
-        yield [_encoded(unit, next(encodings), next(texts), tokenizer) for unit in own]
+        yield [_encoded(unit, *next(encoded), tokenizer) for unit in own]
 
 
-def _encoded(unit: Unit, encoding: Encoding, text: str, tokenizer: Tokenizer) -> Encoded:
+def _encoded(unit: Unit, token_ids: npt.NDArray[Any], text: str, tokenizer: Tokenizer) -> Encoded:
     def offsets() -> tuple[Offsets, list[int | None]]:
         slow = tokenizer.encode(text, add_special_tokens=False)
         return slow.offsets, slow.word_ids
 
-    return Encoded(unit, encoding.ids, offsets)
+    return Encoded(unit, token_ids, offsets)
 
 
 def _cut_page(
@@ -187,7 +190,7 @@ def _cut_page(
     segments, num_cut = cut_document(encoded, limits)
     starts = np.array([segment.start_char for segment in segments], np.int64)
     targets = targets_by_segment(starts, page.link_starts, page.link_targets.astype(np.int64))
-    token_ids = [token_id for sentence in encoded for token_id in sentence.token_ids]
+    token_ids = [np.asarray(sentence.token_ids, output.dtype) for sentence in encoded]
     output.add(page.node_id, segments, token_ids, targets)
     counts["without_tokens"] += not segments
     counts["cut_sentences"] += num_cut
@@ -201,7 +204,7 @@ class _Output:
     """Rows on their way into the table and the flat file, written a row group at a time."""
 
     def __init__(self, writer: TableWriter, ids_file: IO[bytes], dtype: np.dtype[Any]) -> None:
-        self._writer, self._ids_file, self._dtype = writer, ids_file, dtype
+        self._writer, self._ids_file, self.dtype = writer, ids_file, dtype
         self._all_sizes: list[npt.NDArray[np.int32]] = []
         self.num_tokens = 0
         self._clear()
@@ -216,14 +219,14 @@ class _Output:
         self,
         node_id: int,
         segments: list[Segment],
-        token_ids: list[int],
+        token_ids: list[npt.NDArray[Any]],
         targets: list[npt.NDArray[np.int64]],
     ) -> None:
-        """Take the segments of one document."""
+        """Take the segments of one document, and the ids of its sentences."""
         for index, segment in enumerate(segments):
             self._keys.append((node_id, index, segment.start_char, segment.end_char))
             self._sizes.append(segment.end_token - segment.start_token)
-        self._token_ids.append(np.array(token_ids, self._dtype))
+        self._token_ids.extend(token_ids)
         self._targets.extend(targets)
         if len(self._keys) >= _ROW_GROUP_ROWS:
             self.flush()

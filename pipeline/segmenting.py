@@ -10,8 +10,9 @@ word, as seldom as possible; inside a word only where that fails too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class Encoded:
     """
 
     unit: Unit
-    token_ids: list[int]
+    token_ids: Sequence[int] | npt.NDArray[Any]
     offsets: Callable[[], tuple[Offsets, list[int | None]]]
 
 
@@ -111,7 +112,7 @@ def cut_document(encoded: list[Encoded], limits: SegmentLimits) -> tuple[list[Se
     >>> [(segment.start_token, segment.end_token) for segment in segments], num_cut
     ([(0, 6), (6, 18)], 0)
     """
-    kept = [sentence for sentence in encoded if sentence.token_ids]
+    kept = [sentence for sentence in encoded if len(sentence.token_ids)]
     if not kept:
         return [], 0
     for candidates in (_sentence_ends, _blank_ends, _word_starts, _token_starts):

@@ -34,7 +34,7 @@ SPECIAL_NAMES = ("pad", "unk", "cls", "sep", "mask")
 # Scripts written without spaces, other than Han, which the normaliser already sets apart. A run of
 # these is cut into syllable-like pieces: a leading vowel, a letter with its marks, a trailing
 # vowel. Uncut, a sentence is one word, which one unknown letter turns into one [UNK].
-_UNSPACED_PIECE = (
+UNSPACED_PIECE = (
     r"[\u0E40-\u0E44\u0EC0-\u0EC4]?"
     r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]\p{M}*"
     r"[\u0E30\u0E32\u0E33\u0EB0\u0EB2\u0EB3]?"
@@ -128,7 +128,7 @@ def _with_rules(model: Any, lowercase: bool, strip_accents: bool) -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), bert])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_UNSPACED_PIECE), "isolated"),
+            pre_tokenizers.Split(Regex(UNSPACED_PIECE), "isolated"),
             pre_tokenizers.BertPreTokenizer(),
         ]
     )
