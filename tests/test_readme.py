@@ -25,8 +25,9 @@ def blocks(language: str) -> list[str]:
 
 def commands(program: str) -> list[list[str]]:
     """Return the README's commands of one program, continued lines joined, prompts dropped."""
-    text = "\n".join(blocks("console")).replace("\\\n", " ")
-    lines = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+    lines = [
+        line.removeprefix("$ ") for line in _joined_consoles().splitlines() if line.startswith("$ ")
+    ]
     parts = [part for line in lines for part in line.split(" && ")]
     return [shlex.split(part) for part in parts if shlex.split(part)[0] == program]
 
@@ -60,18 +61,39 @@ def test_the_local_commands_run_in_their_order(
     assert instance[-2:] in (" 0", " 1", " 2")
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench", "check", "format"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "bench", "bench-large", "torture", "check", "format"]
+)
 def test_the_make_targets_of_the_readme_exist(target: str) -> None:
     assert f"make {target}" in README
     subprocess.run(["make", "-n", target], cwd=REPOSITORY, check=True, capture_output=True)
 
 
-def test_the_cloud_command_is_one_that_parses() -> None:
-    [argv] = [argv for argv in commands("linkbert") if "--" in argv]
-    from linkbert.options import build_parser
+def test_the_cloud_commands_build_their_jobs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is submitted, and the package is not built each time."""
+    pytest.importorskip("google.cloud.storage", reason="the extra gcp is not installed")
+    monkeypatch.chdir(REPOSITORY)
+    variables = dict(re.findall(r'^\$ ([A-Z]+)="?(.*?)"?$', _joined_consoles(), re.MULTILINE))
+    built = []
+    for _, *argv in commands("linkbert"):
+        if "--" in argv:
+            words = [word for each in argv for word in _expand(each, variables).split()]
+            image = ["--sdk_container_image=europe-docker.pkg.dev/my-project/linkbert/worker:1"]
+            options = [word for word in words if not word.startswith("--setup_file")]
+            assert main([*options, *image, "--dry_run=True", "--no_auth"]) == 0, words
+            built.append(argv[0])
+    assert set(built) == {"parse", "graph", "tokenizer", "segment", "sample"}
+    assert capsys.readouterr().out.count("built, not submitted") == len(built)
 
-    build_parser().parse_args(argv[1 : argv.index("--")])
-    assert all(option.startswith("--") for option in argv[argv.index("--") + 1 :])
+
+def _joined_consoles() -> str:
+    return "\n".join(blocks("console")).replace("\\\n", " ")
+
+
+def _expand(word: str, variables: dict[str, str]) -> str:
+    return re.sub(r"\$([A-Z]+)", lambda found: variables[found[1]], word)
 
 
 def test_the_demo_command_stands_in_the_first_twelve_lines_with_its_output() -> None:
