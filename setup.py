@@ -36,6 +36,7 @@ FINETUNE = [
     "scikit-learn>=1.4",  # GLUE's metrics
     "bm25s>=0.2",  # hard negatives of ranking
 ]
+SEVEN_ZIP = ["py7zr>=1.0"]  # full histories as .7z
 GCP = ["apache-beam[gcp]>=2.76"]  # Dataflow and gs://
 DEV = [
     "pytest>=8",
@@ -44,6 +45,7 @@ DEV = [
     "ruff>=0.6",  # lint and format
     "mypy>=1.11",  # strict types
     "playwright>=1.40",  # the report in a real browser, where one is installed
+    "wikiextractor>=3.1",  # what the parse benchmark is measured beside
     "transformers>=4.57",  # what the exported folder must load in
     "datasets>=3",  # what the shards must load in
 ]
@@ -73,9 +75,10 @@ setup(
         "finetune": FINETUNE,
         "report": REPORT,
         "all": [*PIPELINE, *TRAIN, *FINETUNE, *REPORT],
+        "7z": SEVEN_ZIP,
         "gcp": GCP,
-        # The jobs are built for Dataflow in the tests, and events are read back.
-        "dev": [*DEV, *GCP, *TENSORBOARD],
+        # The jobs are built for Dataflow in the tests, events are read back, archives too.
+        "dev": [*DEV, *GCP, *TENSORBOARD, *SEVEN_ZIP],
     },
     entry_points={"console_scripts": ["linkbert = linkbert.cli:main"]},
 )

@@ -64,7 +64,10 @@ def _add_parse(commands: Any) -> None:
 
 def _add_dump_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "dumps", nargs="+", metavar="DUMP", help=".xml, .bz2, .gz, .xz or .zst; globs, gs://, s3://"
+        "dumps",
+        nargs="+",
+        metavar="DUMP",
+        help=".xml, .bz2, .gz, .xz, .zst or .7z; globs, gs://, s3://",
     )
     parser.add_argument(
         "--namespaces", type=int, nargs="+", default=[0], metavar="N", help="namespaces to keep"

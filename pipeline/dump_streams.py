@@ -1,6 +1,6 @@
-"""Decompress what cannot be split, piece by piece: gz, xz and zst; and UTF-16 to UTF-8.
+"""Decompress what cannot be split, piece by piece: gz, xz, zst and 7z; and UTF-16 to UTF-8.
 
-gz and xz come with Python, zst with the package `zstandard` where it is installed.
+gz and xz come with Python, zst and 7z with the packages `zstandard` and `py7zr` where installed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from pipeline.bz2_ranges import CutOffError, read_blocks
+from pipeline.dump_7z import read_7z
 from schemas.errors import DumpError
 
 _MAGIC = {
@@ -135,11 +136,7 @@ def _read_zst(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _read_7z(file: IO[bytes]) -> Iterator[bytes]:
-    # 7z is read from its end, and only full histories are published so.
-    raise DumpError(
-        "expected .xml, .bz2, .gz, .xz or .zst, found 7z, which cannot be read as a stream: "
-        "repack it (7z x -so DUMP.xml.7z | bzip2 > DUMP.xml.bz2)"
-    )
+    return read_7z(_optional("py7zr", "7z"), file)
 
 
 def _optional(package: str, compression: str) -> Any:
