@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+FIRST, LAST = "\ufdd0", "\ufddf"
+"""All marks lie between these."""
+
 ANCHOR_OPEN: Final = "\ufdd0"
 ANCHOR_CLOSE: Final = "\ufdd1"
 UNSEEN_LINK: Final = "\ufdd2"

@@ -38,7 +38,7 @@ _QUOTES: Final = re.compile("''+")
 
 _SCHEMES: Final = r"(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms|ssh)://"
 _LABELLED: Final = re.compile(
-    rf"\[(?i:{_SCHEMES}|//|(?:mailto|news|tel|sip|magnet|urn|geo|xmpp|bitcoin|sms):)"
+    rf"\[(?!\[)(?i:{_SCHEMES}|//|(?:mailto|news|tel|sip|magnet|urn|geo|xmpp|bitcoin|sms):)"
     r"[^\s\[\]<>\"]++"
     r"(?:[ \t]*+((?:[^\[\]\n]++|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*+))?\]"
 )
