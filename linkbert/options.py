@@ -275,7 +275,7 @@ def _add_report(commands: Any) -> None:
         commands, "report", "write one HTML file to look at: graph, pairs, curves, example pages",
         "linkbert/report/__init__.py", "report linkbert-demo",
     )  # fmt: skip
-    parser.add_argument("path", type=Path, metavar="DIR", help="a corpus, shards, run or run --out")
+    parser.add_argument("path", type=Path, metavar="DIR", help="a corpus, shards, run, experiment")
     parser.add_argument("--out", type=Path, metavar="FILE", help="DIR/report.html unless given")
     parser.add_argument("--around", metavar="TITLE", help="a document to draw with its neighbours")
 

@@ -1,6 +1,6 @@
-"""report: one self-contained HTML file about a corpus, a data set, a run, or a folder of them.
+"""report: one self-contained HTML file about what lies in a folder.
 
-In: finished folders. Out: an HTML file that needs no network. Chapters are made of the tables by
+In: a corpus, a data set, a run, an experiment, or a folder that holds some of these. Out: an HTML file that needs no network. Chapters are made of the tables by
 pure functions; a folder that is not there yet has no chapter.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from linkbert.corpus import Corpus
 from linkbert.report.corpus_chapter import corpus_chapter
 from linkbert.report.data_chapter import data_chapter
+from linkbert.report.experiment_chapter import RESULTS_NAME, experiment_chapter
 from linkbert.report.markup import Chapter, page
 from linkbert.report.run_chapter import run_chapter
 from schemas.errors import SchemaError
@@ -33,7 +34,7 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
     """Write the report of a folder.
 
     Args:
-        folder: a corpus, a shards folder, a run, or a folder that holds some of these.
+        folder: one of those the module names.
         out: the file; `report.html` in the folder unless given.
         around: a document whose neighbourhood is drawn large.
 
@@ -44,8 +45,8 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
     chapters = chapters_of(folder, around)
     if not chapters:
         raise SchemaError(
-            f"expected a corpus, a data set or a run, found none in {folder}: name a folder that "
-            "parse, ingest, sample, pretrain or run wrote"
+            f"expected a corpus, a data set, a run or an experiment, found none in {folder}: name "
+            "a folder that parse, ingest, sample, pretrain, experiment or run wrote"
         )
     name = folder.resolve().name
     data = page(f"linkbert: {name}", _with_distinct_names(chapters)).encode()
@@ -62,7 +63,7 @@ def chapters_of(folder: Path, around: str | None = None) -> list[Chapter]:
         return [own]
     below = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     found = [_chapter_of(path, around) for path in below]
-    order = {"corpus": 0, "data": 1, "run": 2}
+    order = {"corpus": 0, "data": 1, "run": 2, "experiment": 3}
     return sorted(filter(None, found), key=lambda chapter: order[chapter.name])
 
 
@@ -73,6 +74,8 @@ def _chapter_of(folder: Path, around: str | None) -> Chapter | None:
         return data_chapter(folder)
     if (folder / "run.json").is_file():
         return run_chapter(folder)
+    if (folder / RESULTS_NAME).is_file():
+        return experiment_chapter(folder)
     return None
 
 

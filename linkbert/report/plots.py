@@ -217,3 +217,30 @@ def _thinned(steps: npt.NDArray[Any], values: npt.NDArray[Any]) -> tuple[Any, An
     bounds = np.linspace(0, len(steps), _MAX_POINTS + 1).astype(int)[:-1]
     lengths = np.diff(np.append(bounds, len(steps)))
     return np.add.reduceat(steps, bounds) / lengths, np.add.reduceat(values, bounds) / lengths
+
+
+def interval_plot(
+    name: str,
+    rows: Sequence[tuple[str, float, Sequence[float], Sequence[float | None]]],
+    x_label: str,
+) -> str:
+    """Return values with their intervals, one below the other, and a line at zero.
+
+    Args:
+        name: distinct within a page.
+        rows: label, value, low and high end, and the value of each seed.
+        x_label: what is shown.
+    """
+
+    def fill(axes: Any) -> None:
+        for place, (_, value, (low, high), by_seed) in enumerate(rows):
+            axes.plot([low, high], [place, place], color=_SERIES[0], linewidth=2)
+            axes.plot(value, place, _MARKERS[0], color=_SERIES[0], markersize=6)
+            seeds = [each for each in by_seed if each is not None]
+            axes.plot(seeds, [place + 0.25] * len(seeds), "|", color=_SERIES[1], markersize=7)
+        axes.axvline(0, color=_INK, linewidth=0.8)
+        axes.set_yticks(range(len(rows)), [label for label, *_ in rows])
+        axes.invert_yaxis()
+        axes.set_xlabel(x_label)
+
+    return draw(name, fill)

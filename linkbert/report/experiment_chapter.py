@@ -1,0 +1,126 @@
+"""What the report says of an experiment: each hypothesis in a sentence, with its interval drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from linkbert.report import plots
+from linkbert.report.markup import (
+    Chapter,
+    Section,
+    escape,
+    facts,
+    figure,
+    figures,
+    heading_of,
+    table,
+)
+from schemas.errors import SchemaError
+
+RESULTS_NAME = "results.json"
+
+_KINDS = ("primary", "guard", "secondary")
+_MEASURES = ("gain", "gain_in_b", "gain_not_in_b", "nll_linked", "nll_contiguous", "nll_alone")
+
+Results = dict[str, Any]
+
+
+def experiment_chapter(folder: Path) -> Chapter:
+    """Return all there is to say of a finished experiment.
+
+    Raises:
+        SchemaError: its results are damaged or of something else.
+    """
+    results = _read(folder / RESULTS_NAME)
+    sections = [
+        _overview(results),
+        Section("hypotheses", "Hypotheses", _hypotheses(results["contrasts"])),
+        Section("contrasts", "Differences with their intervals", _contrasts(results["contrasts"])),
+        Section("measures", "Measures of each arm", "".join(_measures(results["measures"]))),
+    ]
+    return Chapter("experiment", heading_of("Experiment", folder), sections)
+
+
+def _read(path: Path) -> Results:
+    try:
+        found: Results = json.loads(path.read_bytes())
+        missing = {"config", "contrasts", "measures", "seeds"} - set(found)
+    except (OSError, ValueError, TypeError) as error:
+        raise SchemaError(
+            f"expected the results of an experiment, found {error} at {path}: run it again"
+        ) from error
+    if missing:
+        raise SchemaError(
+            f"expected the results of an experiment, found none of {', '.join(sorted(missing))} "
+            f"in {path}: name the folder that `linkbert experiment` wrote"
+        )
+    return found
+
+
+def _overview(results: Results) -> Section:
+    rows: list[tuple[str, object]] = [
+        ("arms", ", ".join(results["config"].get("arms", results.get("arms", ())))),
+        ("seeds", ", ".join(map(str, results["seeds"]))),
+    ]
+    for split, found in results["measures"].items():
+        rows.append((f"pairs of {split.replace('_', ' ')}", sum(found["num_pairs"])))
+    if "tokens_differ" in results:
+        rows.append(("tokens read differ by at most", f"{results['tokens_differ']:.2%}"))
+    return Section("experiment-overview", "What it is", facts(rows))
+
+
+def _hypotheses(contrasts: Sequence[Results]) -> str:
+    body = ""
+    for kind in _KINDS:
+        chosen = [each for each in contrasts if each["kind"] == kind]
+        items = "".join(f"<li>{escape(each['sentence'])}</li>" for each in chosen)
+        body += f"<h4>{kind.capitalize()}</h4><ul>{items}</ul>" if chosen else ""
+    return body
+
+
+def _contrasts(contrasts: Sequence[Results]) -> str:
+    drawn = [each for each in contrasts if each["difference"] is not None and each["interval"]]
+    plot = plots.interval_plot(
+        "contrast-intervals",
+        [(str(number), each["difference"], each["interval"], each["by_seed"])
+         for number, each in enumerate(drawn, start=1)],
+        "difference, nat a token",
+    )  # fmt: skip
+    rows = [
+        [
+            str(number),
+            escape(f"{each['arm']} − {each['against']}"),
+            escape(f"{each['measure']}, {each['split'].replace('_', ' ')}"),
+            _with_interval(each["difference"], each["interval"]),
+            escape(each["verdict"]),
+        ]
+        for number, each in enumerate(drawn, start=1)
+    ]
+    caption = "Differences between arms: point, 95 % interval, and each seed as a small mark."
+    header = ["", "arms", "measure", "difference, 95 % interval", "verdict"]
+    return figures([figure(plot, caption)]) + table(header, rows, "the numbers of the plot")
+
+
+def _measures(measures: Results) -> Iterator[str]:
+    for split, found in measures.items():
+        rows = [
+            [escape(arm), *(_cell(measured.get(name)) for name in _MEASURES)]
+            for arm, measured in found["arms"].items()
+        ]
+        caption = f"{split.replace('_', ' ')}, nats a masked token, 95 % interval"
+        header = ["arm", *(name.replace("_", " ") for name in _MEASURES)]
+        yield table(header, rows, caption)
+
+
+def _cell(measured: Results | None) -> str:
+    if measured is None or measured["value"] is None or measured["interval"] is None:
+        return "none"
+    return _with_interval(measured["value"], measured["interval"])
+
+
+def _with_interval(value: float, interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{value:.4f} ({low:.4f} to {high:.4f})"
