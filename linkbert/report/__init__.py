@@ -1,7 +1,8 @@
 """report: one self-contained HTML file about what lies in a folder.
 
-In: a corpus, a data set, a run, an experiment, or a folder that holds some of these. Out: an HTML file that needs no network. Chapters are made of the tables by
-pure functions; a folder that is not there yet has no chapter.
+In: a corpus, a data set, a run, an experiment, or a folder that holds some of these. Out: an HTML
+file that needs no network. Chapters are made of the tables by pure functions; a folder that is not
+there yet has no chapter.
 """
 
 from __future__ import annotations
