@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields
@@ -190,6 +191,29 @@ def _experiment(args: argparse.Namespace) -> int:
     return _report(args, result)
 
 
+def _finetune(args: argparse.Namespace) -> int:
+    from linkbert.finetuning.classify import finetune_classify
+    from linkbert.finetuning.options import FinetuneOptions
+    from linkbert.finetuning.qa import finetune_qa
+    from linkbert.finetuning.tag import finetune_tag
+
+    if args.max_length is None:  # the paper's: 384 for questions, 128 for sentences
+        args.max_length = 384 if args.task_kind == "qa" else 128
+    args.seeds = args.seeds or [args.seed]
+    options = _config(FinetuneOptions, args)
+    if args.overwrite and (Path(args.out) / "finetune.json").is_file():
+        shutil.rmtree(args.out)
+    place = args.model, args.data, Path(args.out)
+    if args.task_kind == "classify":
+        found = finetune_classify(*place, options, args.task)
+    elif args.task_kind == "tag":
+        found = finetune_tag(*place, options)
+    else:
+        found = finetune_qa(*place, options)
+    told = {name: value for name, value in found.items() if name != "settings"}
+    return _report(args, told | {"results": str(Path(args.out) / "results.md")})
+
+
 def _show(args: argparse.Namespace) -> int:
     from linkbert.show import show
 
@@ -329,6 +353,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "pretrain": _pretrain,
     "export": _export,
     "evaluate": _evaluate,
+    "finetune": _finetune,
     "experiment": _experiment,
     "run": _run,
     "show": _show,

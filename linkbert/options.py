@@ -25,8 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
         _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer, _add_segment,
-        _add_sample, _add_pretrain, _add_export, _add_evaluate, _add_experiment,
-        _add_run, _add_show, _add_check, _add_report, _add_demo,
+        _add_sample, _add_pretrain, _add_export, _add_finetune, _add_evaluate,
+        _add_experiment, _add_run, _add_show, _add_check, _add_report, _add_demo,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -206,6 +206,37 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write")
     parser.add_argument("--checkpoint", metavar="NAME", help="step-NNNNNNNN; else the newest")
+
+
+def _add_finetune(commands: Any) -> None:
+    parser = _add_command(
+        commands, "finetune", "fine-tune a model on questions, sentences or words",
+        "linkbert/finetuning/", "finetune classify model glue/SST-2 --out sst2 --seeds 0 1 2",
+    )  # fmt: skip
+    parser.add_argument("task_kind", choices=("qa", "classify", "tag"), metavar="KIND")
+    parser.add_argument("model", type=Path, metavar="HF_DIR", help="a Hugging Face folder")
+    parser.add_argument(
+        "data",
+        nargs="+",
+        type=Path,
+        metavar="DATA",
+        help="folder with train and dev, or both files",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--task", metavar="NAME", help="of GLUE; else the folder's name")
+    parser.add_argument("--grid", choices=("none", "paper"), default="none", help="settings to try")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", help="one run each; else --seed"
+    )
+    parser.add_argument("--learning-rate", type=float, default=3e-5, metavar="X", help="peak")
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N")
+    parser.add_argument("--epochs", type=int, default=3, metavar="N")
+    parser.add_argument("--fraction", type=float, default=1.0, metavar="F", help="of training data")
+    parser.add_argument("--max-length", type=int, metavar="N", help="384 for qa, else 128")
+    parser.add_argument("--stride", type=int, default=128, metavar="N", help="tokens windows share")
+    parser.add_argument(
+        "--distractors", type=int, default=0, metavar="N", help="documents added to dev contexts"
+    )
 
 
 def _add_evaluate(commands: Any) -> None:

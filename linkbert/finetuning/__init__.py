@@ -1,0 +1,1 @@
+"""Fine-tuning on question answering, classification and tagging, over transformers' Trainer."""

@@ -1,0 +1,96 @@
+"""What is tried in fine-tuning: hyper-parameters, grids of the paper, seeds.
+
+Grids: LinkBERT (arXiv:2203.15827), appendix B and the released scripts. GLUE is fine-tuned at
+length 128, question answering at 384 with stride 128.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Hyper:
+    """One setting."""
+
+    learning_rate: float
+    batch_size: int
+    epochs: int
+
+
+_QA_GRIDS: dict[str, tuple[tuple[float, ...], tuple[int, ...], tuple[int, ...]]] = {
+    "tiny": ((5e-5, 1e-4, 3e-4), (16, 32, 64), (5, 10)),
+    "base": ((2e-5, 3e-5), (12, 24), (2, 4)),
+    "large": ((1e-5, 2e-5), (16, 32), (2, 4)),
+}
+_OTHER_GRIDS = {
+    "tiny": _QA_GRIDS["tiny"],
+    "base": ((5e-6, 1e-5, 2e-5, 3e-5, 5e-5), (16, 32, 64), (3, 5, 10)),
+    "large": ((5e-6, 1e-5, 2e-5, 3e-5, 5e-5), (16, 32, 64), (3, 5, 10)),
+}
+_LARGE_FROM, _BASE_FROM = 1024, 768  # hidden size
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneOptions:
+    """What to try, and on how much.
+
+    Attributes:
+        seeds: of the new head, the order and dropout; each gives one run a setting.
+        grid: `paper` tries the paper's grid for the size of the model; `none` the setting below.
+        learning_rate: peak, linearly warmed up over a tenth of the steps, then to 0.
+        batch_size: sequences a step.
+        epochs: passes over the training data.
+        fraction: of the training data, drawn by the seed 0.
+        max_length: tokens of a sequence.
+        stride: tokens that windows of one context share.
+        distractors: documents of other articles added to each held-out context.
+    """
+
+    seeds: tuple[int, ...] = (0,)
+    grid: str = "none"
+    learning_rate: float = 3e-5
+    batch_size: int = 16
+    epochs: int = 3
+    fraction: float = 1.0
+    max_length: int = 128
+    stride: int = 128
+    distractors: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(f"expected fraction above 0 and up to 1, found {self.fraction}")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError(f"expected seeds without repetition, found {list(self.seeds)}")
+        for name in ("batch_size", "epochs", "max_length", "stride"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"expected {name} of at least 1, found {getattr(self, name)}")
+        if self.distractors < 0 or self.learning_rate <= 0:
+            raise ConfigError("expected distractors of at least 0 and a learning_rate above 0")
+
+    def settings(self, model: Path, is_question_answering: bool) -> list[Hyper]:
+        """Return the settings to try for a model."""
+        if self.grid == "none":
+            return [Hyper(self.learning_rate, self.batch_size, self.epochs)]
+        grids = _QA_GRIDS if is_question_answering else _OTHER_GRIDS
+        return [Hyper(*each) for each in itertools.product(*grids[size_of(model)])]
+
+
+def size_of(model: Path) -> str:
+    """Return which of the paper's sizes a model is nearest to: tiny, base or large.
+
+    Raises:
+        CheckpointError: the folder has no readable config.json.
+    """
+    try:
+        hidden = int(json.loads((model / "config.json").read_text())["hidden_size"])
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"expected a Hugging Face folder, found {error} in {model}"
+        ) from error
+    return "large" if hidden >= _LARGE_FROM else "base" if hidden >= _BASE_FROM else "tiny"
