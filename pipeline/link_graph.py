@@ -10,6 +10,7 @@ its own copy. Analyses that need a matrix (components) take 16 bytes an edge.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ Direction = Literal["out", "in"]
 Float64Array = npt.NDArray[np.float64]
 
 _NODES_PER_CHUNK = 1 << 18
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,5 +317,5 @@ class LinkGraph:
         graph = self.to_networkx(nodes)
         for node, title in graph.nodes(data="title"):
             # XML holds no control characters, titles of other corpora may.
-            graph.nodes[node]["title"] = "".join(c if c >= " " else " " for c in title)
+            graph.nodes[node]["title"] = _NO_XML.sub(" ", title)
         networkx.write_graphml_xml(graph, path)

@@ -17,7 +17,7 @@ from linkbert.report.corpus_chapter import steps_of, text_lengths
 from linkbert.report.data_chapter import expected_appearances
 from linkbert.report.examples import choose_examples
 from linkbert.report.markup import Chapter, Section
-from linkbert.report.neighbourhood import neighbourhood
+from linkbert.report.neighbourhood import _place_labels, neighbourhood
 from linkbert.report.plots import degree_plot, histogram_plot, rank_plot
 from linkbert.report.run_chapter import read_lines
 from schemas.errors import GraphError, SchemaError
@@ -159,6 +159,17 @@ def test_a_neighbourhood_holds_the_edges_among_its_nodes(odd: Path) -> None:
     }
     assert set(found.edges) == expected
     assert expected
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    nodes = {n: {"title": f"A title of some length {n}", "in_degree": n} for n in range(4)}
+    places = {0: (100.0, 100.0), 1: (110.0, 103.0), 2: (500.0, 100.0), 3: (105.0, 108.0)}
+    labels = _place_labels(nodes, places)
+    for first in labels:
+        for other in labels:
+            assert first == other or not labels[first].overlaps(labels[other])
+    assert labels[0].y == 104
+    assert [labels[n].is_left for n in range(4)] == [False, False, True, False]
 
 
 def test_appearances_sum_to_the_pairs_and_follow_the_weights(odd: Path) -> None:

@@ -203,6 +203,18 @@ def test_graphml_can_be_read_again(graph: LinkGraph, reference: Any, tmp_path: P
     assert dict(read.edges) == dict(reference.edges)
 
 
+def test_graphml_of_titles_that_xml_cannot_hold_is_still_xml(tmp_path: Path) -> None:
+    titles = ["a\x00b\x1b", "c\ufffe\uffffd", "<&\"'>", "é 東 \U0001f600"]
+    write_corpus(tmp_path, [[page(n, title) for n, title in enumerate(titles)]])
+    run_inline(Job(GRAPH, str(tmp_path), GraphConfig()))
+    with LinkGraph.open(str(tmp_path)) as graph:
+        graph.write_graphml(str(tmp_path / "graph.graphml"))
+    read = networkx.read_graphml(tmp_path / "graph.graphml")
+    assert [title for _, title in read.nodes(data="title")] == [
+        "a b ", "c  d", "<&\"'>", "é 東 \U0001f600"
+    ]  # fmt: skip
+
+
 def test_the_arrays_stay_on_disk(graph: LinkGraph) -> None:
     for array in (graph.out_indptr, graph.out_indices, graph.in_indptr, graph.in_indices):
         assert isinstance(array.base, np.memmap)
