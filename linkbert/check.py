@@ -1,14 +1,16 @@
 """Prove a folder: every manifest below it is read and held against the files it names.
 
-Checked for each: schema version, each file's presence, size and SHA-256, the table's schema, row
-counts and that they add up, rules of single rows, and that the folders it was made from are still
-the ones beside it; then of shards what `linkbert/check_shards.py` says. The first line of each
-problem says where it is.
+Checked for each: schema version, the manifest's own digest, each file's presence, size and SHA-256,
+the table's schema, row counts and that they add up, rules of single rows, and that the folders it
+was made from are still the ones beside it; then of shards what `linkbert/check_shards.py` says.
+What no manifest names is held against its seal. The first line of each problem says where it is.
+What must be made again from the dump is in `pipeline/rederive.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ from linkbert.check_shards import shard_problems
 from schemas import mentions as mentions_table
 from schemas import pages as pages_table
 from schemas.errors import SchemaError
-from schemas.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest
+from schemas.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest, read_manifest
 from schemas.parquet import check_schema
 from schemas.segments import TOKEN_DTYPE_KEY
 
@@ -34,6 +36,7 @@ class CheckReport:
     num_folders: int = 0
     num_files: int = 0
     num_rows: int = 0
+    num_rows_made_again: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -61,7 +64,27 @@ def check(path: Path) -> CheckReport:
         report.problems.extend(_chain_problems(folder, manifest, read))
     if not report.problems:  # what follows reads rows that it takes for whole
         report.problems.extend(_shard_problems(read))
+    for seal in sorted(path.rglob(SEAL_NAME)):
+        report.problems.extend(_seal_problems(seal, report))
     return report
+
+
+def _seal_problems(seal: Path, report: CheckReport) -> Iterator[str]:
+    """Name the notes that are not as they were when the stage or run was finished."""
+    try:
+        digests = dict(json.loads(seal.read_bytes()))
+    except (ValueError, TypeError) as error:
+        yield f"expected the digests of the notes beside it, found damage in {seal} ({error})"
+        return
+    for name, digest in digests.items():
+        path = seal.parent / name
+        report.num_files += 1
+        if not path.is_file():
+            yield f"expected the file {path} that {seal} names, found none"
+            continue
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != digest:
+            yield f"expected SHA-256 {str(digest)[:12]} by {seal}, found {found[:12]} in {path}"
 
 
 def _shard_problems(read: dict[Path, Manifest]) -> Iterator[str]:

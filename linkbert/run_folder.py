@@ -31,6 +31,7 @@ from schemas import __version__
 from schemas.errors import CheckpointError, ConfigError, SchemaError, StageError
 from schemas.manifest import (
     MANIFEST_NAME,
+    SEAL_NAME,
     FileEntry,
     Manifest,
     read_manifest,
@@ -43,7 +44,7 @@ TOKENIZER_NAME = "tokenizer.json"
 RESULT_KEY = "result"
 
 _LOCK_NAME = ".lock"
-_OWN_FILES = (RUN_NAME, TOKENIZER_NAME, METRICS_NAME, VALIDATION_NAME, MANIFEST_NAME)
+_OWN_FILES = (RUN_NAME, TOKENIZER_NAME, METRICS_NAME, VALIDATION_NAME, MANIFEST_NAME, SEAL_NAME)
 
 _GRAPH_TABLES = {"pages": "pages", "redirects": "redirects", "nodes": "nodes", "edges": "edges"}
 
@@ -219,7 +220,20 @@ def finish_run(run: Path, identity: dict[str, Any], result: dict[str, Any], step
         versions={"linkbert": __version__},
         extra={RESULT_KEY: result},
     )
+    _seal(run)
     write_manifest(run, manifest)
+
+
+def _seal(run: Path) -> None:
+    """Note the digests of all that the manifest leaves out because it holds times."""
+    own = [run / name for name in _OWN_FILES if name not in (MANIFEST_NAME, SEAL_NAME)]
+    found = [path for path in own if path.is_file()]
+    found += [path for path in sorted((run / FOLDER_NAME).rglob("*")) if path.is_file()]
+    digests = {
+        path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in found
+    }
+    write_json(run / SEAL_NAME, digests)
 
 
 @contextmanager

@@ -21,9 +21,8 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipeline import files
+from pipeline.sealing import check_footers, check_inputs, seal
 from schemas import __version__
 from schemas.errors import StageError
 from schemas.manifest import (
@@ -32,6 +31,7 @@ from schemas.manifest import (
     FileEntry,
     Manifest,
     encode_json,
+    encode_manifest,
     parse_manifest,
 )
 from schemas.parquet import TableWriter
@@ -215,8 +215,8 @@ def run_task(
     record = (run or phase.run)(job, task)
     entries = []
     for name, num_rows in record.get("files", {}).items():
-        num_bytes, sha256 = files.digest(job.path(name))
-        entries.append(asdict(FileEntry(name, num_rows, num_bytes, sha256)))
+        num_bytes, digest = files.digest(job.path(name))
+        entries.append(asdict(FileEntry(name, num_rows, num_bytes, digest)))
     record = {**record, "files": entries, "index": task.index}
     files.write_json(_record_path(job, phase, task), record)
     return record
@@ -245,23 +245,14 @@ def finish_job(job: Job, records: Records) -> dict[str, Json]:
     Raises:
         StageError: an input is not what it was when the stage began.
     """
-    _check_inputs(job)
+    check_inputs(job.stage.name, job.inputs, job.stage.fingerprint_inputs(job))
     for folder in (*job.stage.outputs, f"_state/{job.stage.name}/_tasks"):
         files.sweep(job.path(folder))
     summary = job.stage.finish(job, records)
+    if not files.is_remote(job.root):
+        seal(job.state_path(), summary)
     files.write_json(job.state_path("_summary.json"), summary)
     return summary
-
-
-def _check_inputs(job: Job) -> None:
-    found = job.stage.fingerprint_inputs(job)
-    changed = [name for name in {**job.inputs, **found} if found.get(name) != job.inputs.get(name)]
-    if changed:
-        raise StageError(
-            f"expected the inputs of `{job.stage.name}` to stay as they were, found "
-            f"{', '.join(changed)} changed while they were read: wait until they are whole, then "
-            "run it again with --overwrite"
-        )
 
 
 @contextmanager
@@ -335,7 +326,7 @@ def write_folder_manifest(
     drops = dict(sorted((drops or {}).items()))
     rows_out = sum(entry.num_rows for entry in entries)
     if table:
-        _check_footers(job, folder, entries)
+        check_footers(job.path(folder), entries)
         if rows_in != rows_out + sum(drops.values()):
             raise StageError(
                 f"expected rows in = rows out + drops for {folder}, found {rows_in} in, "
@@ -353,7 +344,8 @@ def write_folder_manifest(
         extra=extra or {},
         table=table,
     )
-    files.write_json(job.path(folder, MANIFEST_NAME), asdict(manifest))
+    with files.write_whole(job.path(folder, MANIFEST_NAME)) as file:
+        file.write(encode_manifest(manifest))
     return manifest
 
 
@@ -392,17 +384,6 @@ def _entries_in(folder: str, records: list[Record]) -> list[FileEntry]:
     chosen = [entry for entry in found if entry.name.startswith(prefix)]
     named = [replace(entry, name=entry.name.removeprefix(prefix)) for entry in chosen]
     return sorted(named, key=lambda entry: entry.name)
-
-
-def _check_footers(job: Job, folder: str, entries: list[FileEntry]) -> None:
-    for entry in entries:
-        with files.open_read(job.path(folder, entry.name)) as file:
-            found = pq.read_metadata(file).num_rows
-        if found != entry.num_rows:
-            raise StageError(
-                f"expected {entry.num_rows} rows, found {found} in {folder}/{entry.name}: "
-                "run the stage again with --overwrite"
-            )
 
 
 def _versions() -> dict[str, str]:

@@ -24,8 +24,13 @@ SCHEMA_VERSION = 1
 
 MANIFEST_NAME = "_manifest.json"
 
+SEAL_NAME = "_seal.json"
+"""Beside the notes of a finished stage: the SHA-256 of each of them, by name."""
+
 ASIDE_SUFFIX = ".tmp"
 """Ends the name of a file while it is being written."""
+
+_DIGEST_KEY = "digest"
 
 Json = Any
 
@@ -64,7 +69,13 @@ class Manifest:
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
     """Write `folder/_manifest.json`, whole or not at all."""
-    write_json(Path(folder) / MANIFEST_NAME, asdict(manifest))
+    with write_whole(Path(folder) / MANIFEST_NAME) as file:
+        file.write(encode_manifest(manifest))
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest's file: its values and, as `digest`, its fingerprint."""
+    return encode_json({**asdict(manifest), _DIGEST_KEY: manifest.fingerprint()}) + b"\n"
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
@@ -99,12 +110,19 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         values["files"] = tuple(FileEntry(**entry) for entry in values["files"])
         for entry in values["files"]:
             _check_name(entry.name, where)
-        return Manifest(**values)
+        digest = values.pop(_DIGEST_KEY, None)
+        manifest = Manifest(**values)
     except (ValueError, KeyError, TypeError) as error:
         raise SchemaError(
             f"expected a manifest, found damaged JSON in {where} ({error}): "
             "make the folder again (--overwrite)"
         ) from error
+    if digest not in (None, manifest.fingerprint()):
+        raise SchemaError(
+            f"expected the manifest that was written, found it changed in {where}: "
+            "make the folder again (--overwrite)"
+        )
+    return manifest
 
 
 def _check_name(name: str, where: str) -> None:
