@@ -244,12 +244,17 @@ def _add_evaluate(commands: Any) -> None:
         commands, "evaluate", "measure a model on the held-out articles of shards",
         "linkbert/evaluation/evaluate.py", "evaluate link-context model shards",
     )  # fmt: skip
-    parser.add_argument("kind", choices=("link-context", "drp", "mlm"), help="what to measure")
+    parser.add_argument(
+        "kind", choices=("link-context", "drp", "mlm", "ranking"), help="what to measure"
+    )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a Hugging Face folder")
     parser.add_argument("shards", type=Path, metavar="SHARDS", help="with held-out splits")
     parser.add_argument("--passes", type=int, default=4, metavar="N", help="masks of each segment")
     parser.add_argument(
         "--max-pairs", type=int, default=5000, metavar="N", help="of each split at most"
+    )
+    parser.add_argument(
+        "--train-pairs", type=int, default=2000, metavar="N", help="for ranking's fine-tuning"
     )
     parser.add_argument(
         "--num-resamples", type=int, default=2000, metavar="N", help="replicates of an interval"

@@ -3,6 +3,7 @@
 link-context   what a linked partner is worth for guessing A's masked tokens (`link_context`)
 drp            accuracy of document relation prediction, confusion matrix (`instances`)
 mlm            masked token loss by relation (`instances`)
+ranking        the linked segment among 31 hard negatives, after fine-tuning (`ranking`)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from linkbert.dataset import Split
 from linkbert.evaluation.held_out import held_out_pairs
 from linkbert.evaluation.instances import drp_report, mlm_report, split_figures
 from linkbert.evaluation.link_context import SpecialIds, score_pairs, summarise_scores
+from linkbert.evaluation.ranking import rank, ranking_report
 from linkbert.huggingface import RELATION_HEAD_NAME
 from linkbert.masking import MaskingRule, masking_rule
 from linkbert.model import LinkBert
@@ -40,6 +43,7 @@ class EvaluationOptions:
         max_pairs: held-out pairs, or instances, of each split at most.
         num_resamples: replicates behind an interval.
         batch_size: instances computed at once.
+        train_pairs: linked pairs that ranking is fine-tuned on.
     """
 
     seed: int = 0
@@ -47,9 +51,10 @@ class EvaluationOptions:
     max_pairs: int = 5000
     num_resamples: int = 2000
     batch_size: int = 64
+    train_pairs: int = 2000
 
     def __post_init__(self) -> None:
-        for name in ("passes", "max_pairs", "num_resamples", "batch_size"):
+        for name in ("passes", "max_pairs", "num_resamples", "batch_size", "train_pairs"):
             if getattr(self, name) < 1:
                 raise ConfigError(
                     f"expected {name} of at least 1, found {getattr(self, name)}: change it"
@@ -62,7 +67,7 @@ def evaluate(
     """Evaluate a model on every held-out split that has instances.
 
     Args:
-        kind: link-context, drp or mlm.
+        kind: link-context, drp, mlm or ranking.
         model_folder: a Hugging Face folder; drp needs the relation head that `export` writes.
         shards_folder: what `sample` wrote; the vocabulary must be the model's.
         options: how much.
@@ -88,6 +93,11 @@ def evaluate(
             f"expected held-out instances, found none in {shards_folder}: sample with a larger "
             "--validation-fraction"
         )
+    if kind == "ranking":
+        return {
+            name: _ranking(Path(model_folder), split, opened, options)
+            for name, split in held_out.items()
+        }
     run = _KINDS[kind]
     return {name: run(model, split, opened, options) for name, split in held_out.items()}
 
@@ -153,6 +163,23 @@ def _figures(model: LinkBert, split: Split, shards: Shards, options: EvaluationO
         batch_size=options.batch_size,
         device=next(model.parameters()).device,
     )
+
+
+def _ranking(
+    model_folder: Path, split: Split, shards: Shards, options: EvaluationOptions
+) -> dict[str, Any]:
+    with TemporaryDirectory() as scratch:
+        scores = rank(
+            model_folder,
+            shards.train,
+            split,
+            shards.facts["token_dtype"],
+            train_pairs=options.train_pairs,
+            max_queries=options.max_pairs,
+            seed=options.seed,
+            scratch=Path(scratch),
+        )
+    return ranking_report(scores, options.num_resamples, options.seed)
 
 
 _KINDS: dict[str, Callable[[LinkBert, Split, Shards, EvaluationOptions], dict[str, Any]]] = {

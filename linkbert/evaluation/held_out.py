@@ -78,7 +78,7 @@ def held_out_pairs(split: Split, token_dtype: str, max_pairs: int, seed: int) ->
     Raises:
         SchemaError: the split holds no linked or no random instance.
     """
-    rows = _Rows(read_table(split), np.dtype(token_dtype))
+    rows = Rows(read_table(split), np.dtype(token_dtype))
     linked = np.flatnonzero(rows.relation == LINKED)[:max_pairs]
     pool = np.flatnonzero(rows.relation == RANDOM)
     if not len(linked) or not len(pool):
@@ -108,8 +108,8 @@ def held_out_pairs(split: Split, token_dtype: str, max_pairs: int, seed: int) ->
     return pairs
 
 
-class _Rows:
-    """Columns of the table as arrays."""
+class Rows:
+    """The columns of an instances table as arrays, and the ids of any row's A and B."""
 
     def __init__(self, table: pa.Table, dtype: np.dtype[np.unsignedinteger]) -> None:
         self._bytes = table.column("token_ids").to_pylist()
@@ -121,21 +121,25 @@ class _Rows:
         self.num_b = columns["num_tokens"] - self.num_a - NUM_SPECIAL_TOKENS
 
     def ids_a(self, row: int) -> Ids:
+        """Return the ids of A."""
         return self._ids(row)[1 : 1 + self.num_a[row]]
 
     def ids_b(self, row: int) -> Ids:
+        """Return the ids of B."""
         return self._ids(row)[2 + self.num_a[row] : -1]
 
     def _ids(self, row: int) -> Ids:
         return np.frombuffer(self._bytes[row], self._dtype).astype(np.int32)
 
     def key_of_a(self, row: int) -> tuple[int, int, int]:
+        """Return corpus, node and segment of A."""
         columns = self._columns
         names = ("corpus", "source_id", "source_segment")
         corpus, source, segment = (int(columns[name][row]) for name in names)
         return corpus, source, segment
 
     def document_of_b(self, row: int) -> Document:
+        """Return corpus and node of B."""
         return int(self._columns["corpus"][row]), int(self._columns["target_id"][row])
 
     def partners(self) -> dict[Document, set[Document]]:
@@ -149,7 +153,7 @@ class _Rows:
 
 
 def _nearest_in_length(
-    rows: _Rows,
+    rows: Rows,
     row: int,
     candidates: npt.NDArray[np.int64],
     partners: dict[Document, set[Document]],

@@ -28,6 +28,7 @@ from linkbert.evaluation.bootstrap import (
     resampled_sums,
 )
 from linkbert.evaluation.link_context import PairScores, measures
+from linkbert.evaluation.ranking import RankingScores, ranking_columns
 from schemas.errors import StageError
 
 PRIMARY_SPLIT = "validation_closed"
@@ -39,6 +40,9 @@ _SIGNIFICANT = 0.05
 Figures = npt.NDArray[np.float64]
 Scores = dict[str, dict[int, dict[str, PairScores]]]
 """By arm, seed and split."""
+
+Ranking = dict[str, dict[int, RankingScores]]
+"""By arm and seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def planned_contrasts(arms: Sequence[str], splits: Sequence[str]) -> list[Contra
     ]
 
 
-def compare(scores: Scores, num_resamples: int) -> dict[str, Any]:
+def compare(scores: Scores, num_resamples: int, ranking: Ranking | None = None) -> dict[str, Any]:
     """Return measures by split and arm, and all contrasts with their sentences.
 
     Raises:
@@ -90,6 +94,9 @@ def compare(scores: Scores, num_resamples: int) -> dict[str, Any]:
     contrasts = planned_contrasts(arms, splits)
     tables = {split: _Table(scores, split, num_resamples) for split in splits}
     found = [_compare_one(each, tables[each.split], len(seeds)) for each in contrasts]
+    ranked = _RankingTable(ranking, num_resamples) if ranking else None
+    if ranked:
+        found += ranked.contrasts()
     secondary = {str(i): each["p"] for i, each in enumerate(found) if each["kind"] == "secondary"}
     for index, corrected in holm(secondary).items():
         found[int(index)]["p_holm"] = corrected
@@ -100,6 +107,7 @@ def compare(scores: Scores, num_resamples: int) -> dict[str, Any]:
         "seeds": seeds,
         "measures": {split: table.describe(arms) for split, table in tables.items()},
         "contrasts": found,
+        "ranking": ranked.describe() if ranked else {},
     }
 
 
@@ -166,6 +174,62 @@ class _Table:
         return found
 
 
+class _RankingTable:
+    """Reciprocal ranks and first places of every arm, and their replicates."""
+
+    def __init__(self, ranking: Ranking, num_resamples: int) -> None:
+        self._arms = list(ranking)
+        clusters = []
+        for seed in ranking[self._arms[0]]:
+            own = [ranking[arm][seed] for arm in self._arms]
+            if any(not np.array_equal(own[0].articles, each.articles) for each in own):
+                raise StageError(
+                    f"expected all arms to rank the same queries with seed {seed}, found others: "
+                    "delete OUT/scores and run again"
+                )
+            columns = [ranking_columns(each) for each in own]
+            stacked = np.concatenate([*(each[:, :2] for each in columns), columns[0][:, 2:]], 1)
+            clusters.append(Clusters(own[0].articles, stacked))
+        self._by_seed = [each.columns.sum(0) for each in clusters]
+        self._drawn = resampled_sums(clusters, num_resamples, seed=0)
+
+    def contrasts(self) -> list[dict[str, Any]]:
+        """Return linkbert's mean reciprocal rank minus that of each control at hand."""
+        return [
+            self._difference("linkbert", against)
+            for against in ("bert", "random-links")
+            if "linkbert" in self._arms and against in self._arms
+        ]
+
+    def _difference(self, arm: str, against: str) -> dict[str, Any]:
+        plus, minus = 2 * self._arms.index(arm), 2 * self._arms.index(against)
+        drawn, counts = self._drawn[:, plus] - self._drawn[:, minus], self._drawn[:, -1]
+        total = sum(self._by_seed)
+        return {
+            "kind": "secondary", "split": PRIMARY_SPLIT, "measure": "mrr",
+            "arm": arm, "against": against,
+            "difference": _ratio(total[plus] - total[minus], total[-1]),
+            "interval": interval(drawn, counts),
+            "p": p_value(drawn / counts),
+            "by_seed": [_ratio(each[plus] - each[minus], each[-1]) for each in self._by_seed],
+        }  # fmt: skip
+
+    def describe(self) -> dict[str, Any]:
+        """Return both measures of every arm with their intervals."""
+        total = sum(self._by_seed)
+        return {
+            arm: {
+                name: {
+                    "value": _ratio(total[2 * place + column], total[-1]),
+                    "interval": interval(self._drawn[:, 2 * place + column], self._drawn[:, -1]),
+                    "by_seed": [_ratio(s[2 * place + column], s[-1]) for s in self._by_seed],
+                }
+                for column, name in enumerate(("mrr", "recall_at_1"))
+            }
+            for place, arm in enumerate(self._arms)
+        }
+
+
 def _are_paired(first: PairScores, other: PairScores) -> bool:
     return all(
         np.array_equal(getattr(first, name), getattr(other, name))
@@ -197,7 +261,7 @@ def verdict_of(found: dict[str, Any]) -> str:
         return "not shown"
     if low <= 0 <= high:
         return "not shown"
-    is_higher_better = found["measure"].startswith("gain")
+    is_higher_better = not found["measure"].startswith("nll")
     return "supported" if (low > 0) == is_higher_better else "contradicted"
 
 
@@ -205,6 +269,7 @@ _NAMES = {
     "gain": "gains more from a linked partner than",
     "gain_in_b": "gains more from a linked partner, on tokens that stand in it, than",
     "gain_not_in_b": "gains more from a linked partner, on tokens that do not stand in it, than",
+    "mrr": "ranks linked segments higher, by mean reciprocal rank, than",
     "nll_alone": "guesses the tokens of a segment alone better than",
     "nll_contiguous": "guesses tokens beside the next segment no more than 0.02 nat worse than",
 }
@@ -219,8 +284,9 @@ def sentence_of(found: dict[str, Any], num_seeds: int) -> str:
     if found["interval"] is None:
         return f"Nothing can be said of whether {claim} ({where}): no such token was scored."
     low, high = found["interval"]
+    unit = "" if found["measure"] == "mrr" else " nat a token"
     figures = (
-        f"difference {found['difference']:+.4f} nat a token, "
+        f"difference {found['difference']:+.4f}{unit}, "
         f"{INTERVAL[1] - INTERVAL[0]:.0f} % interval {low:+.4f} to {high:+.4f}"
     )
     if found["kind"] == "secondary":

@@ -71,7 +71,7 @@ class ExperimentConfig:
         passes: masks drawn of each held-out segment.
         max_pairs: held-out pairs of each split at most.
         num_resamples: replicates of the bootstrap.
-        ranking_steps: steps of fine-tuning for ranking; 0 leaves ranking out.
+        ranking_pairs: training pairs of fine-tuning for ranking; 0 leaves ranking out.
         ranking_queries: queries to rank at most.
     """
 
@@ -86,7 +86,7 @@ class ExperimentConfig:
     passes: int = 4
     max_pairs: int = 5000
     num_resamples: int = 10_000
-    ranking_steps: int = 0
+    ranking_pairs: int = 0
     ranking_queries: int = 200
 
     def __post_init__(self) -> None:
@@ -118,7 +118,7 @@ class ExperimentConfig:
 
     def identity(self) -> dict[str, Any]:
         """Return what may not change while results are kept; arms and seeds may be added."""
-        free = ("corpus", "arms", "seeds", "num_resamples", "ranking_queries", "ranking_steps")
+        free = ("corpus", "arms", "seeds", "num_resamples", "ranking_queries", "ranking_pairs")
         chosen = {key: value for key, value in asdict(self).items() if key not in free}
         chosen["pretraining"] = self.pretraining("linkbert").to_dict()
         del chosen["config"], chosen["overrides"]

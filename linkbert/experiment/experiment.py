@@ -8,10 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from linkbert.experiment.compare import PRIMARY_SPLIT, Scores, compare
+from linkbert.experiment.compare import PRIMARY_SPLIT, Ranking, Scores, compare
 from linkbert.experiment.config import ExperimentConfig
 from linkbert.experiment.report import write_report
-from linkbert.experiment.run import IDENTITY_NAME, Place, Sampler, load_scores, run_arms
+from linkbert.experiment.run import (
+    IDENTITY_NAME,
+    Place,
+    Sampler,
+    load_scores,
+    ranking_scores,
+    run_arms,
+)
 from linkbert.metrics import METRICS_NAME
 from schemas.errors import ConfigError
 
@@ -67,13 +74,16 @@ def collect(
     arms: dict[str, dict[str, Any]] = {arm: {} for arm in config.arms}
     for place in places:
         scores[place.arm][place.seed], arms[place.arm][str(place.seed)] = load_scores(place)
+    ranking: Ranking = {}
+    for place in places if config.ranking_pairs else ():
+        ranking.setdefault(place.arm, {})[place.seed] = ranking_scores(config, place)
     return {
         # Where the corpus lies is no part of the result.
         "config": {name: value for name, value in asdict(config).items() if name != "corpus"},
         "corpus": corpus_fingerprint,
         "arms": arms,
         "tokens_differ": _tokens_differ(arms),
-        **compare(scores, config.num_resamples),
+        **compare(scores, config.num_resamples, ranking),
     }
 
 

@@ -34,6 +34,7 @@ from linkbert.evaluation.evaluate import (
 )
 from linkbert.evaluation.held_out import held_out_pairs
 from linkbert.evaluation.link_context import PairScores, score_pairs
+from linkbert.evaluation.ranking import RankingScores, rank
 from linkbert.experiment.config import ARMS, HELD_OUT_SHARDS, ExperimentConfig
 from linkbert.export import export
 from linkbert.run_folder import Shards, open_shards
@@ -197,6 +198,33 @@ def _pair_scores(
         for key in PairScores.__dataclass_fields__:
             arrays[f"{name}/{key}"] = getattr(scores, key)
     return arrays
+
+
+def ranking_scores(config: ExperimentConfig, place: Place) -> RankingScores:
+    """Rank with a trained arm, fine-tuned as every other, or read what it came to.
+
+    The file's name tells the amounts, so that other amounts are computed, not mistaken for it.
+    """
+    amounts = f".ranking-{config.ranking_pairs}-{config.ranking_queries}"
+    path = place.path("scores", f"{amounts}.npz")
+    if not path.is_file():
+        shards = open_shards(place.shards(HELD_OUT_SHARDS))
+        found = rank(
+            place.path("models"),
+            shards.train,
+            shards.validation["validation_closed"],
+            shards.facts["token_dtype"],
+            train_pairs=config.ranking_pairs,
+            max_queries=config.ranking_queries,
+            seed=place.seed,
+            scratch=place.root / "scratch",
+        )
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, articles=found.articles, ranks=found.ranks)
+        with write_whole(path) as file:
+            file.write(buffer.getvalue())
+    with np.load(path, allow_pickle=False) as arrays:
+        return RankingScores(arrays["articles"], arrays["ranks"])
 
 
 def load_scores(place: Place) -> tuple[dict[str, PairScores], dict[str, Any]]:

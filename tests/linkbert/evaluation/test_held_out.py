@@ -63,10 +63,10 @@ def test_the_random_partner_is_a_random_b_of_nearly_the_linked_ones_length(folde
 
 def test_a_document_shown_as_linked_is_no_random_partner(tmp_path: Path) -> None:
     """All documents link to one another but for document 1: it alone may be random to 0."""
-    from linkbert.evaluation.held_out import _nearest_in_length, _Rows
+    from linkbert.evaluation.held_out import Rows, _nearest_in_length
 
     table = pq.read_table(write_shards(tmp_path / "s", num_instances=600) / "validation")
-    rows = _Rows(table, np.dtype("<u2"))
+    rows = Rows(table, np.dtype("<u2"))
     pool = np.flatnonzero(rows.relation == RANDOM)
     row = int(np.flatnonzero(rows.relation == LINKED)[0])
     own = rows.key_of_a(row)[:2]

@@ -16,6 +16,8 @@ validation_fraction = 0.3
 passes = 1
 max_pairs = 40
 num_resamples = 50
+ranking_pairs = 8
+ranking_queries = 4
 
 [set]
 hidden_size = 16
@@ -31,6 +33,6 @@ validation_instances = 8
 def experiment_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of the experiment; its corpus lies beside it."""
     root = tmp_path_factory.mktemp("experiment")
-    make_corpus(root / "corpus", num_documents=90)
+    make_corpus(root / "corpus", num_documents=180)
     (root / "small.toml").write_text(EXPERIMENT)
     return root / "small.toml"

@@ -83,10 +83,12 @@ def test_the_results_hold_every_arm_seed_and_contrast(finished: Path) -> None:
     assert all(list(by_seed) == ["0", "1"] for by_seed in found["arms"].values())
     kinds = [each["kind"] for each in found["contrasts"]]
     assert {kind: kinds.count(kind) for kind in kinds} == {
-        "primary": 2, "guard": 1, "secondary": 11,
+        "primary": 2, "guard": 1, "secondary": 13,
     }  # fmt: skip
     assert all(each["sentence"].endswith(").") for each in found["contrasts"])
     assert found["tokens_differ"] < 0.1
+    assert set(found["ranking"]) == set(ARMS)
+    assert all(1 / 32 <= each["mrr"]["value"] <= 1 for each in found["ranking"].values())
     assert "drp" in found["arms"]["linkbert"]["0"]
     assert "drp" not in found["arms"]["bert"]["0"]
 
