@@ -62,7 +62,7 @@ def rederive(corpus: Path) -> Rederived:
         if (state / "_summary.json").is_file():
             try:
                 _try_one(corpus, trial, state, found)
-            except (LinkBertError, OSError) as error:
+            except (LinkBertError, OSError, ValueError, KeyError, TypeError) as error:
                 found.problems.append(
                     f"expected to run a task of {trial.stage.name} in {corpus} again, found {error}"
                 )
