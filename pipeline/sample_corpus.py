@@ -29,7 +29,6 @@ from pipeline.graph_arrays import open_array, save_array
 from pipeline.sample_config import split_source
 from pipeline.sample_draws import Graph, Int64Array, Segments
 from pipeline.stage import Job, Record, Records, Task, load_manifest
-from pipeline.tokenizer import SETTINGS_FILE, TOKENIZER_FILE
 from pipeline.validation_split import hold_out
 
 AnyArray = npt.NDArray[Any]
@@ -81,7 +80,8 @@ def run_index(job: Job, task: Task) -> Record:
     for name, array in arrays.items():
         written |= save_array(job, array_name(task.index, name), array)
     if task.index == 0:
-        for name in (TOKENIZER_FILE, SETTINGS_FILE):
+        for entry in load_manifest(files.join(corpus, "tokenizer")).files:
+            name = f"tokenizer/{entry.name}"
             with files.write_whole(job.path(name)) as file:
                 file.write(files.read_bytes(files.join(corpus, name)))
             written[name] = 0

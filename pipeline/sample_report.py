@@ -131,13 +131,22 @@ def _mix_shortfall(job: Job, relations: dict[str, int]) -> str:
         wanted[2] = 0.0
     total = max(sum(relations.values()), 1)
     missing = [
-        f"{name} {relations[name] / total:.1%} of {share / sum(wanted):.1%}"
+        (name, share / sum(wanted))
         for name, share in zip(RELATIONS, wanted, strict=True)
         if relations[name] / total < share / sum(wanted) - _MIX_TOLERANCE
     ]
     if not missing:
         return ""
-    return (
-        f"the mix falls short ({', '.join(missing)}): too few segments have a next segment or a "
-        "usable link; --link-scope document opens more links"
+    shown = ", ".join(
+        f"{name} {relations[name] / total:.1%} of {share:.1%}" for name, share in missing
     )
+    reasons = "; ".join(_SHORTFALLS[name] for name, _ in missing)
+    return f"the mix falls short ({shown}): {reasons}"
+
+
+_SHORTFALLS = {
+    "contiguous": "too few segments have a next one in their document, shorter segments "
+    "(`linkbert segment --max-tokens`) have more",
+    "random": "too few documents have an unlinked other one",
+    "linked": "too few segments have a usable link, --link-scope document opens more",
+}

@@ -170,7 +170,7 @@ def test_a_foreign_folder_on_a_store_is_refused() -> None:
 def test_the_chain_on_a_store_writes_the_bytes_of_a_local_one(tmp_path: Path, join: str) -> None:
     for job in chain(tmp_path / "local", join=join):
         run_inline(job)
-    use_store(tmp_path / "store", busy=0.02, broken=0.01, taken=0.02)
+    use_store(tmp_path / "store", busy=0.02, broken=0.01, taken=0.1)
     dump = f"{BUCKET}/dumps/{DUMP.name}"
     put(dump, DUMP.read_bytes())
     for job in chain(Path("ROOT"), dump=dump, join=join):

@@ -360,3 +360,16 @@ def test_shards_load_as_a_dataset_of_hugging_face(
     loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))
     for name in names:
         assert loaded[name].to_list() == read_rows(shards / name)
+
+
+def test_a_mix_that_falls_short_says_of_what(corpus: Path, tmp_path: Path) -> None:
+    def warnings(name: str, **options: Any) -> str:
+        return "\n".join(run_inline(sample_job(tmp_path / name, corpus, **options))["warnings"])
+
+    assert "falls short" not in warnings("even", link_scope="document")
+    links = warnings("links", mix=(0.0, 0.0, 1.0))
+    assert "the mix falls short (linked" in links
+    assert "--link-scope document" in links
+    following = warnings("following", mix=(1.0, 0.0, 0.0))
+    assert "too few segments have a next one" in following
+    assert "--link-scope document" not in following
