@@ -28,7 +28,7 @@ DUMP = REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 
 
-def chain(root: Path, dump: str = str(DUMP), join: str = "gather") -> list[Job]:
+def chain(root: Path, dump: str = str(DUMP), join: str = "auto") -> list[Job]:
     """Return the jobs from the bundled dump to two epochs of shards."""
     corpus, shards = str(root / "corpus"), str(root / "shards")
     return [
