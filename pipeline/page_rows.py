@@ -51,14 +51,8 @@ class PageRows:
         self._categories: list[list[str]] = []
 
     def add(self, page_id: int, title: str, page: Page, extraction: Extraction) -> None:
-        """Add one page.
-
-        Raises:
-            UnicodeEncodeError: its text holds what no UTF-8 can; nothing is added then.
-        """
+        """Add one page."""
         text = extraction.text
-        if not text.isascii():
-            text.encode()
         plain = self._plain
         plain["page_id"].append(page_id)
         plain["title"].append(title)

@@ -16,9 +16,9 @@ from pipeline.cpu_limit import CpuLimitExceeded, cpu_limit
 from pipeline.page_rows import PageRows
 from pipeline.page_split import STRAY, RawPage
 from pipeline.page_xml import Page, PageError, parse_page, peek_namespace
-from pipeline.titles import namespace_of_title, normalise_page_title
+from pipeline.titles import Target, namespace_of_title, normalise_page_title
 from pipeline.wiki_site import SiteInfo
-from pipeline.wikitext import extract, redirect_target
+from pipeline.wikitext import Extraction, extract, redirect_target
 from schemas.parquet import TableWriter
 
 PAGES_READ = "pages_read"
@@ -123,21 +123,12 @@ class PageSorter:
         if page_id is None:
             self.counts[WITHOUT_ID] += 1
             page_id = made_page_id(title)
-        try:
-            with cpu_limit(self._page_cpu_seconds):
-                target = redirect_target(page.text, page.redirect_title, self._site)
-                if target is None and page.redirect_title is None:
-                    extraction = extract(page.text, title, self._site)
-                    self._pages.add(page_id, title, page, extraction)
-                    self._count_links(extraction)
-        except CpuLimitExceeded as error:
-            limit = f"more than {self._page_cpu_seconds:g} CPU seconds"
-            raise PageError(CPU_LIMIT, f"{limit} for {len(page.text)} characters", page) from error
-        except Exception as error:
-            raise PageError(FAILED, f"{type(error).__name__}: {error}", page) from error
+        target, extraction = self._extract(page, title)
         self.last_timestamp = max(self.last_timestamp, page.timestamp)
-        if target is None and page.redirect_title is None:
+        if extraction is not None:
             self.counts[PAGES] += 1
+            self._count_links(extraction)
+            self._pages.add(page_id, title, page, extraction)
             return
         self.counts[REDIRECTS] += 1
         self._redirects.add(
@@ -149,7 +140,27 @@ class PageSorter:
             is_interwiki=target.is_interwiki if target else False,
         )
 
-    def _count_links(self, extraction: Any) -> None:
+    def _extract(self, page: Page, title: str) -> tuple[Target | None, Extraction | None]:
+        """Return where a page redirects to, or else what it holds.
+
+        Nothing is counted or kept here: what goes wrong is the page's fault, and its alone.
+        """
+        try:
+            with cpu_limit(self._page_cpu_seconds):
+                target = redirect_target(page.text, page.redirect_title, self._site)
+                if target is not None or page.redirect_title is not None:
+                    return target, None
+                extraction = extract(page.text, title, self._site)
+                # A text that no UTF-8 can hold is found here, not among the rows of other pages.
+                extraction.text.encode()
+                return None, extraction
+        except CpuLimitExceeded as error:
+            limit = f"more than {self._page_cpu_seconds:g} CPU seconds"
+            raise PageError(CPU_LIMIT, f"{limit} for {len(page.text)} characters", page) from error
+        except Exception as error:
+            raise PageError(FAILED, f"{type(error).__name__}: {error}", page) from error
+
+    def _count_links(self, extraction: Extraction) -> None:
         for kind, number in Counter(map(_KIND, extraction.links)).items():
             self.counts[LINKS + kind] += number
         for reason, number in extraction.dropped.items():

@@ -16,12 +16,11 @@ import html
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from pipeline import wikitext_marks as marks
 from pipeline.wiki_site import SiteInfo
-from pipeline.wikitext_templates import Rule, rule_for, split_arguments
+from pipeline.wikitext_templates import render_template
 
 MAX_DEPTH: Final = 60
 """Frames within frames; MediaWiki itself gives up at 40 levels of expansion."""
@@ -53,11 +52,6 @@ _GALLERY_NAME: Final = "gallery"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
 _VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
 _PAGE_NAMES: Final = frozenset({"pagename", "fullpagename", "subpagename", "basepagename"})
-# Pages of one kind call the same templates with the same arguments.
-_RENDERED: Final[dict[str, tuple[str, int, str | None]]] = {}
-_MAX_REMEMBERED: Final = 1 << 15
-_MAX_REMEMBERED_CHARS: Final = 500
-_TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
 
 # <nowiki> around nothing but these shields them from the wiki; prose has other signs for them.
 _ESCAPES: Final = {"''": '"', "{{": "{ {", "}}": "} }"}
@@ -111,6 +105,7 @@ class _Cutter:
         self.pieces = self.frames[0].pieces
         self.closers: dict[str, re.Match[str]] = {}
         self.unclosed: set[str] = set()
+        self.table_end = 0
 
     def run(self) -> str:
         text = self.text
@@ -243,7 +238,7 @@ class _Cutter:
         return content.partition("|")[2]
 
     def _template(self, content: str) -> str:
-        rendered, num_lost, unruled = _RENDERED.get(content) or _render(content)
+        rendered, num_lost, unruled = render_template(content)
         if num_lost:
             self.losses.dropped["in_template"] += num_lost
         return rendered if unruled is None else self._unruled_template(unruled, content)
@@ -282,7 +277,9 @@ class _Cutter:
             self._open(_Frame(_HTML_TABLE, 0), start, close + 1)
             return
         if name == "/table":
-            self._close_table(_HTML_TABLE, start, close + 1)
+            # It also ends a table that began as `{|` and has no `|}` of its own.
+            is_odd = self.frames[-1].kind == _TABLE and not self._has_table_end(close)
+            self._close_table(_TABLE if is_odd else _HTML_TABLE, start, close + 1)
             return
         if text[close - 1] == "/":
             self._skip(start, close + 1, marks.BARRIER if name == "nowiki" else "")
@@ -294,6 +291,12 @@ class _Cutter:
             return
         content = text[close + 1 : closer.start()]
         self._skip(start, closer.end(), self._content_of(name, content, text[end:close]))
+
+    def _has_table_end(self, start: int) -> bool:
+        """Tell whether a line after `start` begins with `|}`; no text is searched twice."""
+        if 0 <= self.table_end < start:
+            self.table_end = self.text.find("\n|}", start)
+        return self.table_end >= 0
 
     def _closer(self, name: str, start: int) -> re.Match[str] | None:
         """Return the first closing tag after `start`; no stretch of text is searched twice."""
@@ -360,39 +363,6 @@ class _Cutter:
 def _decoded(text: str) -> str:
     """Decode entities, which mean what they say even where no markup does."""
     return marks.without_marks(html.unescape(text)) if "&" in text else text
-
-
-@lru_cache(maxsize=4096)
-def _named_rule(name: str) -> tuple[str, Rule | None]:
-    """Return the folded name of a template, and its rule, `Template:` before it or not."""
-    folded = name.strip().replace("_", " ").casefold()
-    rule = rule_for(folded)
-    prefix = _TEMPLATE_PREFIX.match(folded) if rule is None else None
-    if prefix:
-        folded = folded[prefix.end() :]
-        rule = rule_for(folded)
-    return folded, rule
-
-
-def _render(content: str) -> tuple[str, int, str | None]:
-    """Return the text of a template, how many links of its arguments are not in it, and its name.
-
-    The name is None where a rule gives the text; without one the page decides.
-    """
-    name, _, body = content.partition("|")
-    folded, rule = _named_rule(name)
-    num_lost = content.count("[[")
-    if rule is None:
-        # A parser function may yet show what it holds.
-        return "", 0 if ":" in folded else num_lost, folded
-    text = rule.render(split_arguments(body, rule.wanted))
-    if num_lost:
-        num_lost = max(0, num_lost - text.count("[["))
-    if len(content) <= _MAX_REMEMBERED_CHARS:
-        if len(_RENDERED) >= _MAX_REMEMBERED:
-            _RENDERED.clear()
-        _RENDERED[content] = text, num_lost, None
-    return text, num_lost, None
 
 
 def _gallery_line(match: re.Match[str]) -> str:

@@ -11,9 +11,9 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline import wikitext_marks as marks
 from pipeline.wiki_site import default_site
@@ -21,6 +21,9 @@ from pipeline.wiki_site import default_site
 Arguments = Mapping[str, str]
 """Arguments by name; positional ones by their number from "1"."""
 
+_TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
+_MAX_REMEMBERED: Final = 1 << 15
+_MAX_REMEMBERED_CHARS: Final = 500
 _ARGUMENT_TOKEN: Final = re.compile(r"\[\[|\]\]|\|")
 _NUM_POSITIONS: Final = 64
 _POSITIONS: Final = tuple(map(str, range(1, _NUM_POSITIONS + 1)))
@@ -34,6 +37,20 @@ _MONTHS: Final = (
 )
 
 
+class Rendered(NamedTuple):
+    """A template as text, wikitext again."""
+
+    text: str
+    num_lost: int
+    """Links of its arguments that are not in the text."""
+    unruled: str | None
+    """Its name in lower case where no rule says what it shows: then the page decides."""
+
+
+# Pages of one kind call the same templates with the same arguments.
+_RENDERED: Final[dict[str, Rendered]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How one template is rendered: by a text pattern, by a function, or as a hatnote."""
@@ -41,6 +58,47 @@ class Rule:
     render: Callable[[Arguments], str]
     wanted: frozenset[str] | None = None
     """The arguments it looks at, where that is known."""
+
+
+def render_template(content: str) -> Rendered:
+    """Return the text of a template from what stands between its braces.
+
+    >>> render_template("nowrap|[[a]]")
+    Rendered(text='[[a]]', num_lost=0, unruled=None)
+    >>> render_template("Infobox|[[a]]")
+    Rendered(text='', num_lost=1, unruled='infobox')
+    """
+    return _RENDERED.get(content) or _render(content)
+
+
+def _render(content: str) -> Rendered:
+    name, _, body = content.partition("|")
+    folded, rule = _named_rule(name)
+    num_lost = content.count("[[")
+    if rule is None:
+        # A parser function may yet show what it holds.
+        return Rendered("", 0 if ":" in folded else num_lost, folded)
+    text = rule.render(split_arguments(body, rule.wanted))
+    if num_lost:
+        num_lost = max(0, num_lost - text.count("[["))
+    rendered = Rendered(text, num_lost, None)
+    if len(content) <= _MAX_REMEMBERED_CHARS:
+        if len(_RENDERED) >= _MAX_REMEMBERED:
+            _RENDERED.clear()
+        _RENDERED[content] = rendered
+    return rendered
+
+
+@lru_cache(maxsize=4096)
+def _named_rule(name: str) -> tuple[str, Rule | None]:
+    """Return the folded name of a template, and its rule, `Template:` before it or not."""
+    folded = name.strip().replace("_", " ").casefold()
+    rule = rule_for(folded)
+    prefix = _TEMPLATE_PREFIX.match(folded) if rule is None else None
+    if prefix:
+        folded = folded[prefix.end() :]
+        rule = rule_for(folded)
+    return folded, rule
 
 
 def rule_for(name: str) -> Rule | None:

@@ -15,6 +15,7 @@ import pytest
 import zstandard
 
 from pipeline import dump, parse
+from pipeline.jobs import run_job
 from pipeline.parse import PARSE, TABLES, ParseConfig
 from pipeline.stage import Job, load_manifest
 from schemas.errors import ConfigError, DumpError, StageError
@@ -410,3 +411,33 @@ def test_real_damaged_dumps_are_kept_as_far_as_they_are_whole(
     assert summary["rejected"] == ODD[name]
     manifest = json.loads((tmp_path / "pages" / MANIFEST_NAME).read_text())
     assert manifest["rows_in"] == summary["pages_read"]
+
+
+BAD_TEXTS = {
+    "Deep": b"= " * 200_000,
+    "Long": b"[[apple]] " * 400_000,
+    "NUL": b"a\0b",
+    "Surrogate": b"a\xed\xa0\x80b",
+}
+
+
+def test_bad_pages_are_rejected_with_their_reason_and_stop_no_other(tmp_path: Path) -> None:
+    texts = {"First": b"An [[apple]].", **BAD_TEXTS, "Last": b"A [[pear]]."}
+    pages = b"".join(
+        b"<page><title>%s</title><ns>0</ns><id>%d</id>" % (title.encode(), number)
+        + b"<revision><id>1</id><text>%s</text></revision></page>\n" % text
+        for number, (title, text) in enumerate(texts.items())
+    )
+    dump_path = tmp_path / "bad.xml"
+    dump_path.write_bytes(b"<mediawiki>\n" + pages + b"</mediawiki>\n")
+    config = ParseConfig(page_cpu_seconds=0.2)
+    job = Job(PARSE, str(tmp_path / "out"), config, (str(dump_path),))
+    assert run_job(job, workers=2).summary["pages_read"] == len(texts)
+    assert [row["title"] for row in rows(tmp_path / "out", "pages")] == ["First", "Last"]
+    found = {row["title"]: row["reason"] for row in rows(tmp_path / "out", "rejects")}
+    assert found == {
+        "Deep": "crashed",
+        "Long": "cpu_limit",
+        "NUL": "malformed_xml",
+        "Surrogate": "invalid_utf8",
+    }
