@@ -2,15 +2,18 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from linkbert.checkpoint import checkpoint_steps
 from linkbert.trainer import pretrain
-from tests.linkbert.conftest import small_config
+from tests.linkbert.conftest import SMALL, small_config
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = ("max_steps=8", "hidden_dropout=0.0", "micro_batch_size=3", "checkpoint_every=4")
@@ -31,27 +34,77 @@ def curve(run: Path) -> list[list[float]]:
     return [[line[key] for key in keys] for line in lines]
 
 
-def train_with_ranks(shards: Path, run: Path, num_ranks: int, *settings: str) -> None:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_ranks)}
-    processes = [
+        port: int = free.getsockname()[1]
+        return port
+
+
+def start_ranks(
+    shards: Path, run: Path, num_ranks: int, *settings: str
+) -> list[subprocess.Popen[str]]:
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    return [
         subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(shards), str(run), *settings],
             cwd=REPOSITORY,
-            env={**os.environ, **where, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env={
+                **os.environ,
+                **where,
+                "WORLD_SIZE": str(num_ranks),
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+            },
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(num_ranks)
     ]
+
+
+def start_nodes(shards: Path, run: Path, *settings: str) -> list[subprocess.Popen[str]]:
+    """Start two torchruns of one rank each, as two machines would."""
+    overrides = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
+    port = str(free_port())
+    return [
+        subprocess.Popen(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--nnodes", "2",
+                "--node-rank", str(node), "--nproc-per-node", "1",
+                "--master-addr", "127.0.0.1", "--master-port", port,
+                "-m", "linkbert", "pretrain", str(shards), "--out", str(run),
+                "--config", "demo", "--seed", "3", *overrides,
+            ],
+            cwd=REPOSITORY,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for node in range(2)
+    ]  # fmt: skip
+
+
+def errors_of(processes: list[subprocess.Popen[str]]) -> list[str]:
     try:
-        errors = [process.communicate()[1] for process in processes]
+        return [process.communicate()[1] for process in processes]
     finally:  # a rank whose peer died would wait for it
         for process in processes:
             process.kill()
+
+
+def train_with_ranks(shards: Path, run: Path, num_ranks: int, *settings: str) -> None:
+    processes = start_ranks(shards, run, num_ranks, *settings)
+    errors = errors_of(processes)
     assert all(process.returncode == 0 for process in processes), errors
+
+
+def wait_for_steps(run: Path, steps: int) -> None:
+    path, deadline = run / "metrics.jsonl", time.monotonic() + 80
+    while not path.exists() or len(path.read_bytes().splitlines()) < steps:
+        assert time.monotonic() < deadline, f"no step {steps} in time"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +159,46 @@ def test_run_of_one_rank_goes_on_with_two(
             pretrain(shards, tmp_path / "run", small_config(*SETTINGS), seed=3)
     train_with_ranks(shards, tmp_path / "run", 2, *SETTINGS, "micro_batch_size=4")
     assert_same_curve(curve(tmp_path / "run"), alone)
+
+
+LONG = ("max_steps=20000", "checkpoint_every=100000")
+
+
+def assert_stopped_after_a_saved_step(run: Path, errors: list[str]) -> None:
+    (step,) = checkpoint_steps(run)
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, step + 1))
+    told = f"stopped by a signal after step {step} of 20000, which is saved"
+    assert all(told in text for text in errors), errors
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+def test_signal_to_one_rank_stops_all_after_the_same_step(shards: Path, tmp_path: Path) -> None:
+    processes = start_ranks(shards, tmp_path / "run", 2, *LONG)
+    wait_for_steps(tmp_path / "run", 5)
+    processes[1].send_signal(signal.SIGTERM)
+    errors = errors_of(processes)
+    assert [process.returncode for process in processes] == [1, 1]
+    assert_stopped_after_a_saved_step(tmp_path / "run", errors)
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+def test_two_nodes_learn_what_one_big_batch_teaches(
+    shards: Path, tmp_path: Path, alone: list[list[float]]
+) -> None:
+    processes = start_nodes(shards, tmp_path / "run", *SETTINGS)
+    errors = errors_of(processes)
+    assert all(process.returncode == 0 for process in processes), errors
+    assert_same_curve(curve(tmp_path / "run"), alone)
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+def test_signal_to_one_node_saves_what_all_have_learned(shards: Path, tmp_path: Path) -> None:
+    processes = start_nodes(shards, tmp_path / "run", *LONG)
+    wait_for_steps(tmp_path / "run", 5)
+    processes[0].send_signal(signal.SIGTERM)  # torchrun hands it to its ranks
+    errors = errors_of(processes)
+    assert_stopped_after_a_saved_step(tmp_path / "run", errors)
