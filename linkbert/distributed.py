@@ -36,6 +36,12 @@ class Ranks:
             dist.all_reduce(values)
         return values
 
+    def all_equal(self, value: int) -> bool:
+        """Return whether every rank called this with the same number, below 2^53."""
+        values = torch.zeros(self.size, dtype=torch.float64, device=self.device)
+        values[self.rank] = value
+        return len(set(self.sum(values).tolist())) == 1
+
     def wait(self) -> None:
         """Wait until every rank is here."""
         if self.size > 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from linkbert.batches import StepBatch
 from linkbert.config import PretrainConfig
 from linkbert.distributed import Ranks
-from linkbert.huggingface import check_shape, load_folder
+from linkbert.huggingface import check_shape, load_folder, read_model_config
 from linkbert.model import LinkBert, Losses, ModelConfig, initialise
 from linkbert.optimizer import build_optimizer, learning_rate_at
 from linkbert.precision import Precision, choose_precision
@@ -128,11 +128,16 @@ def dropout_seed(seed: int, step: int, rank: int, micro_batch: int) -> int:
     return int(counter_key(seed, "dropout", step, rank, micro_batch) >> 1)
 
 
-def model_config_for(config: PretrainConfig, facts: dict[str, Any]) -> ModelConfig:
+def model_config_for(
+    config: PretrainConfig, facts: dict[str, Any], init: Path | None = None
+) -> ModelConfig:
     """Return the network for a configuration and the facts of the shards.
+
+    The epsilon of the norms, which no preset changes, is that of the folder to start from.
 
     Raises:
         ConfigError: the shards hold longer sequences than the network has positions.
+        CheckpointError: `init` is no BERT's.
     """
     if facts["max_length"] > config.max_position_embeddings:
         raise ConfigError(
@@ -140,7 +145,7 @@ def model_config_for(config: PretrainConfig, facts: dict[str, Any]) -> ModelConf
             f"(max_position_embeddings), found up to {facts['max_length']} in the shards: "
             "segment with a smaller --max-tokens, or choose another --config"
         )
-    return ModelConfig(
+    model_config = ModelConfig(
         vocab_size=facts["vocab_size"],
         hidden_size=config.hidden_size,
         num_layers=config.num_layers,
@@ -150,6 +155,10 @@ def model_config_for(config: PretrainConfig, facts: dict[str, Any]) -> ModelConf
         hidden_dropout=config.hidden_dropout,
         attention_dropout=config.attention_dropout,
     )
+    if init is None:
+        return model_config
+    epsilon = read_model_config(init).layer_norm_epsilon
+    return replace(model_config, layer_norm_epsilon=epsilon)
 
 
 def build_learner(

@@ -7,6 +7,8 @@ in `TrainingState`, the weights and the optimizer; batches, masks and dropout fo
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
 import signal
@@ -24,7 +26,7 @@ from linkbert.batches import BatchMaker, Share, StepBatch
 from linkbert.checkpoint import TrainingState
 from linkbert.config import PretrainConfig
 from linkbert.dataset import InstanceReader
-from linkbert.distributed import join_ranks
+from linkbert.distributed import Ranks, join_ranks
 from linkbert.learner import Learner, StepResult, build_learner, model_config_for
 from linkbert.masking import MaskingRule, masking_rule
 from linkbert.metrics import RunLogs, model_flops, peak_flops, peak_memory, seconds_in_steps
@@ -101,8 +103,8 @@ def pretrain(
         StageError: the loss is not a number or jumped, or the process was told to stop.
     """
     opened = run_folder.open_shards(Path(shards))
-    model_config = model_config_for(config, opened.facts)
     run, init = Path(run), None if init is None else Path(init)
+    model_config = model_config_for(config, opened.facts, init)
     identity = run_folder.identity_of(opened, config, seed, init)
     with join_ranks() as ranks, run_folder.lock_run(run) if ranks.is_writer else nullcontext():
         if ranks.is_writer:
@@ -110,6 +112,7 @@ def pretrain(
             checkpoints.discard_leftovers(run)
         ranks.wait()
         finished = run_folder.finished_result(run)
+        _check_same_view(ranks, [identity, finished])
         if finished is not None:
             logger.info("%s is finished: %d steps were done before", run, finished["step"])
             seconds = seconds_in_steps(run)
@@ -122,6 +125,20 @@ def pretrain(
             build_learner(config, model_config, seed, init, opened, ranks),
             quiet,
         ).go()
+
+
+def _check_same_view(ranks: Ranks, view: Any) -> None:
+    """Compare what the ranks found on their disks, before they would wait for each other for ever.
+
+    Raises:
+        StageError: they found different things.
+    """
+    digest = hashlib.sha256(json.dumps(view, sort_keys=True).encode()).digest()
+    if not ranks.all_equal(int.from_bytes(digest[:6], "big")):
+        raise StageError(
+            "expected every rank to find the same shards, configuration, run and checkpoint, found "
+            "different ones: copy the shards to every node, and let RUN be a folder that all share"
+        )
 
 
 class _Run:
@@ -176,6 +193,7 @@ class _Run:
     def _resume(self) -> None:
         # Every rank reads the same files; rank 0 wrote them before this process began.
         found = checkpoints.load_newest(self._run)
+        _check_same_view(self._ranks, None if found is None else found.state.step)
         if found is None:
             return
         run_folder.check_identity(found.identity, self._identity, self._run)

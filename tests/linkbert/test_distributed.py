@@ -14,6 +14,7 @@ import pytest
 from linkbert.checkpoint import checkpoint_steps
 from linkbert.trainer import pretrain
 from tests.linkbert.conftest import SMALL, small_config
+from tests.linkbert.shards_folder import write_shards
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = ("max_steps=8", "hidden_dropout=0.0", "micro_batch_size=3", "checkpoint_every=4")
@@ -42,12 +43,15 @@ def free_port() -> int:
 
 
 def start_ranks(
-    shards: Path, run: Path, num_ranks: int, *settings: str
+    shards: Path | list[Path], run: Path | list[Path], num_ranks: int, *settings: str
 ) -> list[subprocess.Popen[str]]:
+    """Start ranks on the same folders, or each on its own."""
+    all_shards = shards if isinstance(shards, list) else [shards] * num_ranks
+    runs = run if isinstance(run, list) else [run] * num_ranks
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     return [
         subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(shards), str(run), *settings],
+            [sys.executable, "-c", _PROGRAM, str(all_shards[rank]), str(runs[rank]), *settings],
             cwd=REPOSITORY,
             env={
                 **os.environ,
@@ -202,3 +206,23 @@ def test_signal_to_one_node_saves_what_all_have_learned(shards: Path, tmp_path: 
     processes[0].send_signal(signal.SIGTERM)  # torchrun hands it to its ranks
     errors = errors_of(processes)
     assert_stopped_after_a_saved_step(tmp_path / "run", errors)
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("different", ["run", "shards"])
+def test_ranks_that_see_different_folders_say_so(
+    shards: Path, tmp_path: Path, different: str
+) -> None:
+    runs, all_shards = [tmp_path / "run"] * 2, [shards] * 2
+    if different == "run":  # as on nodes without a common disk, when they resume
+        runs = [tmp_path / "run", tmp_path / "elsewhere"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("linkbert.run_folder.finish_run", lambda *_: None)
+            pretrain(shards, runs[0], small_config(*SETTINGS), seed=3)
+    else:
+        all_shards = [shards, write_shards(tmp_path / "others", seed=1)]
+    processes = start_ranks(all_shards, runs, 2, *SETTINGS)
+    errors = errors_of(processes)
+    assert [process.returncode for process in processes] == [1, 1]
+    assert all("expected every rank to find the same shards" in text for text in errors), errors

@@ -6,7 +6,9 @@ from torch import Tensor
 from transformers import BertConfig, BertForPreTraining
 
 from linkbert.attention import Layout, attend
-from linkbert.huggingface import from_hugging_face, to_hugging_face
+from linkbert.config import PRESETS, load_config
+from linkbert.huggingface import from_hugging_face, hugging_face_config, to_hugging_face
+from linkbert.learner import model_config_for
 from linkbert.model import Batch, LinkBert, ModelConfig, initialise
 from linkbert.pretraining import LinkBertForPreTraining
 
@@ -156,3 +158,34 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
     assert 0.015 < first.std().item() < 0.025
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_exports_the_weights_that_hugging_face_expects(preset: str) -> None:
+    config = load_config(preset)
+    shape = model_config_for(config, {"vocab_size": VOCAB_SIZE, "max_length": 127})
+    with torch.device("meta"):  # names and shapes alone: large would take gigabytes
+        ours = LinkBert(shape)
+        theirs = BertForPreTraining(BertConfig(**hugging_face_config(shape, pad_id=0)))
+    expected = {name: tensor.shape for name, tensor in theirs.state_dict().items()}
+    weights, head = to_hugging_face(ours.state_dict(), shape.num_layers)
+    ours_only = {name: tensor.shape for name, tensor in weights.items()}
+    tied = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
+    two_way = {"cls.seq_relationship.weight", "cls.seq_relationship.bias"}
+    assert ours_only == {name: expected[name] for name in set(expected) - tied - two_way}
+    assert head["drp.weight"].shape == (3, shape.hidden_size)
+    back = from_hugging_face({**weights, **head}, shape.num_layers)
+    state = ours.state_dict()
+    assert {name: tensor.shape for name, tensor in back.items()} == {
+        name: tensor.shape for name, tensor in state.items()
+    }
+
+
+def test_sizes_are_those_of_the_paper() -> None:
+    millions = {}
+    for preset in ("tiny", "base", "large"):
+        facts = {"vocab_size": 30_522, "max_length": 512}
+        with torch.device("meta"):
+            model = LinkBert(model_config_for(load_config(preset), facts))
+        millions[preset] = sum(weight.numel() for weight in model.parameters()) / 1e6
+    assert millions == pytest.approx({"tiny": 4.4, "base": 110, "large": 336}, rel=0.02)

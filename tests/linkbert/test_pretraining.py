@@ -10,7 +10,7 @@ import linkbert
 from linkbert.export import export
 from linkbert.huggingface import load_folder
 from linkbert.pretraining import LinkBertForPreTraining
-from schemas.errors import CheckpointError
+from schemas.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,14 @@ def test_padding_on_the_left_is_refused(folder: Path) -> None:
 
 
 def other_bert(folder: Path, **changes: object) -> BertForPreTraining:
+    shape: dict[str, object] = {"vocab_size": 64, **changes}
     config = BertConfig(
-        vocab_size=64,
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=32,
-        **changes,
+        **shape,
     )
     model = BertForPreTraining(config)
     model.save_pretrained(folder)
@@ -92,6 +92,42 @@ def test_bare_encoder_of_older_names_loads_and_says_what_was_drawn(tmp_path: Pat
     assert {name.split(".")[0] for name in drawn} == {"masked_token_head", "relation_head"}
     words = weights["bert.embeddings.word_embeddings.weight"]
     assert torch.equal(network.encoder.embeddings.word.weight, words)
+
+
+def test_folder_of_another_make_can_be_trained_further(tmp_path: Path) -> None:
+    """Half precision, several files, a buffer of old versions, another epsilon."""
+    from linkbert.learner import model_config_for
+    from linkbert.trainer import pretrain
+    from tests.linkbert.conftest import small_config
+    from tests.linkbert.shards_folder import write_shards
+
+    shards, folder = write_shards(tmp_path / "shards", vocab_size=50), tmp_path / "other"
+    theirs = other_bert(folder, vocab_size=50, layer_norm_eps=1e-5)
+    weights = {k: v.half() for k, v in load_file(folder / "model.safetensors").items()}
+    weights["bert.embeddings.position_ids"] = torch.arange(32)[None]
+    (folder / "model.safetensors").unlink()
+    names = [f"model-{part:05d}-of-00002.safetensors" for part in (1, 2)]
+    halves = [dict(list(weights.items())[part::2]) for part in (0, 1)]
+    for name, half in zip(names, halves, strict=True):
+        save_file(half, folder / name, metadata={"format": "pt"})
+    where = {key: name for name, half in zip(names, halves, strict=True) for key in half}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    tokens = [*["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], *(f"w{i}" for i in range(45))]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+
+    config = small_config("max_steps=2", "learning_rate=1e-9")
+    facts = {"vocab_size": 50, "max_length": 31}
+    assert model_config_for(config, facts, folder).layer_norm_epsilon == 1e-5
+    pretrain(shards, tmp_path / "run", config, init=folder)
+    saved = load_file(tmp_path / "run" / "checkpoints" / "step-00000002" / "model.safetensors")
+    words = theirs.bert.embeddings.word_embeddings.weight
+    assert (saved["encoder.embeddings.word.weight"] - words).abs().max() < 1e-3
+    described = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert described["model"]["layer_norm_epsilon"] == 1e-5
+    (folder / "vocab.txt").write_text("\n".join([*tokens[:-1], "other"]) + "\n")
+    with pytest.raises(ConfigError, match="different from id 49 on"):
+        pretrain(shards, tmp_path / "again", config, init=folder)
 
 
 @pytest.mark.parametrize(
