@@ -4,17 +4,20 @@
 
 One thread, CPU seconds, the two interleaved in one process so that a busy machine slows both alike.
 Same sequences, masks, dropout, optimizer and clipping. Targets: 3.5 times at tiny, 2.5 at mini.
+Below it, what single choices cost or save: sequences sorted by length or as drawn, attention
+dropout, and torch.compile with the time until it runs.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from linkbert.config import load_config
 from linkbert.distributed import Ranks
-from linkbert.learner import Learner
+from linkbert.learner import Learner, compile_layers
 from linkbert.model import LinkBert, ModelConfig, initialise
 from linkbert.optimizer import build_optimizer
 from linkbert.precision import choose_precision
@@ -40,26 +43,61 @@ def main() -> None:
                 theirs, ours = compare(size, precision, lengths, args.rounds)
                 label = f"{size}, {precision}, {name}"
                 print(f"{label:34}{theirs:14,.0f}{ours:10,.0f}{ours / theirs:7.2f}", flush=True)
+        compare_choices(size, args.rounds)
+
+
+def compare_choices(size: str, rounds: int) -> None:
+    """Print the cost of single choices, 8 micro-batches of 102 to 512 tokens in float32."""
+    names = ("as in the presets", "sequences as drawn", "attention dropout 0.1", "compiled layers")
+    steps: list[Callable[[], object]] = []
+    num_tokens = []
+    start_up = 0.0
+    for name in names:
+        dropout = 0.1 if name.startswith("attention") else 0.0
+        learner = build(size, "fp32", dropout)
+        batch = step_batch(
+            learner.model.config, 8, SEQUENCES, LENGTHS["102 to 512"], name != names[1]
+        )
+        num_tokens.append(batch.num_tokens)
+        steps.append(partial(learner.run_step, 0, batch, False))
+        if name == names[3]:
+            compile_layers(learner.model)
+            began = time.monotonic()
+            steps[-1]()
+            start_up = time.monotonic() - began
+    best = [float("inf")] * len(names)
+    for _ in range(rounds):
+        for index, step in enumerate(steps):
+            best[index] = min(best[index], _cpu_seconds(step))
+    speeds = [tokens / seconds for tokens, seconds in zip(num_tokens, best, strict=True)]
+    for name, speed in zip(names, speeds, strict=True):
+        print(f"{size + ', ' + name:48}{speed:10,.0f}{speed / speeds[0]:7.2f}")
+    print(f"{size}, start-up of compiled layers: {start_up:.0f} s", flush=True)
+
+
+def build(size: str, precision: str, attention_dropout: float) -> Learner:
+    """Return a learner on one thread of a CPU."""
+    config = load_config(size, [f"precision={precision}"])
+    shape = ModelConfig(
+        VOCAB_SIZE, config.hidden_size, config.num_layers, config.num_heads,
+        config.intermediate_size, 512, config.hidden_dropout, attention_dropout,
+    )  # fmt: skip
+    chosen = choose_precision(precision, torch.device("cpu"))
+    model = LinkBert(shape).train()
+    initialise(model, 0)
+    optimizer = build_optimizer(model, config)
+    ranks = Ranks(0, 1, torch.device("cpu"))
+    scaler = chosen.gradient_scaler()
+    return Learner(model, model, optimizer, scaler, chosen, ranks, config, seed=0)
 
 
 def compare(
     size: str, precision: str, lengths: tuple[int, int], rounds: int
 ) -> tuple[float, float]:
     """Return real tokens a CPU second of theirs and ours, the best of interleaved rounds."""
-    config = load_config(size, [f"precision={precision}"])
-    shape = ModelConfig(
-        VOCAB_SIZE, config.hidden_size, config.num_layers, config.num_heads,
-        config.intermediate_size, 512, config.hidden_dropout, config.attention_dropout,
-    )  # fmt: skip
+    learner = build(size, precision, attention_dropout=0.0)
+    config, shape, chosen = learner.config, learner.model.config, learner.precision
     batch = step_batch(shape, 1, SEQUENCES, lengths)
-    chosen = choose_precision(precision, torch.device("cpu"))
-    model = LinkBert(shape).train()
-    initialise(model, 0)
-    optimizer = build_optimizer(model, config)
-    ranks = Ranks(0, 1, torch.device("cpu"))
-    learner = Learner(
-        model, model, optimizer, chosen.gradient_scaler(), chosen, ranks, config, seed=0
-    )
     reference = hugging_face_model(shape)
     their_optimizer = torch.optim.AdamW(reference.parameters(), 1e-4, fused=True)
     inputs = hugging_face_inputs(batch.micro_batches[0])

@@ -12,12 +12,20 @@ SPECIAL_IDS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
 
 def step_batch(
-    model: ModelConfig, num_micro_batches: int, sequences: int, lengths: tuple[int, int]
+    model: ModelConfig,
+    num_micro_batches: int,
+    sequences: int,
+    lengths: tuple[int, int],
+    is_sorted: bool = True,
 ) -> StepBatch:
-    """Make a step of micro-batches of so many sequences, each with a length from the range."""
+    """Make a step of micro-batches of so many sequences, each with a length from the range.
+
+    Sequences are sorted by length as in training, or come as drawn.
+    """
     rng = np.random.default_rng(0)
     drawn = rng.integers(lengths[0], lengths[1] + 1, num_micro_batches * sequences)
-    drawn = -np.sort(-drawn)
+    if is_sorted:
+        drawn = -np.sort(-drawn)
     parts = [drawn[i : i + sequences] for i in range(0, len(drawn), sequences)]
     batches = [_batch(model, part.astype(np.int32), rng) for part in parts]
     relations = np.bincount(
