@@ -8,9 +8,14 @@ import torch
 
 from linkbert import attention
 from linkbert.attention import Layout, attend
+from linkbert.batches import BatchMaker, Share
 from linkbert.checkpoint import checkpoint_path, checkpoint_steps
+from linkbert.cross_entropy import linear_cross_entropy
+from linkbert.dataset import InstanceReader, open_split
+from linkbert.masking import masking_rule
 from linkbert.trainer import pretrain
 from tests.linkbert.conftest import small_config
+from tests.linkbert.shards_folder import SPECIAL_IDS
 
 pytestmark = [
     pytest.mark.gpu,
@@ -88,3 +93,37 @@ def test_memory_and_utilisation_are_in_the_metrics(shards: Path, tmp_path: Path)
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["memory_bytes"] > 0
     assert 0 < last["mfu"] < 1
+
+
+def test_batches_lie_in_pinned_memory_and_arrive_whole(shards: Path) -> None:
+    reader = InstanceReader(open_split(shards / "train"), 0)
+    rule = masking_rule(0, 64, SPECIAL_IDS, (0.15, 0.8, 0.1))
+    made = BatchMaker(reader, rule, "<u2", Share(0, 1, 5), is_pinned=True)
+    for step in made.stream(0, 12, 3):
+        for batch in step.micro_batches:
+            arrived = batch.to(torch.device("cuda"))
+            torch.cuda.synchronize()
+            for here, there in zip(batch, arrived, strict=True):
+                if isinstance(here, torch.Tensor):
+                    assert here.is_pinned()
+                    assert torch.equal(here, there.cpu())
+
+
+def test_loss_on_a_gpu_equals_the_usual_functions() -> None:
+    hidden, weight = torch.randn(70, 64), torch.randn(1000, 64)
+    labels = torch.randint(0, 1000, (70,))
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        results = []
+        for is_ours in (True, False):
+            h, w = (value.cuda().requires_grad_() for value in (hidden, weight))
+            bias = torch.zeros(1000, device="cuda", requires_grad=True)
+            with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+                if is_ours:
+                    loss, _ = linear_cross_entropy(h, w, bias, labels.cuda())
+                else:
+                    logits = torch.nn.functional.linear(h, w, bias).float()
+                    loss = torch.nn.functional.cross_entropy(logits, labels.cuda(), reduction="sum")
+            loss.backward()
+            results.append((loss.detach(), h.grad, w.grad, bias.grad))
+        for ours, usual in zip(*results, strict=True):
+            assert (ours - usual).abs().max() < 0.02 * usual.abs().max()
