@@ -1,5 +1,6 @@
 """Small shards, configurations and finished runs for the tests of the training side."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def small_config(*overrides: str) -> PretrainConfig:
 def one_thread() -> None:
     # Sums of floats depend on how many threads share them.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def told_in_full() -> None:
+    # A test that ran a command with --quiet leaves the log quiet.
+    logging.getLogger("linkbert").setLevel(logging.INFO)
 
 
 @pytest.fixture(scope="session")
