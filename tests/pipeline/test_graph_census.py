@@ -71,7 +71,7 @@ class Expected:
     `places` has links, resolved links (and those through redirects), links to the page itself, and
     the edges that no place before makes. `upper_mark` counts the edges of all places but for
     targets that a template spells, as a regular expression does; `dropped` are edges of kept
-    places that a rule leaves out, `skipped` pages not compared.
+    places that a rule leaves out.
     """
 
     dump: str
@@ -81,7 +81,6 @@ class Expected:
     names: dict[str, str] = field(default_factory=dict)
     text_templates: tuple[str, ...] = ()
     dropped: frozenset[tuple[str, str]] = frozenset()
-    skipped: frozenset[str] = frozenset()
 
 
 WHONIX = Expected(
@@ -128,8 +127,6 @@ LTG = Expected(
         "template": (326, 157, 3, 0, 111),
     },
     upper_mark=2601,
-    # Its box begins with {| and ends with </table>: where prose begins is a matter of taste.
-    skipped=frozenset({"Spanīšu volūda"}),
 )
 
 
@@ -151,11 +148,11 @@ def test_every_edge_of_a_wiki_is_traced_to_its_place(
         if fate in ("resolved", "redirect"):
             if link.is_plain:
                 plain.add((source, target))
-            if link.place in KEPT and source not in expected.skipped:
+            if link.place in KEPT:
                 kept.add((source, target))
     assert len(plain) == expected.upper_mark
     summary = build(tmp_path, dump)
-    assert graph_edges(tmp_path, expected.skipped) == kept - expected.dropped
+    assert graph_edges(tmp_path) == kept - expected.dropped
     assert summary["nodes"] == expected.documents[0]
     assert summary["hatnote_edges"] == summary["redirects_looped"] == 0
 
@@ -165,11 +162,11 @@ def build(root: Path, dump: Path, **config: Any) -> dict[str, Any]:
     return run_inline(Job(GRAPH, str(root), GraphConfig()))
 
 
-def graph_edges(root: Path, skipped: frozenset[str]) -> set[tuple[str, str]]:
+def graph_edges(root: Path) -> set[tuple[str, str]]:
     with LinkGraph.open(str(root)) as graph:
         titles = graph.titles(range(graph.num_nodes))
     edges = pq.read_table(root / "edges")
     ends = zip(edges["source_id"].to_pylist(), edges["target_id"].to_pylist(), strict=True)
     found = {(titles[source], titles[target]) for source, target in ends}
     assert len(found) == edges.num_rows
-    return {edge for edge in found if edge[0] not in skipped}
+    return found
