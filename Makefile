@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COMPAT = .compat/transformers4
 
-.PHONY: demo test fuzz torture bench bench-large check format clean
+.PHONY: demo test fuzz torture bench bench-large experiment check format clean
 
 demo: $(VENV)/installed
 	$(BIN)/linkbert demo
@@ -25,6 +25,11 @@ bench: $(VENV)/installed-dev
 # 100 MB, 2 GB and 10 GB of XML from dump to model; wants 60 GB of disk and hours on two cores.
 bench-large: $(VENV)/installed-dev
 	$(BIN)/python -m tests.benchmarks.bench_large
+
+# One piece of the real run on a GPU; give it again until it says where the report lies.
+experiment: $(VENV)/installed
+	timeout --signal=TERM 570 $(BIN)/linkbert experiment tests/benchmarks/enwiki.toml \
+		--out experiment/enwiki
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -173,9 +173,10 @@ def _experiment(args: argparse.Namespace) -> int:
     corpus = config.corpus
     if args.pack:
         return _report(args, {"packed": args.pack, "bytes": pack_corpus(corpus, args.pack)})
-    if Path(corpus).is_file():
+    packed = corpus if Path(corpus).is_file() else f"{corpus}.pack"
+    if not Path(corpus).is_dir() and Path(packed).is_file():
         corpus = f"{Path(args.out)}.corpus"
-        unpack_corpus(config.corpus, corpus)
+        unpack_corpus(packed, corpus)
 
     def sample(out: Path, options: dict[str, Any]) -> None:
         run_stage(Job(SAMPLE, str(out), SampleConfig(**options), (corpus,)))

@@ -62,7 +62,7 @@ def test_the_local_commands_run_in_their_order(
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "bench", "bench-large", "torture", "check", "format"]
+    "target", ["demo", "experiment", "test", "bench", "bench-large", "torture", "check", "format"]
 )
 def test_the_make_targets_of_the_readme_exist(target: str) -> None:
     assert f"make {target}" in README

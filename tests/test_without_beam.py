@@ -31,7 +31,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 EXPERIMENT = """
-corpus = "corpus.pack"
+corpus = "corpus"
 arms = ["bert", "linkbert", "random-links"]
 seeds = [0]
 config = "mini"

@@ -185,6 +185,27 @@ def finetune_qa(
     return run_table(Job("qa", model, files, "f1"), options, settings, run, out)
 
 
+def answer(model_folder: Path, question: str, context: str) -> str:
+    """Return the span of a context that a fine-tuned model holds for the answer.
+
+    Raises:
+        CheckpointError: the folder is no model's.
+    """
+    import torch
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    tokenizer = load(AutoTokenizer, model_folder)
+    model = load(AutoModelForQuestionAnswering, model_folder)
+    max_length = min(384, model.config.max_position_embeddings)
+    asked = [Question("", question, context, (), (), "")]
+    windows = cut_windows(asked, tokenizer, max_length, max_length // 4, is_training=False)
+    batch = tokenizer.pad(windows.features, return_tensors="pt")
+    with torch.no_grad():
+        found = model(**batch)
+    starts, ends = found.start_logits.numpy(), found.end_logits.numpy()
+    return best_answers(asked, windows, starts, ends, may_be_empty=False)[""]
+
+
 def _run(
     model_folder: Path,
     rows: list[Question],

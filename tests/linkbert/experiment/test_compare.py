@@ -1,10 +1,13 @@
 """Verdicts on scores whose truth is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from linkbert.evaluation.link_context import PairScores
 from linkbert.experiment.compare import Scores, compare
+from linkbert.experiment.config import load_experiment
 from schemas.errors import StageError
 
 ARTICLES = np.repeat(np.arange(30), 4)
@@ -95,3 +98,12 @@ def test_arms_that_scored_other_tokens_are_refused() -> None:
     other.num_masked[0] += 1
     with pytest.raises(StageError, match="same tokens"):
         compare(scores, 10)
+
+
+@pytest.mark.parametrize("name", ["archwiki.toml", "enwiki.toml"])
+def test_the_prepared_experiments_are_valid(name: str) -> None:
+    folder = Path(__file__).parents[2] / "benchmarks"
+    config = load_experiment(folder / name)
+    assert config.arms == ("bert", "linkbert", "random-links")
+    pretraining = config.pretraining("linkbert")
+    assert pretraining.max_position_embeddings in (128, 256)
