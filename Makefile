@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COMPAT = .compat/transformers4
 
-.PHONY: demo test fuzz torture bench bench-large experiment check format clean
+.PHONY: demo test fuzz torture bench bench-large experiment check format docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/linkbert demo
@@ -39,6 +39,14 @@ check: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The API documentation: build/docs/index.html, from the docstrings, without a network. The names of
+# `linkbert` are imported first, since it does so only when one is used.
+DOCS ?= build/docs
+docs: $(VENV)/installed-dev
+	$(BIN)/python -c "import linkbert, pathlib, pdoc; [getattr(linkbert, name) for name in linkbert.__all__]; \
+	pdoc.render.configure(docformat='google'); pdoc.pdoc('linkbert', 'linkbert.api', 'linkbert.config', \
+	'schemas', 'pipeline', output_directory=pathlib.Path('$(DOCS)'))"
 
 clean:
 	rm -rf $(VENV) .compat build *.egg-info .pytest_cache .mypy_cache .ruff_cache

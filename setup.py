@@ -30,6 +30,8 @@ TENSORBOARD = ["tensorboard>=2.15"]  # events beside metrics.jsonl
 REPORT = [
     "matplotlib>=3.8",  # the plots of report and experiment, as SVG
 ]
+COMPLETION = ["shtab>=1.7"]  # what the shell completes
+DOCS = ["pdoc>=15"]  # the API documentation, from docstrings
 FINETUNE = [
     "transformers>=4.57",  # models and Trainer of every task
     "accelerate>=1.1",  # what the Trainer asks for
@@ -74,11 +76,13 @@ setup(
         "tensorboard": TENSORBOARD,
         "finetune": FINETUNE,
         "report": REPORT,
-        "all": [*PIPELINE, *TRAIN, *FINETUNE, *REPORT],
+        "completion": COMPLETION,
+        "docs": DOCS,
+        "all": [*PIPELINE, *TRAIN, *FINETUNE, *REPORT, *COMPLETION],
         "7z": SEVEN_ZIP,
         "gcp": GCP,
         # The jobs are built for Dataflow in the tests, events are read back, archives too.
-        "dev": [*DEV, *GCP, *TENSORBOARD, *SEVEN_ZIP],
+        "dev": [*DEV, *DOCS, *GCP, *TENSORBOARD, *SEVEN_ZIP],
     },
     entry_points={"console_scripts": ["linkbert = linkbert.cli:main"]},
 )

@@ -1,31 +1,125 @@
-"""From training shards to an exported Hugging Face folder: LinkBERT's pretraining and its use.
+"""LinkBERT from Python: everything the commands do, as typed functions and plain objects.
 
-The names below are the public interface. They are imported when first used, so that the stages
-before pretraining run without PyTorch.
+Up to the shards: `parse`, `ingest`, `graph`, `subset`, `tokenizer`, `segment` and `sample_pairs`,
+each with its config, and `Corpus` and `LinkGraph` to look at what they wrote. From the shards on:
+`pretrain`, `export_model`, `finetune_qa`, `finetune_classify`, `finetune_tag`, `evaluate`,
+`run_experiment`, and `LinkBertForPreTraining` to use a model. For people: `show_path`,
+`check_folder`, `write_report`.
+
+The names are imported when first used, so that the stages before pretraining run without PyTorch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from linkbert.api import (
+        check_folder,
+        graph,
+        ingest,
+        pack,
+        parse,
+        run_experiment,
+        sample_pairs,
+        segment,
+        subset,
+        tokenizer,
+    )
     from linkbert.config import PretrainConfig, load_config
+    from linkbert.corpus import Corpus
+    from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
+    from linkbert.experiment.config import load_experiment
+    from linkbert.export import export as export_model
+    from linkbert.finetuning.classify import finetune_classify
+    from linkbert.finetuning.options import FinetuneOptions
+    from linkbert.finetuning.qa import finetune_qa
+    from linkbert.finetuning.tag import finetune_tag
     from linkbert.pretraining import LinkBertForPreTraining
+    from linkbert.report import write_report
+    from linkbert.show import show as show_path
     from linkbert.trainer import pretrain
+    from pipeline.ingest import IngestConfig
+    from pipeline.link_graph import LinkGraph
+    from pipeline.parse import ParseConfig
+    from pipeline.sample_config import SampleConfig
+    from pipeline.segment import SegmentConfig
+    from pipeline.subset import SubsetConfig
+    from pipeline.tokenizer import TokenizerConfig
 
-__all__ = ["LinkBertForPreTraining", "PretrainConfig", "load_config", "pretrain"]
+__all__ = [  # in the order of the chain
+    "Corpus",
+    "EvaluationOptions",
+    "FinetuneOptions",
+    "IngestConfig",
+    "LinkBertForPreTraining",
+    "LinkGraph",
+    "ParseConfig",
+    "PretrainConfig",
+    "SampleConfig",
+    "SegmentConfig",
+    "SubsetConfig",
+    "TokenizerConfig",
+    "check_folder",
+    "evaluate",
+    "export_model",
+    "finetune_classify",
+    "finetune_qa",
+    "finetune_tag",
+    "graph",
+    "ingest",
+    "load_config",
+    "load_experiment",
+    "pack",
+    "parse",
+    "pretrain",
+    "run_experiment",
+    "sample_pairs",
+    "segment",
+    "show_path",
+    "subset",
+    "tokenizer",
+    "write_report",
+]
 
-_MODULES = {
-    "LinkBertForPreTraining": "linkbert.pretraining",
-    "PretrainConfig": "linkbert.config",
-    "load_config": "linkbert.config",
-    "pretrain": "linkbert.trainer",
+_PLACES = {
+    **{
+        name: ("linkbert.api", name)
+        for name in ("parse", "ingest", "graph", "subset", "tokenizer", "segment", "sample_pairs")
+    },
+    "run_experiment": ("linkbert.api", "run_experiment"),
+    "pack": ("linkbert.api", "pack"),
+    "ParseConfig": ("pipeline.parse", "ParseConfig"),
+    "IngestConfig": ("pipeline.ingest", "IngestConfig"),
+    "SubsetConfig": ("pipeline.subset", "SubsetConfig"),
+    "TokenizerConfig": ("pipeline.tokenizer", "TokenizerConfig"),
+    "SegmentConfig": ("pipeline.segment", "SegmentConfig"),
+    "SampleConfig": ("pipeline.sample_config", "SampleConfig"),
+    "LinkGraph": ("pipeline.link_graph", "LinkGraph"),
+    "Corpus": ("linkbert.corpus", "Corpus"),
+    "pretrain": ("linkbert.trainer", "pretrain"),
+    "PretrainConfig": ("linkbert.config", "PretrainConfig"),
+    "load_config": ("linkbert.config", "load_config"),
+    "export_model": ("linkbert.export", "export"),
+    "LinkBertForPreTraining": ("linkbert.pretraining", "LinkBertForPreTraining"),
+    "finetune_qa": ("linkbert.finetuning.qa", "finetune_qa"),
+    "finetune_classify": ("linkbert.finetuning.classify", "finetune_classify"),
+    "finetune_tag": ("linkbert.finetuning.tag", "finetune_tag"),
+    "FinetuneOptions": ("linkbert.finetuning.options", "FinetuneOptions"),
+    "evaluate": ("linkbert.evaluation.evaluate", "evaluate"),
+    "EvaluationOptions": ("linkbert.evaluation.evaluate", "EvaluationOptions"),
+    "load_experiment": ("linkbert.experiment.config", "load_experiment"),
+    "show_path": ("linkbert.show", "show"),
+    "check_folder": ("linkbert.api", "check_folder"),
+    "write_report": ("linkbert.report", "write_report"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _PLACES:
         raise AttributeError(f"module 'linkbert' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    module, own_name = _PLACES[name]
+    found = globals()[name] = getattr(import_module(module), own_name)
+    return found
 
 
 def __dir__() -> list[str]:

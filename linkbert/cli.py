@@ -1,9 +1,9 @@
 """The command line: runs one subcommand, or the whole chain.
 
-The one module that knows both sides: `pipeline` up to the shards, `linkbert` from the shards on.
-Results go to stdout, log and progress to stderr. Exit 0; 1 with one line of cause and cure; 2 for
-usage. What follows `--` goes to Beam untouched. Heavy packages are imported by the command that
-needs them, so `linkbert --help` answers at once.
+Each command is a thin call of the function of `linkbert` that does the same from Python. Results
+go to stdout, log and progress to stderr. Exit 0; 1 with one line of cause and cure; 2 for usage.
+What follows `--` goes to Beam untouched. Heavy packages are imported by the command that needs
+them, so `linkbert --help` answers at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import linkbert
 from linkbert.options import build_parser
 from linkbert.terminal import printable, rows_of
 from schemas.errors import LinkBertError
@@ -84,58 +85,52 @@ def _one_line(message: str) -> str:
 
 
 def _parse(args: argparse.Namespace) -> int:
-    from pipeline.parse import PARSE, ParseConfig
-
-    return _stage(args, PARSE, args.out, _config(ParseConfig, args), args.dumps)
+    config = _config(linkbert.ParseConfig, args)
+    return _report(args, linkbert.parse(args.dumps, args.out, config, **_execution(args)))
 
 
 def _ingest(args: argparse.Namespace) -> int:
-    from pipeline.ingest import INGEST, IngestConfig
-
-    sources = [*args.documents, *args.redirects]
-    return _stage(args, INGEST, args.out, _config(IngestConfig, args), sources)
+    config = _config(linkbert.IngestConfig, args)
+    given = {"redirects": args.redirects, **_execution(args)}
+    return _report(args, linkbert.ingest(args.documents, args.out, config, **given))
 
 
 def _graph(args: argparse.Namespace) -> int:
-    from pipeline.graph import GRAPH, GraphConfig
-
-    return _stage(args, GRAPH, args.corpus, _config(GraphConfig, args))
+    return _report(args, linkbert.graph(args.corpus, **_execution(args)))
 
 
 def _subset(args: argparse.Namespace) -> int:
-    from pipeline.subset import SUBSET, SubsetConfig
-
-    return _stage(args, SUBSET, args.out, _config(SubsetConfig, args), [args.corpus])
+    config = _config(linkbert.SubsetConfig, args)
+    return _report(args, linkbert.subset(args.corpus, args.out, config, **_execution(args)))
 
 
 def _tokenizer(args: argparse.Namespace) -> int:
-    from pipeline.tokenizer import TOKENIZER, TokenizerConfig
-
     args.is_taken = args.source is not None
-    sources = [*args.corpora, *([args.source] if args.is_taken else [])]
-    return _stage(args, TOKENIZER, args.corpora[0], _config(TokenizerConfig, args), sources)
+    config = _config(linkbert.TokenizerConfig, args)
+    given = {"source": args.source, **_execution(args)}
+    return _report(args, linkbert.tokenizer(args.corpora, config, **given))
 
 
 def _segment(args: argparse.Namespace) -> int:
-    from pipeline.segment import SEGMENT, SegmentConfig
-
-    return _stage(args, SEGMENT, args.corpus, _config(SegmentConfig, args))
+    config = _config(linkbert.SegmentConfig, args)
+    return _report(args, linkbert.segment(args.corpus, config, **_execution(args)))
 
 
 def _sample(args: argparse.Namespace) -> int:
-    from pipeline.sample import SAMPLE, SampleConfig
+    config = _config(linkbert.SampleConfig, args)
+    return _report(args, linkbert.sample_pairs(args.corpora, args.out, config, **_execution(args)))
 
-    return _stage(args, SAMPLE, args.out, _config(SampleConfig, args), args.corpora)
+
+def _execution(args: argparse.Namespace) -> dict[str, Any]:
+    """Return how a stage runs, as its function takes it."""
+    return {name: getattr(args, name) for name in ("workers", "beam_args", "overwrite")}
 
 
 def _pretrain(args: argparse.Namespace) -> int:
-    from linkbert.config import load_config
-    from linkbert.trainer import pretrain
-
-    result = pretrain(
+    result = linkbert.pretrain(
         Path(args.shards),
         Path(args.out),
-        load_config(args.config, args.overrides),
+        linkbert.load_config(args.config, args.overrides),
         seed=args.seed,
         init=args.init,
         overwrite=args.overwrite,
@@ -145,96 +140,51 @@ def _pretrain(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from linkbert.export import export
-
-    result = export(
+    result = linkbert.export_model(
         Path(args.run), Path(args.out), checkpoint=args.checkpoint, overwrite=args.overwrite
     )
     return _report(args, asdict(result))
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
-
-    options = _config(EvaluationOptions, args)
-    return _report(args, evaluate(args.kind, args.model, args.shards, options))
+    options = _config(linkbert.EvaluationOptions, args)
+    return _report(args, linkbert.evaluate(args.kind, args.model, args.shards, options))
 
 
 def _experiment(args: argparse.Namespace) -> int:
-    """Run an experiment; its shards are sampled in this process, so it needs no Beam."""
-    from linkbert.experiment.config import load_experiment
-    from linkbert.experiment.experiment import experiment
-    from pipeline.inline import run_stage
-    from pipeline.pack import corpus_fingerprint, pack_corpus, unpack_corpus
-    from pipeline.sample import SAMPLE, SampleConfig
-    from pipeline.stage import Job
-
-    config = load_experiment(args.experiment)
-    corpus = config.corpus
+    config = linkbert.load_experiment(args.experiment)
     if args.pack:
-        return _report(args, {"packed": args.pack, "bytes": pack_corpus(corpus, args.pack)})
-    packed = corpus if Path(corpus).is_file() else f"{corpus}.pack"
-    if not Path(corpus).is_dir() and Path(packed).is_file():
-        corpus = f"{Path(args.out)}.corpus"
-        unpack_corpus(packed, corpus)
-
-    def sample(out: Path, options: dict[str, Any]) -> None:
-        run_stage(Job(SAMPLE, str(out), SampleConfig(**options), (corpus,)))
-
-    result = experiment(
-        config,
-        Path(args.out),
-        sample,
-        corpus_fingerprint=corpus_fingerprint(corpus),
-        overwrite=args.overwrite,
-        quiet=args.quiet,
-    )
+        num_bytes = linkbert.pack(config.corpus, args.pack)
+        return _report(args, {"packed": args.pack, "bytes": num_bytes})
+    result = linkbert.run_experiment(config, args.out, overwrite=args.overwrite, quiet=args.quiet)
     return _report(args, result)
 
 
 def _finetune(args: argparse.Namespace) -> int:
-    from linkbert.finetuning.classify import finetune_classify
-    from linkbert.finetuning.options import FinetuneOptions
-    from linkbert.finetuning.qa import finetune_qa
-    from linkbert.finetuning.tag import finetune_tag
-
     if args.max_length is None:  # the paper's: 384 for questions, 128 for sentences
         args.max_length = 384 if args.task_kind == "qa" else 128
     args.seeds = args.seeds or [args.seed]
-    options = _config(FinetuneOptions, args)
+    options = _config(linkbert.FinetuneOptions, args)
     if args.overwrite and (Path(args.out) / "finetune.json").is_file():
         shutil.rmtree(args.out)
     place = args.model, args.data, Path(args.out)
     if args.task_kind == "classify":
-        found = finetune_classify(*place, options, args.task)
+        found = linkbert.finetune_classify(*place, options, args.task)
     elif args.task_kind == "tag":
-        found = finetune_tag(*place, options)
+        found = linkbert.finetune_tag(*place, options)
     else:
-        found = finetune_qa(*place, options)
+        found = linkbert.finetune_qa(*place, options)
     told = {name: value for name, value in found.items() if name != "settings"}
     return _report(args, told | {"results": str(Path(args.out) / "results.md")})
 
 
 def _show(args: argparse.Namespace) -> int:
-    from linkbert.show import show
-
-    print(show(args.path, page=args.page, limit=args.limit))
+    print(linkbert.show_path(args.path, page=args.page, limit=args.limit))
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    from linkbert.check import check
-    from pipeline.rederive import rederive
-
-    report = check(args.path)
-    for plan in sorted(args.path.rglob("_state/parse/_plan.json")):
-        if report.problems:
-            break  # what is damaged proves nothing more
-        again = rederive(plan.parents[2])
-        report.num_rows_made_again += again.num_rows
-        report.problems.extend(again.problems)
-        for reason in again.skipped:
-            _logger.warning("not compared with the dump: %s", reason)
+    report = linkbert.check_folder(args.path)
     _report(args, {name: value for name, value in asdict(report).items() if name != "problems"})
     for problem in report.problems:
         print(f"linkbert check: {problem}", file=sys.stderr)
@@ -242,17 +192,14 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _report_html(args: argparse.Namespace) -> int:
-    from linkbert.report import write_report
-
-    return _report(args, asdict(write_report(args.path, args.out, args.around)))
+    return _report(args, asdict(linkbert.write_report(args.path, args.out, args.around)))
 
 
 def _run(args: argparse.Namespace) -> int:
     """Run all stages; each says in a moment when it has finished before."""
     from linkbert.closing import closing_table
-    from linkbert.config import load_config
 
-    config = load_config(args.config, args.overrides)
+    config = linkbert.load_config(args.config, args.overrides)
     results: dict[str, dict[str, Any]] = {}
     for name, changes in _chain(args, Path(args.out), config.max_position_embeddings):
         _logger.info("%s", name)
@@ -299,26 +246,6 @@ def _demo(args: argparse.Namespace) -> int:
 def _bundled_dump() -> Path:
     """Return the dump that comes with the package: the Latgalian Wikipedia of September 2017."""
     return Path(__file__).with_name("data") / "ltgwiki-2017-pages-articles.xml.bz2"
-
-
-def _stage(
-    args: argparse.Namespace, stage: Any, root: str, config: Any, sources: Sequence[str] = ()
-) -> int:
-    """Run one stage of `pipeline` through Beam and print its summary."""
-    from pipeline.jobs import run_job
-    from pipeline.stage import Job
-
-    result = run_job(
-        Job(stage, root, config, tuple(sources)),
-        workers=args.workers,
-        beam_args=args.beam_args,
-        overwrite=args.overwrite,
-    )
-    if result.was_finished:
-        _logger.info("%s: already finished in %s", stage.name, root)
-    for warning in result.summary.get("warnings", ()):
-        _logger.warning("warning: %s", warning)
-    return _report(args, result.summary)
 
 
 def _config(config_class: Callable[..., Any], args: argparse.Namespace) -> Any:

@@ -53,12 +53,32 @@ def test_the_local_commands_run_in_their_order(
     assert {"parse", "graph", "tokenizer", "segment", "sample", "pretrain", "export"} <= set(ran)
     assert {"run", "show", "check", "ingest"} <= set(ran)
     for code in blocks("python"):
-        exec(compile(code, "README.md", "exec"), {})
+        if code != whole_chain():
+            exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "'linked'" in printed
     [instance] = [line for line in printed.splitlines() if line.startswith("[CLS]")]
     assert instance.count("[SEP]") == 2
     assert instance[-2:] in (" 0", " 1", " 2")
+
+
+def whole_chain() -> str:
+    """Return the Python example that runs all stages."""
+    [code] = [block for block in blocks("python") if "linkbert.parse(" in block]
+    return code
+
+
+def test_the_chain_from_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(BUNDLED, DUMP_OF_THE_README)
+    exec(compile(whole_chain(), "README.md", "exec"), {})
+    pages, relations, steps, page = capsys.readouterr().out.splitlines()[:4]
+    assert pages.startswith("903 pages, 1950 edges; most linked: ['Latgola', ")
+    assert "'linked': " in relations
+    assert steps.startswith("4 steps, loss ")
+    assert page.startswith("Latgola ")
 
 
 @pytest.mark.parametrize(
