@@ -40,13 +40,11 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The API documentation: build/docs/index.html, from the docstrings, without a network. The names of
-# `linkbert` are imported first, since it does so only when one is used.
+# The API documentation: build/docs/index.html, from the docstrings, without a network.
 DOCS ?= build/docs
 docs: $(VENV)/installed-dev
-	$(BIN)/python -c "import linkbert, pathlib, pdoc; [getattr(linkbert, name) for name in linkbert.__all__]; \
-	pdoc.render.configure(docformat='google'); pdoc.pdoc('linkbert', 'linkbert.api', 'linkbert.config', \
-	'schemas', 'pipeline', output_directory=pathlib.Path('$(DOCS)'))"
+	$(BIN)/pdoc --docformat google --output-directory $(DOCS) \
+		linkbert linkbert.api linkbert.config schemas pipeline
 
 clean:
 	rm -rf $(VENV) .compat build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,7 @@
 """`make docs` builds the API documentation from the docstrings."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,9 @@ def test_make_docs_documents_every_public_name(tmp_path: Path) -> None:
         ["make", "-n", "docs", f"DOCS={tmp_path}"],
         cwd=REPOSITORY, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    [code] = re.findall(r'python -c "(.*)"', recipe, re.DOTALL)
+    [arguments] = re.findall(r"bin/pdoc (.*)", recipe.replace("\\\n", " "))
     built = subprocess.run(
-        [sys.executable, "-c", code.replace("\\\n", "\n")],
+[sys.executable, "-m", "pdoc", *shlex.split(arguments)],
         cwd=REPOSITORY, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
