@@ -19,10 +19,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="linkbert",
         description="From a wiki dump to a pretrained, link-aware BERT (LinkBERT, ACL 2022).",
-        epilog="`linkbert COMMAND --help` has an example; `linkbert demo` runs them all.",
+        epilog="linkbert COMMAND --help has an example; --version; --completion bash|zsh",
+        usage="linkbert COMMAND ...",
+        formatter_class=_OneScreen,
+        add_help=False,
     )
-    parser.add_argument("--version", action="version", version=f"linkbert {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    hidden: Any = {"help": argparse.SUPPRESS}
+    parser.add_argument("-h", "--help", action="help", **hidden)
+    parser.add_argument("--version", action="version", version=f"linkbert {__version__}", **hidden)
+    parser.add_argument("--completion", action=_PrintCompletion, **hidden)
+    commands = parser.add_subparsers(
+        title="commands, in the order of the chain", prog="linkbert", required=True
+    )
     for add in (
         _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer, _add_segment,
         _add_sample, _add_pretrain, _add_export, _add_finetune, _add_evaluate,
@@ -30,6 +38,34 @@ def build_parser() -> argparse.ArgumentParser:
     ):  # fmt: skip
         add(commands)
     return parser
+
+
+class _OneScreen(argparse.HelpFormatter):
+    """Help of 24 lines of 80 columns: one line a command."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=16, width=80)
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):
+            return "".join(map(self._format_action, self._iter_indented_subactions(action)))
+        return super()._format_action(action)
+
+
+class _PrintCompletion(argparse.Action):
+    """Print what a shell sources to complete commands, options and choices."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+        try:
+            import shtab
+        except ImportError:
+            parser.exit(1, 'linkbert: expected shtab, found none: pip install ".[completion]"\n')
+        shell = given[1]
+        if shell not in shtab.SUPPORTED_SHELLS:
+            known = ", ".join(shtab.SUPPORTED_SHELLS)
+            parser.error(f"expected --completion {known}, found {shell!r}")
+        print(shtab.complete(parser, shell))
+        parser.exit()
 
 
 def _add_command(
@@ -308,7 +344,7 @@ def _add_check(commands: Any) -> None:
 
 def _add_report(commands: Any) -> None:
     parser = _add_command(
-        commands, "report", "write one HTML file to look at: graph, pairs, curves, example pages",
+        commands, "report", "write one HTML file to look at: graph, pairs, curves, pages",
         "linkbert/report/__init__.py", "report linkbert-demo",
     )  # fmt: skip
     parser.add_argument("path", type=Path, metavar="DIR", help="a corpus, shards, run, experiment")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,39 @@ def test_a_corpus_of_another_schema_version_is_one_line(
     manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
     line = one_line_of(capsys, ["graph", corpus_without_links])
     assert "expected schema version 1, found 99" in line
+
+
+def test_the_help_fits_a_screen_with_a_line_a_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert {line.split()[0] for line in lines if line.startswith("  ")} == set(_COMMANDS)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_shell_completes_commands_and_options(
+    shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("shtab", reason="the extra completion is not installed")
+    with pytest.raises(SystemExit) as stop:
+        main(["--completion", shell])
+    assert stop.value.code == 0
+    script = capsys.readouterr().out
+    assert all(f"{name}:" in script or f"_{name}_" in script for name in _COMMANDS)
+    assert "--validation-fraction" in script
+    if shell == "bash":
+        (tmp_path / "completion").write_text(script)
+        subprocess.run(["bash", "-n", str(tmp_path / "completion")], check=True)
+
+
+def test_an_unknown_shell_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab", reason="the extra completion is not installed")
+    with pytest.raises(SystemExit) as stop:
+        main(["--completion", "fish-and-chips"])
+    assert stop.value.code == 2
+    assert "bash" in capsys.readouterr().err
