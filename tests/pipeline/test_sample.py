@@ -1,3 +1,4 @@
+import dataclasses
 import random
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pipeline.sample_config import split_source
 from pipeline.stage import Job, finish_job, load_manifest, open_job, plan_phase, run_task
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.instances import CONTIGUOUS, LINKED, RANDOM, RELATIONS
+from schemas.manifest import read_manifest, write_manifest
 from tests.pipeline.corpora import link, page, write_corpus
 from tests.pipeline.counting_stage import tree_bytes
 from tests.pipeline.linked_corpus import finish_corpus, make_corpus, make_pages, read_rows
@@ -289,8 +291,9 @@ def test_corpora_with_different_tokenizers_are_refused(corpus: Path, tmp_path: P
 def test_segments_of_an_older_tokenizer_are_refused(corpus: Path, tmp_path: Path) -> None:
     stale = tmp_path / "stale"
     shutil.copytree(corpus, stale)
-    manifest = stale / "tokenizer" / "_manifest.json"
-    manifest.write_text(manifest.read_text().replace('"vocab_size": 200', '"vocab_size": 201'))
+    manifest = read_manifest(stale / "tokenizer")
+    config = {**manifest.config, "vocab_size": 201}
+    write_manifest(stale / "tokenizer", dataclasses.replace(manifest, config=config))
     with pytest.raises(StageError, match="linkbert segment"):
         open_job(sample_job(tmp_path / "s", stale))
 
