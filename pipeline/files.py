@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,7 @@ from schemas import manifest
 from schemas.errors import StageError
 
 _DIGEST_CHUNK_BYTES = 1 << 20
+_SYNC_THREADS = 16
 
 
 def is_remote(path: str) -> bool:
@@ -68,20 +70,39 @@ def read_bytes(path: str) -> bytes:
 
 
 @contextmanager
-def write_whole(path: str) -> Iterator[IO[bytes]]:
-    """Open a file for writing that appears under its name only when the block ends well."""
+def write_whole(path: str, *, is_synced: bool = False) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name only when the block ends well.
+
+    What tasks write is not synced: to wait for the disk after each file would take a tenth of
+    their time. Records hold digests, so a loss of power shows; `sync` ends a stage.
+    """
     if is_remote(path):
         with _remote().write_whole(path) as file:
             yield file
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with manifest.write_whole(path) as file:
+    with manifest.write_whole(path, is_synced=is_synced) as file:
         yield file
 
 
-def write_json(path: str, value: Any) -> None:
+def sync(paths: Iterable[str]) -> None:
+    """Wait until local files are on the disk; an object store has them when they appear."""
+    # The disk answers many at once in a tenth of the time that it takes one after the other.
+    with ThreadPoolExecutor(_SYNC_THREADS) as pool:
+        list(pool.map(_sync, (path for path in paths if not is_remote(path))))
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: str, value: Any, *, is_synced: bool = True) -> None:
     """Write readable JSON with sorted keys, whole or not at all."""
-    with write_whole(path) as file:
+    with write_whole(path, is_synced=is_synced) as file:
         file.write(manifest.encode_json(value) + b"\n")
 
 

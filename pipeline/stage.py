@@ -218,20 +218,24 @@ def run_task(
         num_bytes, digest = files.digest(job.path(name))
         entries.append(asdict(FileEntry(name, num_rows, num_bytes, digest)))
     record = {**record, "files": entries, "index": task.index}
-    files.write_json(_record_path(job, phase, task), record)
+    files.write_json(_record_path(job, phase.name, task.index), record, is_synced=False)
     return record
 
 
-def _record_path(job: Job, phase: Phase, task: Task) -> str:
-    return job.state_path("_tasks", f"{phase.name}-{task.index:05d}.json")
+def _record_path(job: Job, phase_name: str, index: int) -> str:
+    return job.state_path("_tasks", f"{phase_name}-{index:05d}.json")
 
 
 def done_record(job: Job, phase: Phase, task: Task) -> Record | None:
     """Return the record of a task that is done and whose files are as it left them, else None."""
-    record_path = _record_path(job, phase, task)
+    record_path = _record_path(job, phase.name, task.index)
     if not files.exists(record_path):
         return None
-    record: Record = json.loads(files.read_bytes(record_path))
+    try:
+        record: Record = json.loads(files.read_bytes(record_path))
+    except ValueError:
+        # Cut off by a loss of power.
+        return None
     for entry in record["files"]:
         path = job.path(entry["name"])
         if not files.exists(path) or files.digest(path) != (entry["num_bytes"], entry["sha256"]):
@@ -249,10 +253,26 @@ def finish_job(job: Job, records: Records) -> dict[str, Json]:
     for folder in (*job.stage.outputs, f"_state/{job.stage.name}/_tasks"):
         files.sweep(job.path(folder))
     summary = job.stage.finish(job, records)
+    _sync_files(job, records)
     if not files.is_remote(job.root):
         seal(job.state_path(), summary)
     files.write_json(job.state_path("_summary.json"), summary)
     return summary
+
+
+def _sync_files(job: Job, records: Records) -> None:
+    """Wait until what the tasks wrote is on the disk, and their records."""
+    names = [
+        name
+        for phase_name, found in records.items()
+        for record in found
+        for name in (
+            _record_path(job, phase_name, record["index"]),
+            *(job.path(entry["name"]) for entry in record["files"]),
+        )
+    ]
+    # Pieces that only the next phase needed are gone by now.
+    files.sync(name for name in names if files.exists(name))
 
 
 @contextmanager
@@ -344,7 +364,7 @@ def write_folder_manifest(
         extra=extra or {},
         table=table,
     )
-    with files.write_whole(job.path(folder, MANIFEST_NAME)) as file:
+    with files.write_whole(job.path(folder, MANIFEST_NAME), is_synced=True) as file:
         file.write(encode_manifest(manifest))
     return manifest
 

@@ -13,6 +13,7 @@ its document graph.
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +24,8 @@ from pipeline.wiki_site import MAIN, SiteInfo
 from pipeline.wikitext_cut import Losses, cut
 from pipeline.wikitext_layout import lay_out
 from pipeline.wikitext_markup import protect_loose_brackets, strip_markup
-from pipeline.wikitext_tokens import walk_tokens
+from pipeline.wikitext_pieces import walk_pieces
+from pipeline.wikitext_tokens import Walk, walk_tokens
 
 
 class Link(NamedTuple):
@@ -83,8 +85,7 @@ def _extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
     losses = Losses()
     text = cut(marks.without_marks(wikitext), title, site, losses)
     text, calls_itself_one = strip_markup(text, site)
-    text = protect_loose_brackets(text.replace(marks.BAR, "|"), site, losses.dropped)
-    walk = walk_tokens(text, site, losses.dropped)
+    walk = _walk(text.replace(marks.BAR, "|"), site, losses.dropped)
     layout = lay_out(walk.marked_text(losses.dropped))
     links = [
         _new_link((start, end, target[0], target[1], target[2], kind))
@@ -100,6 +101,14 @@ def _extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
         or title.casefold().endswith(site.disambiguation_suffixes),
         dropped={reason: number for reason, number in sorted(losses.dropped.items()) if number},
     )
+
+
+def _walk(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
+    walk = walk_pieces(text, site, dropped)
+    if walk is None:
+        text = protect_loose_brackets(text, site, dropped)
+        walk = walk_pieces(text, site, dropped) or walk_tokens(text, site, dropped)
+    return walk
 
 
 def redirect_target(wikitext: str, title_attribute: str | None, site: SiteInfo) -> Target | None:

@@ -47,8 +47,8 @@ _BLANK_LINE: Final = re.compile(r"[ \t]*")
 _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
 _GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
-_GALLERY_LINE: Final = re.compile(r"^(?!\[\[).*$", re.MULTILINE)
 _GALLERY_NAME: Final = "gallery"
+_NEWLINE: Final = "\n"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
 _VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
 _PAGE_NAMES: Final = frozenset({"pagename", "fullpagename", "subpagename", "basepagename"})
@@ -351,23 +351,26 @@ class _Cutter:
         if name in ("math", "chem", "ce"):
             return _formula(content, attributes)
         if name == "gallery":
-            captions = _GALLERY_FILE.sub(_gallery_line, content)
-            return "\n" + _GALLERY_LINE.sub("", captions) + "\n"
+            return self._gallery(content)
         if name in ("syntaxhighlight", "source") and "inline" in attributes:
             return marks.protect(content)
         reason = "in_reference" if name in ("ref", "references") else "in_tag"
         self._count(reason, content)
         return ""
 
+    def _gallery(self, content: str) -> str:
+        """Return the lines of a gallery as links of files, so that captions are read as such."""
+        captions = _GALLERY_FILE.findall(content)
+        num_kept = sum(caption.count("[[") for caption in captions)
+        self.losses.dropped["in_tag"] += content.count("[[") - num_kept
+        plain = (cut(each, self.title, self.site, self.losses) for each in captions)
+        lines = (f"\n[[File:{_GALLERY_NAME}|{each.replace(_NEWLINE, ' ')}]]" for each in plain)
+        return "".join(lines) + "\n"
+
 
 def _decoded(text: str) -> str:
     """Decode entities, which mean what they say even where no markup does."""
     return marks.without_marks(html.unescape(text)) if "&" in text else text
-
-
-def _gallery_line(match: re.Match[str]) -> str:
-    """A line of a gallery as the link of a file, so that its caption is read as one."""
-    return f"[[File:{_GALLERY_NAME}|{match.group(1)}]]"
 
 
 def _formula(content: str, attributes: str) -> str:

@@ -28,6 +28,8 @@ _ARGUMENT_TOKEN: Final = re.compile(r"\[\[|\]\]|\|")
 _NUM_POSITIONS: Final = 64
 _POSITIONS: Final = tuple(map(str, range(1, _NUM_POSITIONS + 1)))
 _MAX_KEY_CHARS: Final = 30
+_NO_PAGES: Final = frozenset(("", "and", "or", "-"))
+_NO_TITLE: Final = re.compile(r"[<>\[\]{}\n]")
 _HATNOTE_LINK: Final = re.compile(r"\[\[([^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\]")
 _PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
 _PATTERN_KEYS: Final = re.compile(r"\{([^{}]*)\}")
@@ -272,7 +274,7 @@ def _hatnote(pages: str) -> Callable[[Arguments], str]:
             is_page = position >= start and (position - start) % step == 0
             if pages == "first":
                 is_page = position == 1
-            if is_page and value and value not in ("and", "or", "-"):
+            if is_page and value not in _NO_PAGES and not _NO_TITLE.search(value):
                 links.append(value.partition(marks.BAR)[0])
         return "\n" + "".join(f"[[{marks.HATNOTE_TARGET}{target}]]" for target in links) + "\n"
 

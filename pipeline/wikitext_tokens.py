@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mwparserfromhell.parser import tokens as token_types
 
@@ -26,15 +26,18 @@ _LINK_OPEN: Final = token_types.WikilinkOpen
 _LINK_SEPARATOR: Final = token_types.WikilinkSeparator
 _LINK_CLOSE: Final = token_types.WikilinkClose
 _AMPERSAND: Final = marks.LITERAL["&"]
+_CATEGORY: Final = "category"
+_LANGUAGE: Final = "language_link"
+_FILE: Final = "file"
 _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
 _ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
 _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
-# Behind the last token, so that looking ahead from a link needs no test for the end.
-_PADDING: Final = (None,) * 4
-# With these no letters of any language go on; they follow nearly every link.
-_NEVER_TRAIL: Final = frozenset(" ,.;:()\n")
+_BARE_LINK_TOKENS: Final = 3
 _MAX_KNOWN_TARGETS: Final = 1 << 16
-_REFUSED_TARGET: Final = re.compile(r"\[\[[^\[\]|]*\|")
+_LINK_MARKS: Final = f"{_OPEN}{_CLOSE}{marks.UNSEEN_LINK}"
+_INNER_MARK: Final = re.compile(f"[{_LINK_MARKS}]")
+_REFUSED_HATNOTE: Final = re.compile(rf"\[\[{marks.HATNOTE_TARGET}[^\[\]]*\]\]")
+_REFUSED_TARGET: Final = re.compile(rf"\[\[[^\[\]|{_LINK_MARKS}]*\|")
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
 # An anchor is one line of text: what would begin a block inside it is no more than a blank.
 _IN_ANCHOR: Final = str.maketrans(
@@ -57,6 +60,7 @@ class Walk:
         text = "".join(self.pieces)
         if "[[" in text or "]]" in text:
             dropped["invalid_title"] += text.count("[[")
+            text = _REFUSED_HATNOTE.sub("", text)
             text = _REFUSED_TARGET.sub("", text).replace("[[", "").replace("]]", "")
         return text
 
@@ -81,32 +85,36 @@ def walk_tokens(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
     >>> walk.links[0][0].title
     'Apple'
     """
-    return _Walker(site, dropped).walk(_tokenize(text))
+    return Walker(site, dropped).walk(tokenize(text))
 
 
-# Of a target as written: where it leads, the text it shows if it needs no closer look, and whether
-# it shows nothing. One with a text or without anything to show is no InvalidTitle.
-_Known = tuple[Any, str | None, bool]
+class Known(NamedTuple):
+    """What a target as written was found to be."""
+
+    target: Any
+    """Target or InvalidTitle; no InvalidTitle where one of the others is set."""
+    shown: str | None
+    """What a link without an anchor shows; None where that needs a closer look or is nothing."""
+    silence: str
+    """Why a link to it shows nothing where it stands: _CATEGORY, _LANGUAGE, _FILE; else empty."""
 
 
-class _Walker:
-    """The state of one walk; `skipped` counts what hides the text: titles of files, of links."""
+class Walker:
+    """The state of one walk; `files` counts the open files, which hide the text in them."""
 
     def __init__(self, site: SiteInfo, dropped: Counter[str]) -> None:
-        self.site = site
-        self.dropped = dropped
         self.found = Walk()
-        self.open: list[_Open] = []
-        self.files = 0
-        self.trail = site.link_trail
-        self.known: dict[str, _Known] = site.known_targets
+        self.known: dict[str, Known] = site.known_targets
+        self._site, self._dropped = site, dropped
+        self._open: list[_Open] = []
+        self._files = 0
+        self._trail = site.link_trail
 
     def walk(self, tokens: list[Any]) -> Walk:
-        pieces, opened, plain_link = self.found.pieces, self.open, self._plain_link
-        trail = self.trail
+        """Follow the tokens of a text in which every link ends; may be called again."""
+        pieces, opened, trail = self.found.pieces, self._open, self._trail
         is_after_link = False
-        tokens += _PADDING
-        index, end = 0, len(tokens) - len(_PADDING)
+        index, end = 0, len(tokens)
         while index < end:
             token = tokens[index]
             kind = token.__class__
@@ -122,10 +130,6 @@ class _Walker:
                 continue
             is_after_link = False
             if kind is _LINK_OPEN:
-                after = 0 if opened else plain_link(tokens, index)
-                if after:
-                    index = after
-                    continue
                 opened.append(_Open(len(pieces)))
             elif kind is _LINK_SEPARATOR:
                 self._resolve(opened[-1])
@@ -144,76 +148,36 @@ class _Walker:
             index += 1
         return self.found
 
-    def _plain_link(self, tokens: list[Any], index: int) -> int:
-        """Mark a link to an article that is one target and one text; nearly all are.
-
-        Returns:
-            Where the walk goes on, or 0 where the link needs a closer look.
-        """
-        token = tokens[index + 1]
-        if token.__class__ is not _TEXT:
-            return 0
-        raw = token["text"]
-        target, anchor, is_silent = self.known.get(raw) or self._look_up(raw)
-        kind = tokens[index + 2].__class__
-        if anchor is None:
-            if is_silent and kind is _LINK_CLOSE:
-                self._note_silent(target)
-                return index + 3
-            return 0
-        if kind is _LINK_SEPARATOR:
-            token = tokens[index + 3]
-            if token.__class__ is not _TEXT or tokens[index + 4].__class__ is not _LINK_CLOSE:
-                return 0
-            anchor = token["text"]
-            if anchor[0] == " " or anchor[-1] == " " or not anchor.isprintable():
-                return 0
-            index += 5
-        elif kind is _LINK_CLOSE:
-            index += 3
-        else:
-            return 0
-        self.found.links.append((target, pages.BODY))
-        after = tokens[index]
-        if after.__class__ is not _TEXT:
-            self.found.pieces.append(f"{_OPEN}{anchor}{_CLOSE}")
-            return index
-        rest = after["text"]
-        if rest[0] not in _NEVER_TRAIL and self.trail is not None:
-            match = self.trail.match(rest)
-            if match:
-                # The letters after `]]` stand before the mark that closes the anchor.
-                anchor, rest = anchor + match.group(), rest[match.end() :]
-        self.found.pieces.append(f"{_OPEN}{anchor}{_CLOSE}{rest}")
-        return index + 1
-
-    def _look_up(self, raw: str) -> _Known:
-        """Resolve a target and remember it."""
-        target, shown, is_silent = normalise_title(raw, self.site), None, False
-        if isinstance(target, Target) and raw.isprintable():
-            if target.namespace == MAIN and not target.is_interwiki:
-                is_plain = raw[0].isalnum() and raw[-1] != " "
-                shown = raw if is_plain and "%" not in raw and "&" not in raw else None
-            else:
-                is_silent = self._is_silent(target, raw)
+    def look_up(self, raw: str) -> Known:
+        """Find out what a target is, and remember it in `known`."""
+        target, shown, silence = normalise_title(raw, self._site), None, ""
+        if isinstance(target, Target) and raw.isprintable() and _is_whole_target(raw):
+            if target.namespace or target.is_interwiki:
+                silence = self._silence_of(target, raw)
+            elif raw[0].isalnum() and raw[-1] != " " and "%" not in raw and "&" not in raw:
+                shown = raw
         if len(self.known) >= _MAX_KNOWN_TARGETS:
             self.known.clear()
-        self.known[raw] = found = target, shown, is_silent
+        self.known[raw] = found = Known(target, shown, silence)
         return found
 
-    def _is_silent(self, target: Target, raw: str) -> bool:
-        """Tell whether a link belongs to the page as a whole: of a category, of a language."""
+    def _silence_of(self, target: Target, raw: str) -> str:
+        """Tell whether a link belongs to the page as a whole, or shows a file instead of a text."""
         if raw.lstrip().startswith(":"):
-            return False
+            return ""
         if target.is_interwiki:
-            return self.site.is_language_prefix(target.title.partition(":")[0])
-        return target.namespace == CATEGORY
+            is_language = self._site.is_language_prefix(target.title.partition(":")[0])
+            return _LANGUAGE if is_language else ""
+        return {CATEGORY: _CATEGORY, FILE: _FILE}.get(target.namespace, "")
 
-    def _note_silent(self, target: Target) -> None:
-        if target.is_interwiki:
-            self.dropped["language_link"] += 1
-        else:
+    def note_silent(self, target: Target, silence: str, anchor: str | None = None) -> None:
+        """Take a link that shows nothing where it stands; a file's anchor holds no links."""
+        if silence == _CATEGORY:
             self.found.categories.append(target.title.partition(":")[2])
+        elif silence == _LANGUAGE:
+            self._dropped["language_link"] += 1
+        else:
+            self._drop_file(anchor or "")
 
     # ---------------------------------------------------------------- links
 
@@ -222,21 +186,31 @@ class _Walker:
         pieces = self.found.pieces
         raw = pieces.pop() if len(pieces) == link.start + 1 else "".join(pieces[link.start :])
         del pieces[link.start :]
+        raw = self._without_links(raw)
         # Printable text holds no marks and no stand-ins.
         link.raw = raw if raw.isprintable() else marks.restore(raw.replace(_AMPERSAND, "&amp;"))
         link.target = self._target(link.raw)
         if link.target.__class__ is Target and link.target[2] == FILE:
             link.is_file = not link.raw.lstrip().startswith(":")
-            self.files += link.is_file
+            self._files += link.is_file
+
+    def _without_links(self, raw: str) -> str:
+        """Take the links out of a target, or of the sorting key of a category, found last."""
+        num_links = raw.count(_OPEN) + raw.count(marks.UNSEEN_LINK)
+        if not num_links:
+            return raw
+        del self.found.links[-num_links:]
+        self._dropped["invalid_title"] += num_links
+        return _INNER_MARK.sub("", raw)
 
     def _target(self, raw: str) -> Target | InvalidTitle:
         raw = raw.removeprefix(marks.HATNOTE_TARGET)
-        target: Target | InvalidTitle = (self.known.get(raw) or self._look_up(raw))[0]
+        target: Target | InvalidTitle = (self.known.get(raw) or self.look_up(raw))[0]
         return target
 
     def _close(self) -> bool:
         """End a link; return whether letters that follow belong to it."""
-        link = self.open.pop()
+        link = self._open.pop()
         is_bare = link.raw is None
         if is_bare:
             self._resolve(link)
@@ -246,7 +220,7 @@ class _Walker:
         if target.__class__ is not Target:
             return self._keep_as_text(raw, None if is_bare else anchor)
         assert isinstance(target, Target), "a closed link was resolved"
-        is_special = target.namespace or target.is_interwiki or self.files or not raw[0].isalnum()
+        is_special = target.namespace or target.is_interwiki or self._files or not raw[0].isalnum()
         if is_special and self._is_without_text(link, raw, target, anchor):
             return False
         if is_bare:
@@ -261,13 +235,14 @@ class _Walker:
     def _is_without_text(self, link: _Open, raw: str, target: Target, anchor: str) -> bool:
         """Take the links that show nothing where they stand; return whether this was one."""
         if link.is_file:
-            self.files -= 1
+            self._files -= 1
             self._drop_file(anchor)
         elif raw.startswith(marks.HATNOTE_TARGET):
             self._mark_unseen(target, pages.HATNOTE)
-        elif self._is_silent(target, raw):
-            self._note_silent(target)
-        elif self.files:
+        elif silence := self._silence_of(target, raw):
+            self._without_links(anchor)
+            self.note_silent(target, silence)
+        elif self._files:
             self._mark_unseen(target, pages.CAPTION)
         else:
             return False
@@ -275,13 +250,13 @@ class _Walker:
 
     def _drop_file(self, anchor: str) -> None:
         """Leave of a file only the marks of the links in its caption."""
-        num_links = anchor.count(marks.UNSEEN_LINK)
-        self.found.pieces.append(marks.UNSEEN_LINK * num_links)
-        self.dropped["file" if anchor else "file_without_caption"] += 1
+        if marks.UNSEEN_LINK in anchor:
+            self.found.pieces.append(marks.UNSEEN_LINK * anchor.count(marks.UNSEEN_LINK))
+        self._dropped["file" if anchor else "file_without_caption"] += 1
 
     def _keep_as_text(self, raw: str, anchor: str | None) -> bool:
         """Show what an impossible link was meant to show; its brackets say nothing to a reader."""
-        self.dropped["invalid_title"] += 1
+        self._dropped["invalid_title"] += 1
         if not raw.startswith(marks.HATNOTE_TARGET):
             self.found.pieces.append(html.unescape(raw) if anchor is None else anchor)
         return False
@@ -295,7 +270,7 @@ class _Walker:
         inner = anchor if anchor.isprintable() else anchor.translate(_IN_ANCHOR)
         stripped = inner.strip(" ")
         if not stripped:
-            self.dropped["without_text"] += 1
+            self._dropped["without_text"] += 1
             return False
         kind = pages.INTERWIKI if target.is_interwiki else pages.BODY
         self.found.links.append((target, kind))
@@ -307,6 +282,12 @@ class _Walker:
         anchor = f"{before}{_OPEN}{stripped}"
         self.found.pieces += (anchor, _CLOSE + after)
         return not after
+
+
+def _is_whole_target(raw: str) -> bool:
+    """Tell whether the tokenizer, too, takes a text for the target of a link and nothing else."""
+    tokens = tokenize(f"[[{raw}]]")
+    return len(tokens) == _BARE_LINK_TOKENS and tokens[1].__class__ is _TEXT
 
 
 def _index_of(kinds: tuple[Any, ...], tokens: list[Any], index: int) -> int:
@@ -345,11 +326,12 @@ def _pipe_trick(raw: str, target: Target) -> str:
 @cache
 def _decode_entity(spelled: str) -> str:
     text = html.unescape(f"&{spelled};")
-    # What it begins is not read as another entity.
-    return _AMPERSAND if text == "&" else marks.without_marks(text)
+    # It is text: no entity, bracket or bar begins or ends with it.
+    return marks.protect(marks.without_marks(text))
 
 
-def _tokenize(text: str) -> list[Any]:
+def tokenize(text: str) -> list[Any]:
+    """Return the tokens of a wikitext, quotes aside."""
     tokens: list[Any] = _tokenizer_class()().tokenize(text, 0, True)
     return tokens
 

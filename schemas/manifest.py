@@ -141,8 +141,14 @@ def write_json(path: str | os.PathLike[str], value: Json) -> None:
 
 
 @contextmanager
-def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a local file for writing that appears under its name only when the block ends well."""
+def write_whole(path: str | os.PathLike[str], *, is_synced: bool = True) -> Iterator[IO[bytes]]:
+    """Open a local file for writing that appears under its name only when the block ends well.
+
+    Args:
+        path: the name it gets.
+        is_synced: whether it survives a loss of power from then on. Without, it may be found
+            damaged after one; a killed process never damages it.
+    """
     target = Path(path)
     # Begins with a dot: readers of a table folder skip what a killed writer may leave behind.
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{ASIDE_SUFFIX}")
@@ -150,7 +156,8 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with open(aside, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if is_synced:
+                os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
     python -m tests.fuzz_wikitext [--seconds 60] [--seed 0]
 
-The pieces are those of markup, nested and repeated at random, which hypothesis then makes smaller.
+The pieces are those of markup, nested and repeated at random, which hypothesis then makes smaller;
+besides, the pages of the bundled dump with pieces put in and characters taken out at random.
 Checked are the places of links, what may not be in a text, and that time stays linear: a page
 twice as long, the same page twice, may take no more than eight times as long.
 """
@@ -10,12 +11,22 @@ twice as long, the same page twice, may take no more than eight times as long.
 from __future__ import annotations
 
 import argparse
+import random
 import re
 import time
+from functools import cache
+from importlib import resources
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from pipeline import files
+from pipeline.bz2_ranges import read_blocks
+from pipeline.dump import inspect_source
+from pipeline.page_split import PageSplitter
+from pipeline.page_xml import parse_page
+from pipeline.siteinfo_xml import parse_siteinfo
+from pipeline.wiki_site import SiteInfo
 from pipeline.wikitext import extract
 from tests.pipeline.test_wikitext import FRAGMENTS, SITES
 
@@ -23,6 +34,14 @@ EXAMPLES_PER_ROUND = 2_000
 MAX_REPEATS = 2_000
 MIN_SECONDS = 0.2
 MAX_RATIO = 8.0
+DAMAGED_PER_ROUND = 2_000
+MAX_DAMAGES = 12
+DUMP_NAME = "ltgwiki-2017-pages-articles.xml.bz2"
+MAX_PAGE_BYTES = 1 << 26
+DAMAGES = (
+    *("[[", "]]", "[", "]", "{{", "}}", "|", "\n", "\n=", "\n*", "==", "&", "<", ">", "''", "{|"),
+    *("|}", "<ref>", "</ref>", "<nowiki>", "[[File:a.jpg|thumb|", "&#91;", "{{see|", "{{ill|"),
+)
 
 PIECES = st.lists(FRAGMENTS | st.text(max_size=4), max_size=60)
 
@@ -52,8 +71,39 @@ def _cpu_seconds(wikitext: str, site: object) -> float:
     return time.process_time() - started
 
 
+def check_damaged_pages(number: int) -> None:
+    """Raise AssertionError for a real page that was damaged at random places."""
+    generator = random.Random(number)
+    pages, site = _bundled_pages()
+    for _ in range(DAMAGED_PER_ROUND):
+        characters = list(generator.choice(pages))
+        for _ in range(generator.randint(1, MAX_DAMAGES)):
+            place = generator.randrange(len(characters) + 1)
+            if generator.random() < 1 / 2:
+                del characters[place : place + generator.randint(1, 3)]
+            else:
+                characters[place:place] = generator.choice(DAMAGES)
+        wikitext = "".join(characters)
+        try:
+            check_page([wikitext], site)
+        except Exception as error:
+            raise AssertionError(f"seed {number}: {wikitext!r}") from error
+
+
+@cache
+def _bundled_pages() -> tuple[list[str], SiteInfo]:
+    dump = str(resources.files("linkbert").joinpath("data", DUMP_NAME))
+    with files.open_read(dump) as file:
+        splitter = PageSplitter(read_blocks(file, 0), iter(()), MAX_PAGE_BYTES)
+        pages = [parse_page(raw.data).text for raw in splitter.pages()]
+    site = parse_siteinfo(inspect_source(dump, False).head, None)
+    assert site is not None, dump
+    return [page for page in pages if page], site
+
+
 def run_round(number: int) -> None:
     """Try some thousand pages and some repeated pieces."""
+    check_damaged_pages(number)
     limits = settings(
         max_examples=EXAMPLES_PER_ROUND,
         deadline=None,
@@ -81,7 +131,8 @@ def main() -> None:
     while rounds == 0 or time.monotonic() - started < args.seconds:
         run_round(args.seed + rounds)
         rounds += 1
-    print(f"{rounds * EXAMPLES_PER_ROUND} pages in {time.monotonic() - started:.0f} s: no failure")
+    num_pages = rounds * (EXAMPLES_PER_ROUND + DAMAGED_PER_ROUND)
+    print(f"{num_pages} pages in {time.monotonic() - started:.0f} s: no failure")
 
 
 if __name__ == "__main__":
