@@ -1,4 +1,4 @@
-"""bz2 by byte ranges: every range of a file decodes alone, with the standard library only.
+"""bz2 by byte ranges: every range of a file decodes alone.
 
 A bz2 file is a row of blocks of at most 900 kB, each opened by a 48-bit magic number at any bit
 offset and closed by nothing but the next one; blocks do not know each other. So one reader serves
@@ -17,10 +17,16 @@ from __future__ import annotations
 
 import bz2
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import chain
 from typing import IO
 
 from schemas.errors import DumpError
+
+try:
+    from indexed_bzip2 import IndexedBzip2File
+except ImportError:
+    IndexedBzip2File = None
 
 BLOCK_MAGIC = 0x314159265359
 END_MAGIC = 0x177245385090
@@ -170,9 +176,22 @@ def _decode_alone(bits: int, num_bits: int) -> bytes | None:
     stream_bits = _HEADER_BITS + num_bits + _MAGIC_BITS + _CRC_BITS
     padding = -stream_bits % 8
     try:
-        return bz2.decompress((stream << padding).to_bytes((stream_bits + padding) // 8, "big"))
-    except (OSError, ValueError):
+        return _decompress((stream << padding).to_bytes((stream_bits + padding) // 8, "big"))
+    except (OSError, ValueError, RuntimeError):
         return None
+
+
+def _decompress(stream: bytes) -> bytes:
+    """Decode a whole stream: by indexed_bzip2, a fifth faster, where it is installed.
+
+    Raises:
+        OSError, ValueError, RuntimeError: it is damaged; both compare the checksums.
+    """
+    if IndexedBzip2File is None:
+        return bz2.decompress(stream)
+    with IndexedBzip2File(BytesIO(stream), parallelization=1) as file:
+        data: bytes = file.read()
+        return data
 
 
 def _damaged(offset: int) -> DumpError:

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -40,6 +41,16 @@ class _Worker:
     task: Task | None = None
 
 
+def warm_up(phase: Phase) -> None:
+    """Begin to load what runs a phase in a process that worker processes are forked from.
+
+    It takes a quarter of a second, which may pass while this process loads Beam.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([phase.run.__module__])
+    forkserver.ensure_running()
+
+
 def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> Iterator[Record]:
     """Run the tasks of one phase on worker processes; yield each record as it ends.
 
@@ -60,8 +71,8 @@ class _Pool:
 
     def __init__(self, job: Job, phase: Phase, num_workers: int) -> None:
         self._job, self._phase = job, phase
+        warm_up(phase)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([phase.run.__module__])
         self._workers = [self._start() for _ in range(num_workers)]
 
     def run(self, tasks: list[Task]) -> Iterator[Record]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final, NamedTuple
@@ -22,12 +22,15 @@ Arguments = Mapping[str, str]
 """Arguments by name; positional ones by their number from "1"."""
 
 _TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
-_MAX_REMEMBERED: Final = 1 << 15
+_MAX_REMEMBERED: Final = 1 << 16
 _MAX_REMEMBERED_CHARS: Final = 500
 _ARGUMENT_TOKEN: Final = re.compile(r"\[\[|\]\]|\|")
 _NUM_POSITIONS: Final = 64
 _POSITIONS: Final = tuple(map(str, range(1, _NUM_POSITIONS + 1)))
 _MAX_KEY_CHARS: Final = 30
+_MAX_SPELLED: Final = 1 << 12
+_UNWANTED: Final = "="
+"""The name of arguments that no rule looks at; no argument has it."""
 _NO_PAGES: Final = frozenset(("", "and", "or", "-"))
 _NO_TITLE: Final = re.compile(r"[<>\[\]{}\n]")
 _HATNOTE_LINK: Final = re.compile(r"\[\[([^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\]")
@@ -60,6 +63,8 @@ class Rule:
     render: Callable[[Arguments], str]
     wanted: frozenset[str] | None = None
     """The arguments it looks at, where that is known."""
+    spelled: dict[str, str] = field(default_factory=dict)
+    """A memory of `split_arguments`: names as pages write them, and the names they are."""
 
 
 def render_template(content: str) -> Rendered:
@@ -76,11 +81,11 @@ def render_template(content: str) -> Rendered:
 def _render(content: str) -> Rendered:
     name, _, body = content.partition("|")
     folded, rule = _named_rule(name)
-    num_lost = content.count("[[")
+    num_lost = content.count("[[") if "[[" in content else 0
     if rule is None:
         # A parser function may yet show what it holds.
         return Rendered("", 0 if ":" in folded else num_lost, folded)
-    text = rule.render(split_arguments(body, rule.wanted))
+    text = rule.render(split_arguments(body, rule.wanted, rule.spelled))
     if num_lost:
         num_lost = max(0, num_lost - text.count("[["))
     rendered = Rendered(text, num_lost, None)
@@ -123,11 +128,14 @@ def rule_for(name: str) -> Rule | None:
     return rule
 
 
-def split_arguments(body: str, wanted: frozenset[str] | None = None) -> Arguments:
+def split_arguments(
+    body: str, wanted: frozenset[str] | None = None, spelled: dict[str, str] | None = None
+) -> Arguments:
     """Split what follows a template's name: `a|k=b` gives {"1": "a", "k": "b"}.
 
     Bars inside links separate nothing; values are stripped. Where `wanted` is given, arguments of
-    other names may be left out: some templates have a hundred.
+    other names may be left out: some templates have a hundred. `spelled` remembers for one `wanted`
+    what names it has seen.
 
     >>> split_arguments("[[x|y]]| k = [[a=b]]|[[c=d]]")
     {'1': '[[x|y]]', 'k': '[[a=b]]', '2': '[[c=d]]'}
@@ -135,18 +143,27 @@ def split_arguments(body: str, wanted: frozenset[str] | None = None) -> Argument
     parts = _split_bars(body)
     if "=" not in body and len(parts) <= _NUM_POSITIONS:
         return dict(zip(_POSITIONS, map(str.strip, parts), strict=False))
+    spelled = {} if spelled is None else spelled
     found: dict[str, str] = {}
     position = 0
     for part in parts:
         key, equals, value = part.partition("=")
-        if equals and len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key:
-            key = key.strip()
-        else:
-            key = _POSITIONS[position] if position < _NUM_POSITIONS else str(position + 1)
+        name = spelled.get(key) if equals else None
+        if name is None and equals and _is_name(key):
+            name = key.strip()
+            name = name if wanted is None or name in wanted else _UNWANTED
+            if len(spelled) < _MAX_SPELLED:
+                spelled[key] = name
+        elif name is None:
+            name = _POSITIONS[position] if position < _NUM_POSITIONS else str(position + 1)
             position, value = position + 1, part
-        if wanted is None or key in wanted:
-            found[key] = value.strip()
+        if name != _UNWANTED:
+            found[name] = value.strip()
     return found
+
+
+def _is_name(key: str) -> bool:
+    return len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key
 
 
 def compile_pattern(pattern: str) -> Callable[[Arguments], str]:

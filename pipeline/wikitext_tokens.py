@@ -33,6 +33,7 @@ _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
 _ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
 _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 _BARE_LINK_TOKENS: Final = 3
+_NO_MARKUP: Final = re.compile(r"[\w ,.'()–-]+")
 _MAX_KNOWN_TARGETS: Final = 1 << 16
 _LINK_MARKS: Final = f"{_OPEN}{_CLOSE}{marks.UNSEEN_LINK}"
 _INNER_MARK: Final = re.compile(f"[{_LINK_MARKS}]")
@@ -286,6 +287,8 @@ class Walker:
 
 def _is_whole_target(raw: str) -> bool:
     """Tell whether the tokenizer, too, takes a text for the target of a link and nothing else."""
+    if _NO_MARKUP.fullmatch(raw):
+        return True
     tokens = tokenize(f"[[{raw}]]")
     return len(tokens) == _BARE_LINK_TOKENS and tokens[1].__class__ is _TEXT
 
