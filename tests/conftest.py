@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.golden import Golden
 from tests.running import DEMO_STEPS
 
 REPOSITORY = Path(__file__).parents[1]
+
+# The suite tries the same inputs every time; `make fuzz` looks for new ones.
+settings.register_profile("suite", derandomize=True)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
