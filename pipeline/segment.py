@@ -48,7 +48,7 @@ from pipeline.stage import (
     write_folder_manifest,
 )
 from pipeline.token_column import binary_column
-from pipeline.tokenizer import load_tokenizer
+from pipeline.tokenizer import read_tokenizer
 from schemas.errors import StageError
 from schemas.parquet import TableWriter
 from schemas.segments import SCHEMA, TOKEN_DTYPE_KEY
@@ -112,9 +112,8 @@ def run_segment(job: Job, task: Task) -> Record:
     """Write segments part k and tokens part k; count documents and segments."""
     # One thread a task: the tasks themselves use all cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    tokenizer = load_tokenizer(job.root)
     dtype = np.dtype(task.args["token_dtype"])
-    encoder = encoder_of(tokenizer.to_str(), dtype.str)
+    encoder = encoder_of(read_tokenizer(job.root), dtype.str)
     ids_name = f"tokens/{part_name(task.index).removesuffix('.parquet')}.ids"
     offsets_name = f"{ids_name.removesuffix('ids')}offsets.npy"
     metadata = {TOKEN_DTYPE_KEY: dtype.str.encode()}
@@ -129,7 +128,7 @@ def run_segment(job: Job, task: Task) -> Record:
         for pages in read_pages(job, task.index, nodes, _BATCH_PAGES):
             kept = [page for page in pages if page.node_id not in skipped]
             counts["disambiguation"] += len(pages) - len(kept)
-            for page, encoded in zip(kept, encode_pages(kept, encoder, tokenizer), strict=True):
+            for page, encoded in zip(kept, encode_pages(kept, encoder), strict=True):
                 _cut_page(page, encoded, job.config.limits(), output, counts)
         output.flush()
         num_rows = writer.num_rows
@@ -157,9 +156,7 @@ def _skipped_nodes(job: Job, nodes: Any) -> set[int]:
     return set(nodes.node_ids[nodes.is_disambiguation].tolist())
 
 
-def encode_pages(
-    pages: list[Page], encoder: SentenceEncoder, tokenizer: Tokenizer
-) -> Iterator[list[Encoded]]:
+def encode_pages(pages: list[Page], encoder: SentenceEncoder) -> Iterator[list[Encoded]]:
     """Yield the encoded sentences of each page; all sentences are encoded together."""
     units = [join_within(split_units(page.text), page.anchors) for page in pages]
     sentences = [
@@ -169,7 +166,7 @@ def encode_pages(
     ]
     encoded = zip(encoder.encode(sentences), sentences, strict=True)
     for own in units:
-        yield [_encoded(unit, *next(encoded), tokenizer) for unit in own]
+        yield [_encoded(unit, *next(encoded), encoder.tokenizer) for unit in own]
 
 
 def _encoded(unit: Unit, token_ids: npt.NDArray[Any], text: str, tokenizer: Tokenizer) -> Encoded:

@@ -17,10 +17,13 @@ _SPACED_STOPS = r".!?;։؟۔।॥።፧៕။།…"
 _UNSPACED_STOPS = r"。！？｡"
 _CLOSERS = r"\"'”’»›)\]\}」』）】》〉"
 
+# A set of signs comes first, so that the engine passes over everything else at once.
+_STOPS = _SPACED_STOPS.replace(";", "")
 _SENTENCE_END = re.compile(
-    rf"[{_UNSPACED_STOPS}][{_CLOSERS}]*[^\S\n]*"
-    rf"|[{_SPACED_STOPS.replace(';', '')}]+[{_CLOSERS}]*[^\S\n]+"
-    r"|[^\S\n]*\n\s*"
+    rf"[{_UNSPACED_STOPS}{_STOPS}\n]"
+    rf"(?:(?<=[{_UNSPACED_STOPS}])[{_CLOSERS}]*[^\S\n]*"
+    rf"|(?<=[{_STOPS}])[{_STOPS}]*[{_CLOSERS}]*[^\S\n]+"
+    r"|(?<=\n)\s*)"
 )
 _LAST_WORD = re.compile(r"(\w+)\.$")
 _SHORT_FORM_LIST = """
@@ -53,13 +56,14 @@ def split_units(text: str) -> list[Unit]:
     units: list[Unit] = []
     start = len(text) - len(text.lstrip())
     for match in _SENTENCE_END.finditer(text, start):
-        is_paragraph = text.find("\n", match.start(), match.end()) >= 0
+        first, last = match.span()
+        is_paragraph = text[first] == "\n"
         if not is_paragraph and not _ends_sentence(text, match):
             continue
-        end = match.start() + len(match.group().rstrip())
+        end = start + len(text[start:last].rstrip())
         if end > start:
             units.append(Unit(start, end, is_paragraph))
-        start = match.end()
+        start = last
     end = len(text.rstrip())
     if end > start:
         units.append(Unit(start, end, True))

@@ -159,8 +159,12 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
 
 def load_tokenizer(corpus: str) -> Tokenizer:
     """Return the tokenizer of a corpus or shards folder, set to encode ordinary text."""
-    data = files.read_bytes(files.join(corpus, TOKENIZER_FILE)).decode()
-    return wordpiece.encoding_form(wordpiece.parse_tokenizer(data))
+    return wordpiece.encoding_form(wordpiece.parse_tokenizer(read_tokenizer(corpus)))
+
+
+def read_tokenizer(corpus: str) -> str:
+    """Return the JSON of the tokenizer of a corpus or shards folder."""
+    return files.read_bytes(files.join(corpus, TOKENIZER_FILE)).decode()
 
 
 def sampled_texts(corpora: Sequence[str], sample_bytes: int, purpose: str) -> Iterator[str]:

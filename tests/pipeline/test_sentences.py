@@ -61,3 +61,8 @@ def test_no_anchor_is_cut() -> None:
 def test_an_anchor_over_three_sentences_joins_all() -> None:
     units = [Unit(0, 2, False), Unit(3, 5, True), Unit(6, 9, True)]
     assert join_within(units, [(0, 7)]) == [Unit(0, 9, True)]
+
+
+def test_blanks_before_the_end_of_a_line_belong_to_no_sentence() -> None:
+    """Also after a full stop that ends nothing, as that of an initial."""
+    assert sentences("By J. \u3000\nThen. Now") == ["By J.", "Then.", "Now"]
