@@ -174,6 +174,9 @@ def _add_segment(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--max-tokens", type=int, default=254, metavar="N", help="of a segment")
+    parser.add_argument(
+        "--min-tokens", type=int, default=32, metavar="N", help="unless the document has fewer"
+    )
     parser.add_argument("--exclude-disambiguation", action="store_true", help="leave them out")
 
 
@@ -208,7 +211,17 @@ def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "--join", choices=("auto", "gather", "shuffle"), default="auto",
         help="read tokens from files, or send them through Beam: auto does so from gs://",
     )  # fmt: skip
-    parser.add_argument("--validation-fraction", type=float, default=0.05, metavar="F")
+    parser.add_argument(
+        "--validation-fraction", type=float, default=0.05, metavar="F",
+        help="of the documents held out, half at random, half in linked clusters",
+    )  # fmt: skip
+    parser.add_argument(
+        "--validation-documents",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="at most, of each half",
+    )
 
 
 def _add_pretrain(commands: Any) -> None:

@@ -88,6 +88,8 @@ def run_job(
     Raises:
         LinkBertError: the inputs, the output folder or the counts are not as they must be.
     """
+    if workers < 0:
+        raise ConfigError(f"expected workers of 0 or more, found {workers}: 0 means one a core")
     options = pipeline_options(beam_args)
     runner = options.get_all_options()["runner"]
     is_local = runner == _LOCAL_RUNNER

@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline import files
 from pipeline.sample_catalogue import token_facts
-from pipeline.sample_config import HYPERLINK, SampleConfig
+from pipeline.sample_config import HYPERLINK, LINK_MODES, SampleConfig
 from pipeline.sample_corpus import (
     Source,
     plan_index,
@@ -53,7 +53,7 @@ from pipeline.stage import (
 )
 from pipeline.tokenizer import TOKENIZER_FILE
 from schemas.errors import ConfigError, GraphError, StageError
-from schemas.manifest import Manifest
+from schemas.manifest import MANIFEST_NAME, Manifest
 
 __all__ = ["SAMPLE", "SampleConfig"]
 
@@ -72,6 +72,7 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     found: dict[str, str] = {}
     tokenizers: set[str] = set()
     for source in sources_of(job):
+        _check_path(source)
         manifests = {name: load_manifest(files.join(source.path, name)) for name in _INPUTS}
         _check_corpus(source, manifests)
         tokenizers |= {
@@ -89,6 +90,18 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
             "the others (`linkbert tokenizer OTHER --from FIRST`), then run `linkbert segment`"
         )
     return found
+
+
+def _check_path(source: Source) -> None:
+    """Refuse a path that is a corpus but for what stands after its last colon."""
+    path, colon, links = source.path.rpartition(":")
+    if not colon or files.exists(files.join(source.path, "nodes", MANIFEST_NAME)):
+        return
+    if files.exists(files.join(path, "nodes", MANIFEST_NAME)):
+        raise StageError(
+            f"expected CORPUS or CORPUS:LINKS, found {source.path}: {links!r} is none of "
+            f"{', '.join(LINK_MODES)}"
+        )
 
 
 def _check_corpus(source: Source, manifests: dict[str, Manifest]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from pipeline.sampling import Rules
 from schemas.errors import ConfigError
@@ -73,7 +74,8 @@ class SampleConfig:
                 "expected validation_fraction from 0 to below 1, "
                 f"found {self.validation_fraction}: change it"
             )
-        if len(self.mix) != 3 or min(self.mix) < 0 or sum(self.mix) <= 0:
+        is_finite = all(map(isfinite, self.mix))
+        if len(self.mix) != 3 or not is_finite or min(self.mix) < 0 or sum(self.mix) <= 0:
             raise ConfigError(
                 "expected mix to be three shares of 0 or more, contiguous, random and linked, "
                 f"found {self.mix}: change it"

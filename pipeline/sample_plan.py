@@ -31,7 +31,7 @@ from pipeline.sampling import Corpus, Draw, Pairs, Population, epoch_order, plan
 from pipeline.stage import Job, Json, Record, Records, Task
 from pipeline.validation_split import CLOSED, OPEN, TRAINING
 from schemas.counter_rng import counter_key
-from schemas.errors import GraphError
+from schemas.errors import ConfigError, GraphError
 from schemas.instances import LINKED, RELATIONS
 
 SPLITS = {"train": TRAINING, "validation": OPEN, "validation_closed": CLOSED}
@@ -46,8 +46,18 @@ def plan_name(split: str, epoch: int, column: str) -> str:
 
 
 def plan_plans(job: Job, records: Records) -> list[Task]:
-    """One task a split and epoch; held-out splits have one epoch, or none without documents."""
+    """One task a split and epoch; held-out splits have one epoch, or none without documents.
+
+    Raises:
+        ConfigError: no document is left to train on.
+    """
     wanted = []
+    if not any(record["counts"]["documents_train"] for record in records["split"]):
+        num_documents = sum(sum(record["counts"].values()) for record in records["split"])
+        raise ConfigError(
+            f"expected documents to train on, found all {num_documents} held out: "
+            "use a smaller --validation-fraction"
+        )
     for split in SPLITS:
         num_documents = sum(record["counts"][f"documents_{split}"] for record in records["split"])
         if num_documents:

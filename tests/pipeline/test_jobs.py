@@ -177,3 +177,9 @@ def test_threads_are_refused_and_the_default_runner_is_named() -> None:
         pipeline_options(["--direct_running_mode=multi_threading"])
     for args in ([], ["--runner=DirectRunner"]):
         assert pipeline_options(args).get_all_options()["runner"] == "FnApiRunner"
+
+
+def test_fewer_than_no_workers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="workers of 0 or more, found -1"):
+        run_job(counting_job(tmp_path), workers=-1)
+    assert not list(tmp_path.iterdir())

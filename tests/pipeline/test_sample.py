@@ -320,11 +320,37 @@ def test_a_corpus_of_one_document_has_no_random_pairs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"links": "hyperlinks"}, {"epochs": 0}, {"validation_fraction": 1.0}, {"mix": (0, 0, 0)}],
+    [
+        {"links": "hyperlinks"},
+        {"epochs": 0},
+        {"validation_fraction": 1.0},
+        {"mix": (0, 0, 0)},
+        {"mix": (float("nan"), 1, 1)},
+        {"mix": (float("inf"), 1, 1)},
+    ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         SampleConfig(**options)
+
+
+def test_no_document_left_to_train_on_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="smaller --validation-fraction") as caught:
+        sample(tmp_path / "s", corpus, validation_fraction=0.999)
+    assert "found all 200 held out" in str(caught.value)
+
+
+def test_links_of_an_unknown_kind_are_named(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="'hyper' is none of hyperlink, tfidf, random, none"):
+        open_job(sample_job(tmp_path / "s", f"{corpus}:hyper"))
+
+
+def test_held_out_documents_can_be_limited_by_number(corpus: Path, tmp_path: Path) -> None:
+    sample(tmp_path / "s", corpus, validation_documents=7)
+    for split in ("validation", "validation_closed"):
+        rows = read_rows(tmp_path / "s" / split)
+        # A last cluster of one would keep no link.
+        assert len({row["source_id"] for row in rows}) in (6, 7), split
 
 
 def test_a_source_may_name_its_links() -> None:
