@@ -11,12 +11,16 @@ thread while this one is computed. The thread holds no state: what it prepared i
 step.
 """
 
+# Arrays carry their shapes in capitals, as in `linkbert.model`.
+# ruff: noqa: N815
+
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +34,9 @@ from linkbert.masking import (
     Int64Array,
     MaskingRule,
     Masks,
+    SegmentKeys,
     draw_masks,
+    segment_keys,
 )
 from linkbert.model import Batch
 from schemas.instances import NUM_SPECIAL_TOKENS, RELATIONS
@@ -88,13 +94,12 @@ class BatchMaker:
         """Make this rank's part of the global batch [start, stop) of the training order."""
         table = self._reader.read(start, stop)
         lengths = table.column("num_tokens").to_numpy()
-        micro_batches: list[Batch] = []
-        for groups in _blocks(share_out(lengths, self._share), self._share.micro_batch_size):
-            rows = table.take(pa.array(np.concatenate(groups)))
-            sizes = [len(group) for group in groups]
-            made = to_batches(rows, sizes, self._rule, self._token_dtype)
-            # From pinned memory a GPU copies while it computes.
-            micro_batches += [batch.pinned() for batch in made] if self._is_pinned else made
+        groups = share_out(lengths, self._share)
+        rows = table.take(pa.array(np.concatenate([np.empty(0, np.int64), *groups])))
+        sizes = [len(group) for group in groups]
+        micro_batches = to_batches(rows, sizes, self._rule, self._token_dtype)
+        if self._is_pinned:  # From there a GPU copies while it computes.
+            micro_batches = [batch.pinned() for batch in micro_batches]
         relations = np.bincount(table.column("relation").to_numpy(), minlength=len(RELATIONS))
         return StepBatch(
             micro_batches=micro_batches,
@@ -131,12 +136,6 @@ def share_out(lengths: Int32Array, share: Share) -> list[Int64Array]:
     ]
 
 
-def _blocks(groups: list[Int64Array], group_size: int) -> Iterator[list[Int64Array]]:
-    num_groups = max(1, _BLOCK // group_size)
-    for first in range(0, len(groups), num_groups):
-        yield groups[first : first + num_groups]
-
-
 def to_batch(
     table: pa.Table, rule: MaskingRule, token_dtype: np.dtype[np.unsignedinteger]
 ) -> Batch:
@@ -154,53 +153,82 @@ def to_batches(
     columns = {
         name: table.column(name).to_numpy() for name in table.column_names if name != "token_ids"
     }
-    lengths_B = columns["num_tokens"]
-    ends_B = np.cumsum(lengths_B, dtype=np.int64)
-    starts_B = ends_B - lengths_B
-    token_ids_N = _flat_ids(table.column("token_ids"), token_dtype)
-    num_a_B = columns["num_tokens_a"]
-    spans_B = num_a_B, lengths_B - num_a_B - NUM_SPECIAL_TOKENS
-    masks = draw_masks(rule, _keys(columns), starts_B, spans_B, token_ids_N)
-    labels_M = token_ids_N[masks.positions_M].astype(np.int64)
-    changed = masks.replacements_M >= 0
-    token_ids_N[masks.positions_M[changed]] = masks.replacements_M[changed]
-    position_ids_N, token_types_N = _places(lengths_B, starts_B, num_a_B)
-    relations_B = columns["relation"].astype(np.int64)
-    batches = []
-    rows = np.cumsum([0, *sizes])
-    for first, last in pairwise(rows):
-        tokens = slice(int(starts_B[first]), int(ends_B[last - 1])) if last > first else slice(0, 0)
-        positions_M, chosen_labels_M = _cut_masks(masks, labels_M, tokens)
-        batches.append(
+    keys = segment_keys(rule, _keys(columns))
+    token_ids = table.column("token_ids").combine_chunks()
+    bounds = np.cumsum([0, *sizes])
+    batches: list[Batch] = []
+    num_groups = max(1, _BLOCK // max(sizes, default=1))
+    for first in range(0, len(sizes), num_groups):
+        bounds_G = bounds[first : first + num_groups + 1]
+        rows = slice(int(bounds_G[0]), int(bounds_G[-1]))
+        block = _Block(
+            token_ids_N=_flat_ids(token_ids[rows], token_dtype),
+            lengths_B=columns["num_tokens"][rows],
+            num_a_B=columns["num_tokens_a"][rows],
+            relations_B=columns["relation"][rows].astype(np.int64),
+            keys=SegmentKeys(*(keys_B[rows] for keys_B in keys)),
+        )
+        batches += block.masked(rule, bounds_G - bounds_G[0])
+    return batches
+
+
+class _Block(NamedTuple):
+    """Instances end to end, few enough to stay in a processor's cache."""
+
+    token_ids_N: Int32Array
+    lengths_B: Int32Array
+    num_a_B: Int32Array
+    relations_B: Int64Array
+    keys: SegmentKeys
+
+    def masked(self, rule: MaskingRule, bounds_G: Int64Array) -> list[Batch]:
+        """Mask the tokens in place, and cut at rows `bounds_G`."""
+        lengths_B, num_a_B, token_ids_N = self.lengths_B, self.num_a_B, self.token_ids_N
+        bounds_B = np.concatenate([[0], np.cumsum(lengths_B, dtype=np.int64)])
+        spans_B = num_a_B, lengths_B - num_a_B - NUM_SPECIAL_TOKENS
+        masks = draw_masks(rule, self.keys, bounds_B[:-1], spans_B, token_ids_N)
+        labels_M = token_ids_N.take(masks.positions_M)
+        stays_M = masks.replacements_M < 0
+        token_ids_N[masks.positions_M] = np.where(stays_M, labels_M, masks.replacements_M)
+        position_ids_N, token_types_N = _places(lengths_B, bounds_B[:-1], num_a_B)
+        cuts = _cut_masks(masks, labels_M.astype(np.int64), bounds_B[bounds_G])
+        return [
             Batch(
                 token_ids_N=torch.from_numpy(token_ids_N[tokens]),
                 position_ids_N=torch.from_numpy(position_ids_N[tokens]),
                 token_types_N=torch.from_numpy(token_types_N[tokens]),
-                lengths_B=torch.from_numpy(lengths_B[first:last].astype(np.int32)),
+                lengths_B=torch.from_numpy(lengths_B[rows].astype(np.int32)),
                 masked_positions_M=torch.from_numpy(positions_M),
-                labels_M=torch.from_numpy(chosen_labels_M),
-                relations_B=torch.from_numpy(relations_B[first:last]),
-                max_length=int(lengths_B[first:last].max(initial=0)),
+                labels_M=torch.from_numpy(cut_labels_M),
+                relations_B=torch.from_numpy(self.relations_B[rows]),
+                max_length=int(lengths_B[rows].max(initial=0)),
             )
-        )
-    return batches
+            for rows, tokens, (positions_M, cut_labels_M) in zip(
+                _slices(bounds_G), _slices(bounds_B[bounds_G]), cuts, strict=True
+            )
+        ]
 
 
-def _cut_masks(masks: Masks, labels_M: Int64Array, tokens: slice) -> tuple[Int64Array, Int64Array]:
-    """Return the masked positions within a stretch of tokens, from its start, and their labels."""
-    parts = []
+def _slices(bounds: Int64Array) -> list[slice]:
+    return [slice(first, last) for first, last in pairwise(bounds.tolist())]
+
+
+def _cut_masks(
+    masks: Masks, labels_M: Int64Array, bounds: Int64Array
+) -> Iterator[tuple[Int64Array, Int64Array]]:
+    """Yield the masked positions between two bounds each, from the first, and their labels."""
     # Positions ascend among A's and among B's.
-    for begin, end in ((0, masks.num_in_a), (masks.num_in_a, len(labels_M))):
-        run_M = masks.positions_M[begin:end]
-        first, last = (begin + np.searchsorted(run_M, [tokens.start, tokens.stop])).tolist()
-        parts.append(slice(first, last))
-    positions_M = np.concatenate([masks.positions_M[part] for part in parts]) - tokens.start
-    return positions_M, np.concatenate([labels_M[part] for part in parts])
+    of_a, of_b = slice(0, masks.num_in_a), slice(masks.num_in_a, None)
+    cuts_a = _slices(np.searchsorted(masks.positions_M[of_a], bounds))
+    cuts_b = _slices(masks.num_in_a + np.searchsorted(masks.positions_M[of_b], bounds))
+    for start, *parts in zip(bounds[:-1], cuts_a, cuts_b, strict=True):
+        positions_M = np.concatenate([masks.positions_M[part] for part in parts])
+        positions_M -= start
+        yield positions_M, np.concatenate([labels_M[part] for part in parts])
 
 
-def _flat_ids(column: pa.ChunkedArray, token_dtype: np.dtype[np.unsignedinteger]) -> Int32Array:
+def _flat_ids(values: pa.Array, token_dtype: np.dtype[np.unsignedinteger]) -> Int32Array:
     """Return the ids of all rows end to end, from the bytes of the column without a Python loop."""
-    values = column.combine_chunks()
     _, offsets, data = values.buffers()
     bounds = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
     ids = np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]].view(token_dtype)
@@ -214,8 +242,10 @@ def _places(
     # Places among all tokens may wrap around; their differences within a sequence do not.
     position_ids_N = np.arange(int(lengths_B.sum()), dtype=np.int32).astype(np.int16)
     position_ids_N -= np.repeat(starts_B.astype(np.int16), lengths_B)
-    begins_of_b_N = np.repeat((num_a_B + 2).astype(np.int16), lengths_B)
-    return position_ids_N, (position_ids_N >= begins_of_b_N).view(np.uint8)
+    # One run of 0 and one of 1 a sequence.
+    runs_B2 = np.stack([num_a_B + 2, lengths_B - num_a_B - 2], axis=1)
+    types_B2 = np.broadcast_to(np.array([0, 1], np.uint8), runs_B2.shape)
+    return position_ids_N, np.repeat(types_B2.ravel(), runs_B2.ravel())
 
 
 def _keys(columns: dict[str, Int32Array]) -> InstanceKeys:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from schemas.counter_rng import UInt64Array, counter_bits, counter_key
+from schemas.counter_rng import UInt64Array, counter_bits, counter_bits_in_runs, counter_key
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -84,9 +84,31 @@ class Masks(NamedTuple):
     num_in_a: int
 
 
+class SegmentKeys(NamedTuple):
+    """Keys of the draws of segments A and B; both [B]."""
+
+    key_a_B: UInt64Array
+    key_b_B: UInt64Array
+
+
+def segment_keys(rule: MaskingRule, keys: InstanceKeys) -> SegmentKeys:
+    """Derive the keys that the draws of A and of B start from: B's contains A's."""
+    key_a_B = _keyed(
+        counter_bits(counter_key(rule.seed, "mask"), keys.mask_passes_B),
+        (keys.corpora_B, keys.source_ids_B, keys.source_segments_B),
+    )
+    return SegmentKeys(key_a_B, _keyed(key_a_B, (keys.target_ids_B, keys.target_segments_B)))
+
+
+def _keyed(key_B: UInt64Array, ids: tuple[Int32Array, ...]) -> UInt64Array:
+    for ids_B in ids:
+        key_B = counter_bits(key_B, ids_B)
+    return key_B
+
+
 def draw_masks(
     rule: MaskingRule,
-    keys: InstanceKeys,
+    keys: SegmentKeys,
     starts_B: Int64Array,
     spans_B: tuple[Int32Array, ...],
     token_ids_N: Int32Array | None = None,
@@ -95,62 +117,66 @@ def draw_masks(
 
     Args:
         rule: probabilities, ids and seed.
-        keys: identities of the instances.
+        keys: of the segments of the instances.
         starts_B: int64 [B], where each instance begins among the N tokens of the batch.
         spans_B: numbers of tokens of A and of B, int32 [B] each.
         token_ids_N: int32 [N], needed where whole words are masked.
     """
-    key_a_B = _segment_key(
-        counter_bits(counter_key(rule.seed, "mask"), keys.mask_passes_B),
-        (keys.corpora_B, keys.source_ids_B, keys.source_segments_B),
-    )
-    key_b_B = _segment_key(key_a_B, (keys.target_ids_B, keys.target_segments_B))
     num_a_B, num_b_B = spans_B
-    # From here on S is all segments of the batch: every A, then every B.
-    key_S = np.concatenate([key_a_B, key_b_B])
-    num_tokens_S = np.concatenate([num_a_B, num_b_B])
+    # From here on S is all segments of the batch: every A, then every B; D is their draws end to
+    # end, a whole number of words a segment.
+    key_S = np.concatenate(keys)
+    num_tokens_S = np.concatenate([num_a_B, num_b_B]).astype(np.int64)
     first_S = np.concatenate([starts_B + 1, starts_B + num_a_B + 2])
-    draws_ST = _draws(key_S, int(num_tokens_S.max(initial=0)))
+    bounds = _word_bounds(num_tokens_S) * _DRAWS_PER_WORD
+    begins_S = bounds[:-1]
+    draws_D = _draws(key_S, num_tokens_S)
     if rule.is_continuation_V is not None:
         assert token_ids_N is not None, "whole words are made of tokens"
-        draws_ST = _draws_of_words(draws_ST, rule.is_continuation_V, token_ids_N, first_S)
-    limit = np.uint16(round(rule.mask_prob * _DRAW_RANGE) - 1)
-    flat_M = np.flatnonzero(draws_ST <= limit)
-    # Twice as fast as divmod, which numpy does not vectorise.
-    row_M = flat_M // max(1, draws_ST.shape[1])
-    place_M = flat_M - row_M * draws_ST.shape[1]
-    inside_M = place_M < num_tokens_S[row_M]
-    row_M, place_M = row_M[inside_M], place_M[inside_M]
+        draws_D = _draws_of_words(draws_D, rule.is_continuation_V, token_ids_N, first_S, bounds)
+    is_masked_D = draws_D <= np.uint16(round(rule.mask_prob * _DRAW_RANGE) - 1)
+    is_masked_D[_beyond(num_tokens_S, bounds)] = False
+    flat_M = np.flatnonzero(is_masked_D)
+    ends = np.searchsorted(flat_M, bounds)
+    num_masked_S = np.diff(ends)
     # Far beyond the words drawn for positions, so that no word is used twice.
-    bits_M = counter_bits(key_S[row_M], place_M + (1 << 32))
-    num_in_a = int(np.searchsorted(row_M, len(num_a_B)))
-    return Masks(first_S[row_M] + place_M, _replacements(rule, bits_M), num_in_a)
+    bits_M = counter_bits_in_runs(key_S, begins_S - (1 << 32), num_masked_S, flat_M)
+    positions_M = flat_M + np.repeat(first_S - begins_S, num_masked_S)
+    return Masks(positions_M, _replacements(rule, bits_M), int(ends[len(num_a_B)]))
 
 
-def _segment_key(key_B: UInt64Array, ids: tuple[Int32Array, ...]) -> UInt64Array:
-    for ids_B in ids:
-        key_B = counter_bits(key_B, ids_B)
-    return key_B
+def _word_bounds(num_tokens_S: Int64Array) -> Int64Array:
+    """Return where the words of each segment begin among those of all, and where the last ends."""
+    words_S = -(-num_tokens_S // _DRAWS_PER_WORD)
+    return np.concatenate([[0], np.cumsum(words_S)])
 
 
-def _draws(key_S: UInt64Array, longest: int) -> UInt16Array:
-    """Return draws_ST, uint16: one for each place of each segment, and for some beyond."""
-    words = counter_bits(key_S[:, None], np.arange(-(-longest // _DRAWS_PER_WORD)))
+def _draws(key_S: UInt64Array, num_tokens_S: Int64Array) -> UInt16Array:
+    """Return draws_D: one for each token of each segment, and those left of its last word."""
+    bounds = _word_bounds(num_tokens_S)
+    words = counter_bits_in_runs(key_S, bounds[:-1], np.diff(bounds), np.arange(bounds[-1]))
     return words.astype("<u8", copy=False).view("<u2")
 
 
+def _beyond(num_tokens_S: Int64Array, bounds: Int64Array) -> Int64Array:
+    """Return the places of the draws that are left of the last word of each segment."""
+    left_SL = (bounds[:-1] + num_tokens_S)[:, None] + np.arange(_DRAWS_PER_WORD - 1)
+    return left_SL[left_SL < bounds[1:, None]]
+
+
 def _draws_of_words(
-    draws_ST: UInt16Array,
+    draws_D: UInt16Array,
     is_continuation_V: BoolArray,
     token_ids_N: Int32Array,
     first_S: Int64Array,
+    bounds: Int64Array,
 ) -> UInt16Array:
     """Give each token the draw of the first token of its word; a segment begins with a word."""
-    places_T = np.arange(draws_ST.shape[1])
-    in_batch_ST = np.minimum(first_S[:, None] + places_T, len(token_ids_N) - 1)
-    begins_ST = ~is_continuation_V[token_ids_N[in_batch_ST]]
-    begins_of_words_ST = np.maximum.accumulate(np.where(begins_ST, places_T, 0), axis=1)
-    return np.take_along_axis(draws_ST, begins_of_words_ST, axis=1)
+    in_batch_D = np.arange(len(draws_D)) + np.repeat(first_S - bounds[:-1], np.diff(bounds))
+    begins_D = ~is_continuation_V.take(token_ids_N.take(in_batch_D, mode="clip"))
+    begins_D[bounds[:-1][np.diff(bounds) > 0]] = True
+    begins = np.flatnonzero(begins_D)
+    return np.repeat(draws_D[begins], np.diff(begins, append=len(draws_D)))
 
 
 def _replacements(rule: MaskingRule, bits_M: UInt64Array) -> Int32Array:
@@ -161,7 +187,11 @@ def _replacements(rule: MaskingRule, bits_M: UInt64Array) -> Int32Array:
         np.uint64(math.ceil(prob * 2**32))
         for prob in (rule.mask_token_prob, rule.mask_token_prob + rule.random_token_prob)
     )
-    random_M = (bits_M & np.uint64(0xFFFFFFFF)) * np.uint64(len(rule.replacement_ids))
-    random_ids_M = rule.replacement_ids[(random_M >> np.uint64(32)).view(np.int64)]
-    replaced_M = np.where(choice_M < below_random, random_ids_M, np.int32(-1))
-    return np.where(choice_M < below_mask, np.int32(rule.mask_id), replaced_M)
+    replacements_M = np.full(len(bits_M), rule.mask_id, np.int32)
+    other = np.flatnonzero(choice_M >= below_mask)
+    low = bits_M[other] & np.uint64(0xFFFFFFFF)
+    random_ids = rule.replacement_ids[
+        ((low * np.uint64(len(rule.replacement_ids))) >> np.uint64(32)).view(np.int64)
+    ]
+    replacements_M[other] = np.where(choice_M[other] < below_random, random_ids, np.int32(-1))
+    return replacements_M

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from linkbert.evaluation.bootstrap import Clusters, interval, resampled_sums
 from linkbert.evaluation.held_out import HeldOutPair, Ids
-from linkbert.masking import InstanceKeys, MaskingRule, draw_masks
+from linkbert.masking import InstanceKeys, MaskingRule, draw_masks, segment_keys
 from linkbert.model import Batch, LinkBert
 
 CONDITIONS = ("linked", "random", "contiguous", "alone")
@@ -161,7 +161,8 @@ def batch_of(
     ends_B = np.cumsum(lengths_B, dtype=np.int64)
     starts_B = ends_B - lengths_B
     token_ids_N = np.concatenate(sequences)
-    masks = draw_masks(rule, _keys(pairs, mask_pass), starts_B, (num_a_B, np.zeros_like(num_a_B)))
+    keys = segment_keys(rule, _keys(pairs, mask_pass))
+    masks = draw_masks(rule, keys, starts_B, (num_a_B, np.zeros_like(num_a_B)))
     labels_M = token_ids_N[masks.positions_M].astype(np.int64)
     changed = masks.replacements_M >= 0
     token_ids_N[masks.positions_M[changed]] = masks.replacements_M[changed]

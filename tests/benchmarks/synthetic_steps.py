@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertForPreTraining
 
 from linkbert.batches import StepBatch
-from linkbert.masking import InstanceKeys, draw_masks, masking_rule
+from linkbert.masking import InstanceKeys, draw_masks, masking_rule, segment_keys
 from linkbert.model import Batch, ModelConfig
 
 SPECIAL_IDS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -46,7 +46,8 @@ def _batch(model: ModelConfig, lengths: np.ndarray, rng: np.random.Generator) ->
     num_a = (lengths - 3) // 2
     spans = num_a, lengths - 3 - num_a
     ids = [rng.integers(0, 1 << 20, len(lengths)).astype(np.int32) for _ in range(5)]
-    masks = draw_masks(rule, InstanceKeys(np.zeros(len(lengths), np.int64), *ids), starts, spans)
+    keys = segment_keys(rule, InstanceKeys(np.zeros(len(lengths), np.int64), *ids))
+    masks = draw_masks(rule, keys, starts, spans)
     tokens = rng.integers(5, model.vocab_size, int(lengths.sum())).astype(np.int32)
     labels = tokens[masks.positions_M].astype(np.int64)
     changed = masks.replacements_M >= 0

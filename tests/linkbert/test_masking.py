@@ -1,6 +1,13 @@
 import numpy as np
 
-from linkbert.masking import InstanceKeys, MaskingRule, Masks, draw_masks, masking_rule
+from linkbert.masking import (
+    InstanceKeys,
+    MaskingRule,
+    Masks,
+    draw_masks,
+    masking_rule,
+    segment_keys,
+)
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 VOCAB_SIZE = 1000
@@ -26,7 +33,8 @@ def draw(identities: InstanceKeys, num_a: list[int], num_b: list[int], seed: int
     spans = np.array(num_a, np.int32), np.array(num_b, np.int32)
     lengths = spans[0] + spans[1] + 3
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    return draw_masks(rule(seed), identities, starts, spans)
+    drawn = rule(seed)
+    return draw_masks(drawn, segment_keys(drawn, identities), starts, spans)
 
 
 def within(masks: Masks, start: int, stop: int) -> list[tuple[int, int]]:
@@ -99,7 +107,7 @@ def draw_whole_words(
     spans = tuple(np.array([len(text[side]) for text in texts], np.int32) for side in (0, 1))
     lengths = spans[0] + spans[1] + 3
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    return draw_masks(whole, identities, starts, spans, tokens)
+    return draw_masks(whole, segment_keys(whole, identities), starts, spans, tokens)
 
 
 def random_text(seed: int, num_tokens: int) -> list[int]:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from schemas.counter_rng import counter_bits, counter_key, counter_uniform
+from schemas.counter_rng import counter_bits, counter_bits_in_runs, counter_key, counter_uniform
 
 
 def test_words_are_those_of_the_published_generator() -> None:
@@ -32,3 +32,14 @@ def test_draws_keyed_by_two_ids_are_uniform() -> None:
     )
     counts = np.bincount((bits % np.uint64(10)).astype(int).ravel(), minlength=10)
     assert np.abs(counts / bits.size - 0.1).max() < 0.005
+
+
+def test_words_of_runs_are_those_of_each_key_and_id() -> None:
+    keys = counter_bits(counter_key(0, "mask"), np.arange(4))
+    starts, lengths = np.array([0, 3, 3, 3 - (1 << 32)]), np.array([3, 0, 5, 2])
+    places = np.array([0, 1, 2, 3, 4, 7, 9, 10, 11, 12])
+    expected = [
+        int(counter_bits(keys[run], places[i] - starts[run]))
+        for i, run in enumerate(np.repeat(np.arange(4), lengths))
+    ]
+    assert counter_bits_in_runs(keys, starts, lengths, places).tolist() == expected
