@@ -2,9 +2,11 @@
 
     python -m tests.benchmarks.bench_loader [--instances 16384] [--length 511]
 
-One thread, CPU seconds, page cache warm. Beside it, on a part because they are slow: transformers'
-masking collator on lists from Parquet, and a plain pipeline of datasets, DataLoader and that
-collator. Target: 100 M tokens a second and core.
+One thread, CPU seconds, page cache warm; instances of one length, and of 10 to 100 % of it. Their
+ids are as frequent as words are, because they must be decompressed as those of a text: ids that do
+not compress are stored as they are and read faster. Beside it, on a part because they are slow:
+transformers' masking collator on lists from Parquet, and a plain pipeline of datasets, DataLoader
+and that collator. Target: 100 M tokens a second and core.
 """
 
 import argparse
@@ -45,36 +47,40 @@ def main() -> None:
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_split(folder / "train", args.instances, args.length)
+        full, ragged = folder / "full", folder / "ragged"
+        tokens = write_split(full, args.instances, args.length, args.length)
+        ragged_tokens = write_split(ragged, args.instances, args.length // 10, args.length)
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_file=str(write_tokenizer(folder / "tokenizer.json", VOCAB_SIZE)),
             **{f"{role}_token": f"[{role.upper()}]" for role in SPECIAL_IDS},
         )
         part = args.instances // 16
-        for label, instances, read in (
-            ("linkbert, batches of 256", args.instances, lambda: ours(folder, args.instances, 256)),
-            ("linkbert, batches of 32", args.instances, lambda: ours(folder, args.instances, 32)),
-            ("parquet and collator, lists", part, lambda: theirs(folder, part, tokenizer)),
-            ("datasets, DataLoader, collator", part, lambda: plain(folder, part, tokenizer)),
+        for label, num_tokens, read in (
+            ("linkbert, batches of 256", tokens, lambda: ours(full, 256)),
+            ("linkbert, batches of 32", tokens, lambda: ours(full, 32)),
+            ("the same, ragged", ragged_tokens, lambda: ours(ragged, 32)),
+            ("parquet and collator, lists", tokens // 16, lambda: theirs(full, part, tokenizer)),
+            ("datasets, DataLoader, collator", tokens // 16, lambda: plain(full, part, tokenizer)),
         ):
             seconds = min(_cpu_seconds(read) for _ in range(3))
-            speed = instances * args.length / seconds / 1e6
+            speed = num_tokens / seconds / 1e6
             print(f"{label:32}{speed:9.1f} M tokens a CPU second", flush=True)
 
 
-def ours(folder: Path, instances: int, micro_batch_size: int) -> None:
+def ours(split: Path, micro_batch_size: int) -> None:
     """Make every batch as training does."""
-    reader = InstanceReader(open_split(folder / "train"), 0)
+    opened = open_split(split)
     rule = masking_rule(0, VOCAB_SIZE, SPECIAL_IDS, (0.15, 0.8, 0.1))
-    maker = BatchMaker(reader, rule, "<u2", Share(0, 1, micro_batch_size))
-    for start in range(0, instances, 2048):
-        maker.make(start, min(start + 2048, instances))
+    share = Share(0, 1, micro_batch_size)
+    maker = BatchMaker(InstanceReader(opened, 0), rule, "<u2", share)
+    for start in range(0, opened.num_instances, 2048):
+        maker.make(start, min(start + 2048, opened.num_instances))
 
 
-def theirs(folder: Path, instances: int, tokenizer: PreTrainedTokenizerFast) -> None:
+def theirs(split: Path, instances: int, tokenizer: PreTrainedTokenizerFast) -> None:
     """Read the same rows as lists and mask them with transformers' collator."""
     collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
-    part = sorted((folder / "train").glob("*.parquet"))[0]
+    part = sorted(split.glob("*.parquet"))[0]
     with pq.ParquetFile(part) as file:
         for batch in file.iter_batches(BATCH, columns=["token_ids"]):
             if instances <= 0:
@@ -84,11 +90,11 @@ def theirs(folder: Path, instances: int, tokenizer: PreTrainedTokenizerFast) -> 
             instances -= len(rows)
 
 
-def plain(folder: Path, instances: int, tokenizer: PreTrainedTokenizerFast) -> None:
+def plain(split: Path, instances: int, tokenizer: PreTrainedTokenizerFast) -> None:
     """Read and mask the same rows as a usual pipeline on datasets does."""
     dataset = Dataset.from_parquet(
-        [str(path) for path in (folder / "train").glob("*.parquet")],
-        cache_dir=str(folder / "cache"),
+        [str(path) for path in split.glob("*.parquet")],
+        cache_dir=str(split.parent / "cache"),
     )
 
     def decode(rows: dict[str, list[bytes]]) -> dict[str, list[np.ndarray]]:
@@ -102,25 +108,29 @@ def plain(folder: Path, instances: int, tokenizer: PreTrainedTokenizerFast) -> N
         pass
 
 
-def write_split(folder: Path, instances: int, length: int) -> None:
-    """Write random instances; their ids do not compress, which is the harder case."""
+def write_split(folder: Path, instances: int, shortest: int, longest: int) -> int:
+    """Write random instances, each with a length from the range; return their tokens."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    tokens = rng.integers(5, VOCAB_SIZE, (instances, length)).astype("<u2")
+    lengths = rng.integers(shortest, longest + 1, instances).astype(np.int32)
+    ends = np.cumsum(lengths)
+    tokens = _word_ids(rng, int(ends[-1]))
     names = ("source_id", "source_segment", "target_id", "target_segment")
     with open(folder / "part-000-00000.parquet", "wb") as file:
         writer = TableWriter(file, "instances", {b"token_dtype": b"<u2"})
         for start in range(0, instances, ROW_GROUP):
-            size = min(ROW_GROUP, instances - start)
+            rows = slice(start, min(start + ROW_GROUP, instances))
+            size = rows.stop - rows.start
             zeros = np.zeros(size, np.int32)
+            bounds = zip((ends - lengths)[rows].tolist(), ends[rows].tolist(), strict=True)
             writer.write(
                 {
-                    "instance_id": np.arange(start, start + size),
+                    "instance_id": np.arange(rows.start, rows.stop),
                     "epoch": zeros,
                     "corpus": zeros,
-                    "token_ids": [row.tobytes() for row in tokens[start : start + size]],
-                    "num_tokens": zeros + length,
-                    "num_tokens_a": zeros + (length - 3) // 2,
+                    "token_ids": [tokens[first:last].tobytes() for first, last in bounds],
+                    "num_tokens": lengths[rows],
+                    "num_tokens_a": (lengths[rows] - 3) // 2,
                     "relation": (np.arange(size) % 3).astype(np.int8),
                     **{name: rng.integers(0, 1 << 20, size).astype(np.int32) for name in names},
                 }
@@ -129,6 +139,14 @@ def write_split(folder: Path, instances: int, length: int) -> None:
     empty: dict[str, str] = {}
     manifest = Manifest("sample", {}, empty, instances, instances, {}, (), empty, {}, "instances")
     write_manifest(folder, manifest)
+    return int(ends[-1])
+
+
+def _word_ids(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Draw ids as Zipf found words: one as frequent as its rank is small."""
+    shares = 1.0 / np.arange(10, VOCAB_SIZE + 5)
+    bounds = np.cumsum(shares / shares.sum())
+    return (np.searchsorted(bounds[:-1], rng.random(size)) + 5).astype("<u2")
 
 
 def _cpu_seconds(read: Callable[[], None]) -> float:
