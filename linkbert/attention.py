@@ -1,8 +1,9 @@
 """Attention over sequences that lie end to end, by the fastest kernel that the device has.
 
-On a GPU in half precision, flash attention takes the ragged batch as it is. Elsewhere, queries,
-keys and values (and nothing else of the network) are laid out on a padded grid for
-scaled_dot_product_attention. A batch of equal lengths is a grid already. Shapes: `linkbert.model`.
+On a GPU from Ampere on, in half precision, flash attention takes the ragged batch as it is.
+Elsewhere, queries, keys and values (and nothing else of the network) are laid out on a padded grid
+for scaled_dot_product_attention. A batch of equal lengths is a grid already. Shapes:
+`linkbert.model`.
 """
 
 # Fields carry their shapes in capitals.
@@ -20,6 +21,13 @@ try:
     from torch.nn.attention import varlen
 except ImportError:  # before torch 2.10
     varlen = None  # type: ignore[assignment]
+
+
+_LARGEST_FLASH_HEAD = 256
+
+_AMPERE = 8
+"""Compute capability of the first GPUs that flash attention runs on; the paper's tiny was trained
+on two of 7.5."""
 
 
 class Layout(NamedTuple):
@@ -62,11 +70,16 @@ def attend(qkv_N3AD: Tensor, layout: Layout, dropout_prob: float) -> Tensor:
 
 
 def _has_ragged_kernel(qkv_N3AD: Tensor, dropout_prob: float) -> bool:
+    """Tell whether flash attention takes these numbers: its limits are those of its source."""
+    head_size = qkv_N3AD.shape[-1]
     return (
         varlen is not None
         and qkv_N3AD.is_cuda
         and qkv_N3AD.dtype in (torch.bfloat16, torch.float16)
         and dropout_prob == 0.0
+        and head_size % 8 == 0
+        and head_size <= _LARGEST_FLASH_HEAD
+        and torch.cuda.get_device_properties(qkv_N3AD.device).major >= _AMPERE
     )
 
 

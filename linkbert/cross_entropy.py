@@ -50,11 +50,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if logits_MV.dtype != torch.float64:
             logits_MV = logits_MV.float()
         label_logits_M = logits_MV.gather(1, labels_M[:, None]).squeeze(1)
-        highest_M = logits_MV.amax(1)
+        # Half precision has ties, of which one label counts, as in validation; to look for its
+        # place as well takes four times as long on a CPU.
+        has_ties = ctx.product_dtype in (torch.bfloat16, torch.float16)
+        highest_M, best_M = logits_MV.max(1) if has_ties else (logits_MV.amax(1), None)
         exponentials_MV = logits_MV.sub_(highest_M[:, None]).exp_()
         totals_M = exponentials_MV.sum(1)
         loss = (highest_M - label_logits_M + totals_M.log()).sum()
-        num_correct = (label_logits_M == highest_M).sum(dtype=loss.dtype)
+        is_hit_M = label_logits_M == highest_M if best_M is None else labels_M == best_M
+        num_correct = is_hit_M.sum(dtype=loss.dtype)
         ctx.mark_non_differentiable(num_correct)
         ctx.save_for_backward(*arguments, exponentials_MV, totals_M)
         return loss, num_correct

@@ -38,6 +38,13 @@ def test_loss_hits_and_gradients_are_those_of_the_usual_functions(scale: float) 
         assert torch.allclose(ours, theirs.to(ours), rtol=1e-5, atol=1e-5 * scale)
 
 
+def test_one_of_the_labels_that_tie_in_half_precision_is_a_hit() -> None:
+    hidden, weight, bias = (torch.ones(*shape) for shape in ((300, 16), (300, 16), (300,)))
+    with torch.autocast("cpu", torch.bfloat16):
+        _, num_correct = linear_cross_entropy(hidden, weight, bias, torch.arange(300))
+    assert num_correct.item() == 1
+
+
 def test_gradient_is_that_of_finite_differences() -> None:
     hidden, weight, bias = arguments(4, torch.float64)
     loss, _ = linear_cross_entropy(hidden, weight, bias, LABELS[:4])
