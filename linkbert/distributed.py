@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from schemas.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
@@ -50,15 +52,19 @@ class Ranks:
 
 @contextmanager
 def join_ranks() -> Iterator[Ranks]:
-    """Join the ranks that torchrun started, if it did, for as long as the block runs."""
+    """Join the ranks that torchrun started, if it did, for as long as the block runs.
+
+    Raises:
+        ConfigError: this machine has GPUs, but fewer than processes.
+    """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    device = torch.device("cpu")
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+    device = _own_device(int(os.environ.get("LOCAL_RANK", "0")))
     # torchrun sets the address even for one process; alone there is nothing to join.
-    if size > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if size > 1 and device.type == "cuda":
+        # Told its device, NCCL connects at once and a barrier need not guess.
+        dist.init_process_group("nccl", device_id=device)
+    elif size > 1:
+        dist.init_process_group("gloo")
     try:
         yield Ranks(rank, size, device)
         if size > 1:
@@ -69,3 +75,18 @@ def join_ranks() -> Iterator[Ranks]:
             # freed afterwards it waits for threads that no longer end.
             gc.collect()
             dist.destroy_process_group()
+
+
+def _own_device(local_rank: int) -> torch.device:
+    """Return the GPU of a process by its number on this machine, the CPU where there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    num_devices = torch.cuda.device_count()
+    if local_rank >= num_devices:
+        raise ConfigError(
+            f"expected a GPU for each process, found {num_devices} and process {local_rank + 1}: "
+            f"start torchrun with --nproc-per-node={num_devices}"
+        )
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device

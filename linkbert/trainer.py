@@ -198,7 +198,8 @@ class _Run:
             return
         run_folder.check_identity(found.identity, self._identity, self._run)
         checkpoints.restore(found, self._learner.model, self._learner.optimizer)
-        self._learner.scaler.load_state_dict(found.state.scaler)
+        if found.state.scaler:  # none where precision=auto was bf16, on another GPU
+            self._learner.scaler.load_state_dict(found.state.scaler)
         self._state, self._saved_step = found.state, found.state.step
         if self._show_progress:
             logger.info("resuming from step %d of %d", self._state.step, self._config.max_steps)
@@ -240,8 +241,11 @@ class _Run:
             and self._state.step >= _SPIKES_FROM_STEP
             and loss > limit * recent
         )
-        # In fp16 gradients overflow now and then: the scaler leaves such a step out.
-        is_sound = self._learner.scaler.is_enabled() or math.isfinite(result.grad_norm)
+        # In fp16 gradients overflow now and then: the scaler leaves such a step out and halves its
+        # scale. Below 1 they are no number for another reason.
+        scaler = self._learner.scaler
+        may_overflow = scaler.is_enabled() and scaler.get_scale() >= 1.0
+        is_sound = math.isfinite(result.grad_norm) or may_overflow
         if math.isfinite(loss) and is_sound and not is_spike:
             return
         saved = checkpoints.checkpoint_steps(self._run)
