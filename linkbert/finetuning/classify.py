@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +18,20 @@ from linkbert.finetuning.qa_data import read_text
 from linkbert.finetuning.training import (
     Features,
     Job,
-    Score,
+    Trained,
     draw_fraction,
+    labelled,
     load,
     predict,
     run_table,
     train,
 )
 from schemas.errors import ConfigError, SchemaError
+
+logger = logging.getLogger(__name__)
+
+_MOST_SHORT_ROWS = 0.01
+"""Share of rows without all columns that is left out; QQP has some. Above, the task is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,10 @@ def task_of(name: str | None, data: Path) -> str:
 def read_examples(path: Path, task: Task) -> list[Example]:
     """Read a GLUE file; quotation marks in it mean nothing.
 
+    A few rows without all columns, as QQP has them, are left out with a warning of their number.
+
     Raises:
-        SchemaError: a column is missing, or there is no row.
+        SchemaError: a column is missing, a score is no number, or there is no row.
     """
     rows = [line.rstrip("\r").split("\t") for line in read_text(path).split("\n") if line.strip()]
     columns: list[str | int] = [*task.texts, task.label]
@@ -83,20 +93,41 @@ def read_examples(path: Path, task: Task) -> list[Example]:
         missing = [name for name in columns if name not in header]
         if missing:
             raise SchemaError(
-                f"expected a column {missing[0]!r} in {path}, found {', '.join(header)}: "
+                f"expected a column {missing[0]!r} in {path}, found {', '.join(header)[:80]}: "
                 "name the right --task"
             )
         columns = [header.index(str(name)) for name in columns]
     *texts, label = (int(column) for column in columns)
-    for number, row in enumerate(rows):
-        if len(row) <= max(*texts, label):
-            raise SchemaError(
-                f"expected at least {max(*texts, label) + 1} columns in {path}, found {len(row)} "
-                f"in row {number + 1}"
-            )
-    if not rows:
+    whole = _whole_rows(rows, max(*texts, label) + 1, path)
+    if task.is_regression:
+        _check_scores([row[label] for row in whole], path)
+    return [Example(tuple(row[text] for text in texts), row[label]) for row in whole]
+
+
+def _whole_rows(rows: list[list[str]], num_columns: int, path: Path) -> list[list[str]]:
+    whole = [row for row in rows if len(row) >= num_columns]
+    num_short = len(rows) - len(whole)
+    if num_short > _MOST_SHORT_ROWS * len(rows):
+        place = next(i for i, row in enumerate(rows, 1) if len(row) < num_columns)
+        raise SchemaError(
+            f"expected at least {num_columns} columns in {path}, found {len(rows[place - 1])} "
+            f"in row {place}, and too few in {num_short} of {len(rows)}: name the right --task"
+        )
+    if num_short:
+        logger.warning("%d rows of %s left out: they lack columns", num_short, path)
+    if not whole:
         raise SchemaError(f"expected rows, found none in {path}")
-    return [Example(tuple(row[text] for text in texts), row[label]) for row in rows]
+    return whole
+
+
+def _check_scores(scores: list[str], path: Path) -> None:
+    for number, score in enumerate(scores, 1):
+        try:
+            is_number = math.isfinite(float(score))
+        except ValueError:
+            is_number = False
+        if not is_number:
+            raise SchemaError(f"expected a score in row {number} of {path}, found {score!r}")
 
 
 def score_labels(
@@ -111,10 +142,10 @@ def score_labels(
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
     if TASKS[task].is_regression:
-        # A constant has no correlation.
-        is_constant = np.ptp(predicted) == 0 or np.ptp(gold) == 0
-        pearson = 0.0 if is_constant else float(pearsonr(predicted, gold)[0])
-        spearman = 0.0 if is_constant else float(spearmanr(predicted, gold)[0])
+        # A constant has no correlation, nor has what is no number.
+        can_vary = np.ptp(predicted) > 0 and np.ptp(gold) > 0
+        pearson = float(pearsonr(predicted, gold)[0]) if can_vary else 0.0
+        spearman = float(spearmanr(predicted, gold)[0]) if can_vary else 0.0
         return {"pearson": 100 * pearson, "spearman": 100 * spearman}
     if task == "cola":
         return {"matthews": 100 * float(matthews_corrcoef(gold, predicted))}
@@ -144,18 +175,31 @@ def finetune_classify(
     name = task_of(task_name, data[0])
     task = TASKS[name]
     files = find_files(data)
-    rows = draw_fraction(read_examples(files[0], task), options.fraction)
-    held_out = read_examples(files[1], task)
-    labels = sorted({each.label for each in rows})
-    unknown = {each.label for each in held_out} - set(labels)
-    if unknown and not task.is_regression:
-        raise SchemaError(f"expected labels {labels}, found {sorted(unknown)} in {files[1]}")
+    examples, held_out = (read_examples(path, task) for path in files)
+    labels = [] if task.is_regression else _labels_of(examples, held_out, files)
+    rows = draw_fraction(examples, options.fraction)
 
-    def run(hyper: Hyper, seed: int) -> dict[str, Score]:
+    def run(hyper: Hyper, seed: int) -> Trained:
         return _run(model, name, (rows, held_out), labels, options, (hyper, seed), out)
 
     settings = options.settings(model, is_question_answering=False)
     return run_table(Job(name, model, files, task.metric), options, settings, run, out)
+
+
+def _labels_of(
+    examples: list[Example], held_out: list[Example], files: tuple[Path, Path]
+) -> list[str]:
+    """Return the labels of the training data, which must have all that are held out."""
+    labels = sorted({each.label for each in examples})
+    if len(labels) < 2:
+        raise SchemaError(f"expected two labels or more, found {labels} in {files[0]}")
+    unknown = sorted({each.label for each in held_out} - set(labels))
+    if unknown:
+        raise SchemaError(
+            f"expected labels out of {', '.join(labels[:10])}, which {files[0]} has, found "
+            f"{unknown[0]!r} in {files[1]}: check both files, or name the right --task"
+        )
+    return labels
 
 
 def _run(
@@ -166,7 +210,7 @@ def _run(
     options: FinetuneOptions,
     how: tuple[Hyper, int],
     out: Path,
-) -> dict[str, Score]:
+) -> Trained:
     from transformers import (
         AutoModelForSequenceClassification,
         AutoTokenizer,
@@ -178,10 +222,10 @@ def _run(
     set_seed(seed)
     task = TASKS[name]
     tokenizer = load(AutoTokenizer, model_folder)
-    num_labels = 1 if task.is_regression else len(labels)
-    model = load(AutoModelForSequenceClassification, model_folder, num_labels=num_labels)
-    limit = min(options.max_length, model.config.max_position_embeddings)
     numbers = {label: number for number, label in enumerate(labels)}
+    head = {"num_labels": 1} if task.is_regression else labelled(labels)
+    model = load(AutoModelForSequenceClassification, model_folder, **head)
+    limit = min(options.max_length, model.config.max_position_embeddings)
 
     def features_of(rows: list[Example]) -> Features:
         texts = [[each.texts[place] for each in rows] for place in range(len(task.texts))]
@@ -198,4 +242,4 @@ def _run(
     logits = np.asarray(predict(trainer, dev_features))
     predicted = logits[:, 0] if task.is_regression else logits.argmax(-1)
     gold = np.array([each["labels"] for each in dev_features])
-    return {"dev": score_labels(name, predicted, gold)}
+    return Trained({"dev": score_labels(name, predicted, gold)}, trainer.model, tokenizer)

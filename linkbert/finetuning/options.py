@@ -48,7 +48,7 @@ class FinetuneOptions:
         epochs: passes over the training data.
         fraction: of the training data, drawn by the seed 0.
         max_length: tokens of a sequence.
-        stride: tokens that windows of one context share.
+        stride: tokens that windows of one context share, at most a third of a window.
         distractors: documents of other articles added to each held-out context.
     """
 

@@ -1,13 +1,13 @@
 """Extractive question answering: windows over long contexts, and the best span over all of them.
 
-In: questions (`qa_data`). Out: a table of exact match and F1, and the model of the last run as a
-Hugging Face folder. A context longer than a window is cut into windows that share
-`stride` tokens; where a window does not hold the answer, [CLS] is the answer (Devlin et al., BERT,
-arXiv:1810.04805, section 4.3).
+In: questions (`qa_data`). Out: a table of exact match and F1, and the best run's model. A context
+longer than a window is cut into windows that share `stride` tokens; where a window does not hold
+the answer, [CLS] is the answer (Devlin et al., BERT, arXiv:1810.04805, section 4.3).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +18,32 @@ import numpy.typing as npt
 
 from linkbert.finetuning.data_files import find_files
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.qa_data import Question, add_distractors, halves, read_questions
+from linkbert.finetuning.qa_data import (
+    Question,
+    add_distractors,
+    findable,
+    halves,
+    read_questions,
+)
 from linkbert.finetuning.squad_metrics import score_answers
 from linkbert.finetuning.training import (
     Features,
     Job,
-    Score,
+    Trained,
     draw_fraction,
     load,
     predict,
     run_table,
     train,
 )
+from schemas.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 _MAX_ANSWER_TOKENS = 30
 _NUM_CANDIDATES = 20
+_LEAST_WINDOW = 16
+"""Tokens of a window below which question and context leave each other no room."""
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -55,9 +66,12 @@ class Windows:
 def cut_windows(
     questions: Sequence[Question], tokenizer: Any, max_length: int, stride: int, is_training: bool
 ) -> Windows:
-    """Encode questions with their contexts, in as many windows as it takes."""
+    """Encode questions with their contexts, in as many windows as it takes.
+
+    A question keeps its first tokens, up to half a window; BERT cuts questions too.
+    """
     encoded = tokenizer(
-        [each.question.strip() for each in questions],
+        _shortened([each.question.strip() for each in questions], tokenizer, max_length // 2 - 2),
         [each.context for each in questions],
         truncation="only_second",
         max_length=max_length,
@@ -83,6 +97,19 @@ def cut_windows(
         windows.question.append(number)
         windows.offsets.append(offsets)
     return windows
+
+
+def _shortened(texts: list[str], tokenizer: Any, limit: int) -> list[str]:
+    """Cut texts after so many tokens."""
+    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+    found = [
+        text if len(offsets) <= limit else text[: offsets[limit - 1][1]]
+        for text, offsets in zip(texts, encoded["offset_mapping"], strict=True)
+    ]
+    num_cut = sum(len(new) < len(old) for new, old in zip(found, texts, strict=True))
+    if num_cut:
+        logger.warning("%d of %d questions cut after %d tokens", num_cut, len(texts), limit)
+    return found
 
 
 def answer_tokens(
@@ -171,14 +198,14 @@ def finetune_qa(
         CheckpointError: the model cannot be loaded.
     """
     files = find_files(data)
-    rows = draw_fraction(read_questions(files[0]), options.fraction)
+    rows = draw_fraction(findable(read_questions(files[0]), files[0]), options.fraction)
     held_out = add_distractors(read_questions(files[1]), options.distractors, seed=0)
     splits = {"dev": held_out}
-    if files[1].name.endswith((".jsonl", ".jsonl.gz")):
+    if ".jsonl" in files[1].suffixes:
         dev, test = halves(held_out)
         splits = {"dev": dev, "test": test} if test else {"dev": held_out}
 
-    def run(hyper: Hyper, seed: int) -> dict[str, Score]:
+    def run(hyper: Hyper, seed: int) -> Trained:
         return _run(model, rows, splits, options, (hyper, seed), out)
 
     settings = options.settings(model, is_question_answering=True)
@@ -198,7 +225,7 @@ def answer(model_folder: Path, question: str, context: str) -> str:
     model = load(AutoModelForQuestionAnswering, model_folder)
     max_length = min(384, model.config.max_position_embeddings)
     asked = [Question("", question, context, (), (), "")]
-    windows = cut_windows(asked, tokenizer, max_length, max_length // 4, is_training=False)
+    windows = cut_windows(asked, tokenizer, max_length, max_length // 3, is_training=False)
     batch = tokenizer.pad(windows.features, return_tensors="pt")
     with torch.no_grad():
         found = model(**batch)
@@ -213,7 +240,7 @@ def _run(
     options: FinetuneOptions,
     how: tuple[Hyper, int],
     out: Path,
-) -> dict[str, Score]:
+) -> Trained:
     from transformers import (
         AutoModelForQuestionAnswering,
         AutoTokenizer,
@@ -226,19 +253,22 @@ def _run(
     tokenizer = load(AutoTokenizer, model_folder)
     model = load(AutoModelForQuestionAnswering, model_folder)
     max_length = min(options.max_length, model.config.max_position_embeddings)
-    # A window must move on, whatever the question's length.
-    stride = min(options.stride, max_length // 4)
+    if max_length < _LEAST_WINDOW:
+        raise ConfigError(
+            f"expected windows of at least {_LEAST_WINDOW} tokens, found {max_length}: raise "
+            "--max-length, or take a model with more positions"
+        )
+    # A window must move on, whatever the question's length: half of it is the context's.
+    stride = min(options.stride, max_length // 3)
     train_windows = cut_windows(rows, tokenizer, max_length, stride, is_training=True)
     collator = DataCollatorWithPadding(tokenizer)
     trainer = train(model, train_windows.features, collator, hyper, seed, out / "trainer")
-    may_be_empty = any(not each.answers for each in rows)
+    may_be_empty = any(not each.golds for each in rows)
     scores = {}
     for name, questions in splits.items():
         windows = cut_windows(questions, tokenizer, max_length, stride, is_training=False)
         starts, ends = predict(trainer, windows.features)[:2]
         answers = best_answers(questions, windows, starts, ends, may_be_empty=may_be_empty)
-        golds = {each.question_id: each.answers for each in questions}
+        golds = {each.question_id: each.golds for each in questions}
         scores[name] = score_answers(answers, golds)
-    trainer.model.save_pretrained(out / "model")
-    tokenizer.save_pretrained(out / "model")
-    return scores
+    return Trained(scores, trainer.model, tokenizer)

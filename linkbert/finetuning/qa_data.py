@@ -7,8 +7,11 @@ HotpotQA's are put together here as title and text. Any file may be plain, .gz o
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import logging
 import lzma
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from schemas.counter_rng import counter_bits, counter_key
+from schemas.counter_rng import UInt64Array, counter_bits, counter_key
 from schemas.errors import SchemaError
+
+logger = logging.getLogger(__name__)
+
+_WORDS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +35,10 @@ class Question:
         question_id: of the data set.
         question: text.
         context: text, of one or several documents.
-        answers: gold answers; none where there is no answer.
-        starts: where each answer begins in the context, in characters; may be fewer than answers.
+        answers: as they stand in the context; none where there is none, or it stands nowhere.
+        starts: where each begins in the context, in characters.
         group: the document or article; distractors come from other groups.
+        golds: answers that count as right; none where there is no answer.
     """
 
     question_id: str
@@ -39,6 +47,7 @@ class Question:
     answers: tuple[str, ...]
     starts: tuple[int, ...]
     group: str
+    golds: tuple[str, ...] = ()
 
 
 def read_text(path: Path) -> str:
@@ -58,27 +67,19 @@ def read_text(path: Path) -> str:
 def read_questions(path: Path) -> list[Question]:
     """Read a file of questions; its form is told by its content.
 
+    An id that stands there again gets a number, so that every question is answered on its own.
+
     Raises:
         SchemaError: it is of no known form, or an answer does not stand where it should.
     """
-    text = read_text(path)
     try:
-        first = json.loads(text.split("\n", 1)[0]) if "\n" in text.strip() else None
-    except ValueError:
-        first = None  # JSON over several lines
-    try:
-        if isinstance(first, dict) and "data" not in first:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-            is_hotpot = "supporting_facts" in rows[0]
-            questions = list(_from_hotpot(rows) if is_hotpot else _from_mrqa(rows))
-        else:
-            questions = list(_from_squad(json.loads(text)))
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        questions = list(_questions_of(_values_of(read_text(path))))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise SchemaError(
             f"expected SQuAD JSON, MRQA or HotpotQA lines in {path}, found {error!r}"
         ) from error
     for each in questions:
-        for answer, start in zip(each.answers, each.starts, strict=False):
+        for answer, start in zip(each.answers, each.starts, strict=True):
             if each.context[start : start + len(answer)] != answer:
                 raise SchemaError(
                     f"expected {answer!r} at character {start} of the context of question "
@@ -86,7 +87,38 @@ def read_questions(path: Path) -> list[Question]:
                 )
     if not questions:
         raise SchemaError(f"expected questions, found none in {path}")
+    seen: Counter[str] = Counter()
+    for place, each in enumerate(questions):
+        seen[each.question_id] += 1
+        if seen[each.question_id] > 1:
+            new_id = f"{each.question_id}#{seen[each.question_id]}"
+            questions[place] = replace(each, question_id=new_id)
     return questions
+
+
+def _values_of(text: str) -> list[dict[str, Any]]:
+    """Return the one JSON value of a text, those of its list, or those of its lines."""
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        # JSON may hold line separators of Unicode: a line ends at a line feed alone.
+        lines = enumerate(text.split("\n"), 1)
+        return [_line_value(line, number) for number, line in lines if line.strip()]
+    return whole if isinstance(whole, list) else [whole]
+
+
+def _line_value(line: str, number: int) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except ValueError as error:
+        raise ValueError(f"in line {number}: {error}") from error
+
+
+def _questions_of(values: list[dict[str, Any]]) -> Iterator[Question]:
+    rows = [row for row in values if "header" not in row]
+    if rows and "data" in rows[0]:
+        return _from_squad(rows[0])
+    return _from_hotpot(rows) if rows and "_id" in rows[0] else _from_mrqa(rows)
 
 
 def _from_squad(values: dict[str, Any]) -> Iterator[Question]:
@@ -95,29 +127,23 @@ def _from_squad(values: dict[str, Any]) -> Iterator[Question]:
         for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:
                 answers = [] if qa.get("is_impossible") else qa["answers"]
+                texts = tuple(answer["text"] for answer in answers)
                 yield Question(
-                    str(qa["id"]), qa["question"], paragraph["context"],
-                    tuple(answer["text"] for answer in answers),
-                    tuple(answer["answer_start"] for answer in answers), group,
+                    str(qa["id"]), qa["question"], paragraph["context"], texts,
+                    tuple(answer["answer_start"] for answer in answers), group, texts,
                 )  # fmt: skip
 
 
 def _from_mrqa(rows: list[dict[str, Any]]) -> Iterator[Question]:
     for number, row in enumerate(rows):
-        if "header" in row:
-            continue
+        context = row["context"]
         for qa in row["qas"]:
-            context = row["context"]
             # Both ends of a span are inside it. Its text in the context is what can be found.
-            starts = [span[0] for found in qa["detected_answers"] for span in found["char_spans"]]
-            stops = [
-                span[1] + 1 for found in qa["detected_answers"] for span in found["char_spans"]
-            ]
-            spans = [context[start:stop] for start, stop in zip(starts, stops, strict=True)]
-            others = [answer for answer in qa.get("answers", ()) if answer not in spans]
+            spans = [span for found in qa["detected_answers"] for span in found["char_spans"]]
+            answers = tuple(context[start : last + 1] for start, last in spans)
             yield Question(
-                str(qa["qid"]), qa["question"], context, (*spans, *others), tuple(starts),
-                str(number),
+                str(qa["qid"]), qa["question"], context, answers,
+                tuple(start for start, _ in spans), str(number), tuple(qa.get("answers", answers)),
             )  # fmt: skip
 
 
@@ -126,10 +152,31 @@ def _from_hotpot(rows: list[dict[str, Any]]) -> Iterator[Question]:
         documents = [f"{title}: {''.join(sentences)}" for title, sentences, *_ in row["context"]]
         context = " ".join(["yes no", *documents])
         start = context.find(row["answer"])
-        starts = () if start < 0 else (start,)
+        answers, starts = ((), ()) if start < 0 else ((row["answer"],), (start,))
         yield Question(
-            str(row["_id"]), row["question"], context, (row["answer"],), starts, str(row["_id"])
+            str(row["_id"]), row["question"], context, answers, starts, str(row["_id"]),
+            (row["answer"],),
+        )  # fmt: skip
+
+
+def findable(questions: list[Question], path: Path) -> list[Question]:
+    """Leave out questions whose answer stands nowhere in the context: nothing points to it.
+
+    Raises:
+        SchemaError: none is left.
+    """
+    found = [each for each in questions if each.starts or not each.golds]
+    if not found:
+        raise SchemaError(
+            f"expected answers that stand in their contexts, found none in {path}: "
+            "choose another training file"
         )
+    if len(found) < len(questions):
+        logger.warning(
+            "%d of %d training questions left out: their answer is not in the context",
+            len(questions) - len(found), len(questions),
+        )  # fmt: skip
+    return found
 
 
 def add_distractors(questions: Sequence[Question], number: int, seed: int) -> list[Question]:
@@ -138,15 +185,24 @@ def add_distractors(questions: Sequence[Question], number: int, seed: int) -> li
     LinkBERT (arXiv:2203.15827), section 5.3, adds one or two documents to SQuAD's contexts.
 
     Raises:
-        SchemaError: there is one article only.
+        SchemaError: there are not so many contexts of other articles.
     """
     contexts = list(dict.fromkeys((each.context, each.group) for each in questions))
-    if number and len({group for _, group in contexts}) < 2:
-        raise SchemaError("expected several articles to take distractors from, found one")
+    by_text: dict[str, set[str]] = {}
+    for context, group in contexts:
+        by_text.setdefault(context, set()).add(group)
+    # A text that several articles have can serve any of them.
+    owned = Counter(next(iter(groups)) for groups in by_text.values() if len(groups) == 1)
+    most = max(owned.values(), default=0)
+    if len(by_text) - most < number:
+        raise SchemaError(
+            f"expected {number} contexts of other articles to take distractors from, found "
+            f"{len(by_text) - most}: ask for fewer --distractors"
+        )
     key = counter_key(seed, "distractors")
     found = []
     for row, each in enumerate(questions):
-        words = iter(counter_bits(counter_bits(key, row), np.arange(1000 * (number + 1))).tolist())
+        words = _endless(counter_bits(key, row))
         chosen: list[str] = []
         while len(chosen) < number:
             context, group = contexts[next(words) % len(contexts)]
@@ -158,6 +214,11 @@ def add_distractors(questions: Sequence[Question], number: int, seed: int) -> li
         starts = tuple(start + len(before) for start in each.starts)
         found.append(replace(each, context=f"{before}{each.context}{after}", starts=starts))
     return found
+
+
+def _endless(key: UInt64Array) -> Iterator[int]:
+    for start in itertools.count(0, _WORDS_AT_ONCE):
+        yield from counter_bits(key, np.arange(start, start + _WORDS_AT_ONCE)).tolist()
 
 
 def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from linkbert.finetuning.training import (
     Features,
     Job,
     Score,
+    Trained,
     draw_fraction,
+    labelled,
     load,
     predict,
     run_table,
@@ -24,6 +27,7 @@ from linkbert.finetuning.training import (
 )
 from schemas.errors import SchemaError
 
+_COLUMN = re.compile(r"[^ \t]+")
 _IGNORED = -100
 """Label that the loss leaves out: the pieces after a word's first, and special tokens."""
 
@@ -45,8 +49,9 @@ def read_sentences(path: Path) -> list[Sentence]:
     sentences: list[Sentence] = []
     words: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate([*read_text(path).splitlines(), ""], 1):
-        columns = line.split()
+    # Words may hold blanks and line separators of Unicode: only ASCII ones part columns and lines.
+    for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
+        columns = _COLUMN.findall(line.rstrip("\r"))
         if not columns or columns[0] == "-DOCSTART-":
             if words:
                 sentences.append(Sentence(words, tags))
@@ -66,18 +71,25 @@ def read_sentences(path: Path) -> list[Sentence]:
 def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     """Return the entities of a sentence as conlleval reads BIO: first and last word, and kind.
 
+    BIOES is read too: E ends an entity, S is one by itself.
+
     >>> sorted(spans(["B-PER", "I-PER", "O", "I-LOC", "B-LOC", "I-PER"]))
     [(0, 1, 'PER'), (3, 3, 'LOC'), (4, 4, 'LOC'), (5, 5, 'PER')]
+    >>> sorted(spans(["B-PER", "E-PER", "I-PER", "S-PER"]))
+    [(0, 1, 'PER'), (2, 2, 'PER'), (3, 3, 'PER')]
     """
     found = set()
     start, kind = 0, ""
     for place, tag in enumerate([*tags, "O"]):
         prefix, _, name = tag.partition("-")
-        if kind and (prefix != "I" or name != kind):
+        if kind and (prefix not in ("I", "E") or name != kind):
             found.add((start, place - 1, kind))
             kind = ""
-        if prefix in ("B", "I") and not kind:
+        if prefix in ("B", "I", "E", "S") and not kind:
             start, kind = place, name
+        if prefix in ("E", "S") and kind:
+            found.add((start, place, kind))
+            kind = ""
     return found
 
 
@@ -118,7 +130,7 @@ def finetune_tag(
     tags = sorted({tag for each in rows for tag in each.tags} | {"O"})
     has_entities = any(spans(each.tags) for each in held_out)
 
-    def run(hyper: Hyper, seed: int) -> dict[str, Score]:
+    def run(hyper: Hyper, seed: int) -> Trained:
         return _run(model, (rows, held_out), tags, options, (hyper, seed), out)
 
     settings = options.settings(model, is_question_answering=False)
@@ -133,7 +145,7 @@ def _run(
     options: FinetuneOptions,
     how: tuple[Hyper, int],
     out: Path,
-) -> dict[str, Score]:
+) -> Trained:
     from transformers import (
         AutoModelForTokenClassification,
         AutoTokenizer,
@@ -144,7 +156,7 @@ def _run(
     hyper, seed = how
     set_seed(seed)
     tokenizer = load(AutoTokenizer, model_folder)
-    model = load(AutoModelForTokenClassification, model_folder, num_labels=len(tags))
+    model = load(AutoModelForTokenClassification, model_folder, **labelled(tags))
     limit = min(options.max_length, model.config.max_position_embeddings)
     numbers = {tag: number for number, tag in enumerate(tags)}
 
@@ -176,4 +188,5 @@ def _run(
         [tags[best[row, place]] if place >= 0 else "O" for place in own]
         for row, own in enumerate(places)
     ]
-    return {"dev": score_tags(predicted, [each.tags for each in splits[1]])}
+    scores = score_tags(predicted, [each.tags for each in splits[1]])
+    return Trained({"dev": scores}, trainer.model, tokenizer)

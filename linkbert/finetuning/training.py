@@ -27,8 +27,19 @@ _WARMUP_SHARE = 0.1
 
 Features = list[dict[str, Any]]
 Score = dict[str, float]
-RunOne = Callable[[Hyper, int], dict[str, Score]]
-"""Fine-tune with a setting and a seed; return the scores of each held-out split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What one run came to: the scores of each held-out split, and the model with its tokenizer."""
+
+    scores: dict[str, Score]
+    model: Any
+    tokenizer: Any
+
+
+RunOne = Callable[[Hyper, int], Trained]
+"""Fine-tune with a setting and a seed."""
 
 
 def load(factory: Any, model: Path, **options: Any) -> Any:
@@ -39,6 +50,8 @@ def load(factory: Any, model: Path, **options: Any) -> Any:
     """
     import transformers
 
+    if not model.is_dir():
+        raise CheckpointError(f"expected a Hugging Face folder, found none at {model}")
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -50,6 +63,15 @@ def load(factory: Any, model: Path, **options: Any) -> Any:
         ) from error
 
 
+def labelled(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the options of `from_pretrained` that make a head for these labels, by name."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
+
+
 def train(
     model: Any,
     features: Features,
@@ -58,7 +80,10 @@ def train(
     seed: int,
     folder: Path,
 ) -> Any:
-    """Train a model in place; return the Trainer, which also predicts."""
+    """Train a model in place; return the Trainer, which also predicts.
+
+    A loss that is no number is warned of; its scores will be bad, but a grid goes on.
+    """
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     steps = math.ceil(len(features) / hyper.batch_size) * hyper.epochs
@@ -79,6 +104,7 @@ def train(
                 bf16=torch.cuda.is_available(),
                 save_strategy="no",
                 logging_strategy="no",
+                logging_nan_inf_filter=False,
                 report_to=[],
                 disable_tqdm=True,
                 remove_unused_columns=False,
@@ -89,7 +115,12 @@ def train(
         )
         # It writes to stdout, where only results go.
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        found = trainer.train()
+    if not math.isfinite(found.training_loss):
+        logger.warning(
+            "the loss became %s at learning rate %g with seed %d: lower the rate",
+            found.training_loss, hyper.learning_rate, seed,
+        )  # fmt: skip
     return trainer
 
 
@@ -128,30 +159,49 @@ def run_table(
     """Run every setting with every seed and write the table; finished runs are kept.
 
     The setting with the best mean on `dev` is chosen; its `test`, where there is one, is told.
+    The model of the run that scored best on `dev` is kept as a Hugging Face folder, `out`/model.
 
     Raises:
         ConfigError: the folder holds runs of something else.
     """
     _check_identity(job, options, out)
-    rows: list[dict[str, Any]] = []
-    for number, hyper in enumerate(settings, 1):
-        by_seed = {}
-        for seed in options.seeds:
-            name = f"lr{hyper.learning_rate:g}-batch{hyper.batch_size}-epochs{hyper.epochs}"
-            path = out / "runs" / f"{name}-seed{seed}.json"
-            if not path.is_file():
-                logger.info("%s: setting %d of %d, seed %d", name, number, len(settings), seed)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, run(hyper, seed))
-            by_seed[seed] = json.loads(path.read_text())
-        rows.append({**asdict(hyper), **_summary(by_seed)})
-    best = max(rows, key=lambda row: row["dev"][job.metric]["mean"])
+    paths = {
+        (hyper, seed): out / "runs" / f"{_name(hyper)}-seed{seed}.json"
+        for hyper in settings
+        for seed in options.seeds
+    }
+    done = {key: json.loads(path.read_text()) for key, path in paths.items() if path.is_file()}
+    best_score = max((each["dev"][job.metric] for each in done.values()), default=-math.inf)
+    for number, ((hyper, seed), path) in enumerate(paths.items(), 1):
+        if (hyper, seed) in done:
+            continue
+        logger.info("run %d of %d: %s, seed %d", number, len(paths), _name(hyper), seed)
+        trained = run(hyper, seed)
+        if trained.scores["dev"][job.metric] > best_score:
+            best_score = trained.scores["dev"][job.metric]
+            trained.model.save_pretrained(out / "model")
+            trained.tokenizer.save_pretrained(out / "model")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, trained.scores)
+        done[hyper, seed] = trained.scores
+    scores = {hyper: {seed: done[hyper, seed] for seed in options.seeds} for hyper in settings}
+    return _write_table(job, scores, out)
+
+
+def _name(hyper: Hyper) -> str:
+    return f"lr{hyper.learning_rate:g}-batch{hyper.batch_size}-epochs{hyper.epochs}"
+
+
+def _write_table(
+    job: Job, scores: dict[Hyper, dict[int, dict[str, Score]]], out: Path
+) -> dict[str, Any]:
+    rows = [{**asdict(hyper), **_summary(by_seed)} for hyper, by_seed in scores.items()]
     result = {
         "task": job.task,
         "model": job.model.name,
         "metric": job.metric,
-        "seeds": list(options.seeds),
-        "best": best,
+        "seeds": list(next(iter(scores.values()))),
+        "best": max(rows, key=lambda row: row["dev"][job.metric]["mean"]),
         "settings": rows,
     }
     write_json(out / "results.json", result)

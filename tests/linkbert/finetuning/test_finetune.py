@@ -2,6 +2,7 @@
 
 import json
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import torch
 
 from linkbert.cli import main
 from linkbert.export import export
-from linkbert.finetuning.classify import TASKS, read_examples, score_labels
+from linkbert.finetuning import qa as qa_module
+from linkbert.finetuning import training
+from linkbert.finetuning.classify import TASKS, finetune_classify, read_examples, score_labels
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.qa import answer_tokens, best_answers, cut_windows
+from linkbert.finetuning.qa import answer_tokens, best_answers, cut_windows, finetune_qa
 from linkbert.finetuning.qa_data import Question
 from linkbert.finetuning.tag import read_sentences, score_tags
+from linkbert.finetuning.training import Job, Trained, run_table
 from linkbert.trainer import pretrain
-from schemas.errors import ConfigError, SchemaError
+from schemas.errors import CheckpointError, ConfigError, SchemaError
 from tests.linkbert.conftest import small_config
 from tests.linkbert.shards_folder import write_shards
 
@@ -126,10 +130,86 @@ def test_a_findable_answer_is_found_in_long_contexts(
 ) -> None:
     found = run(
         capsys, "qa", model, questions, "--out", questions / "out", "--distractors", 1,
-        "--learning-rate", "0.02", "--epochs", 8, "--batch-size", 8,
+        "--learning-rate", "0.01", "--epochs", 8, "--batch-size", 8,
     )  # fmt: skip
     assert found["best"]["dev"]["exact_match"]["mean"] > 60
     assert (questions / "out/model/model.safetensors").is_file()
+
+
+def test_the_model_of_the_best_run_is_kept_whatever_came_after(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds 0 to 2 score 10, 30, 20; the run of seed 1 is cut off once between model and scores."""
+    (tmp_path / "data.tsv").write_text("")
+    scores = {0: 10.0, 1: 30.0, 2: 20.0}
+
+    def run_one(hyper: Hyper, seed: int) -> Trained:
+        ran.append(seed)
+        return Trained({"dev": {"f1": scores[seed]}}, Saved(f"model {seed}"), Saved("tokenizer"))
+
+    ran: list[int] = []
+    job = Job("made", model, (tmp_path / "data.tsv",), "f1")
+    options = FinetuneOptions(seeds=(0, 1, 2))
+    settings = [Hyper(1e-3, 8, 1)]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "write_json", cut_off_at("seed1", training.write_json))
+        with pytest.raises(KeyboardInterrupt):
+            run_table(job, options, settings, run_one, tmp_path / "out")
+    found = run_table(job, options, settings, run_one, tmp_path / "out")
+    assert ran == [0, 1, 1, 2]
+    assert (tmp_path / "out/model/model 1").is_file()
+    assert not (tmp_path / "out/model/model 2").exists()
+    assert found["best"]["dev"]["f1"] == {"mean": 20.0, "sd": 10.0, "by_seed": [10.0, 30.0, 20.0]}
+
+
+class Saved:
+    """A model or a tokenizer that leaves its name in the folder where it is saved."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def save_pretrained(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / self.name).touch()
+
+
+def cut_off_at(word: str, write: Callable[..., None]) -> Callable[..., None]:
+    def write_or_stop(path: Path, value: Any) -> None:
+        if word in path.name:
+            raise KeyboardInterrupt
+        write(path, value)
+
+    return write_or_stop
+
+
+def test_a_classifier_is_kept_with_the_names_of_its_labels(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    rows = "sentence1\tsentence2\tlabel\n" + "w1\tw2\tnot_entailment\nw2\tw1\tentailment\n" * 4
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.tsv").write_text(rows)
+    argv = ["classify", model, tmp_path, "--task", "rte", "--out", tmp_path / "out"]
+    # A fraction that holds one label only still has a head for both.
+    found = run(capsys, *argv, "--fraction", "0.1", "--epochs", 1)
+    assert found["best"]["dev"]["accuracy"]["mean"] == 50.0
+    kept = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out/model")
+    assert kept.config.id2label == {0: "entailment", 1: "not_entailment"}
+
+
+def test_a_loss_that_is_no_number_is_warned_of(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "sentence1\tsentence2\tscore\n" + "w1\tw2\t1.0\nw2\tw1\t2.0\n" * 20
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.tsv").write_text(rows)
+    argv = ["finetune", "classify", model, tmp_path, "--task", "sts-b", "--out", tmp_path / "out"]
+    assert main([*map(str, argv), "--learning-rate", "1e30"]) == 0
+    assert "lower the rate" in caplog.text
+    assert json.loads((tmp_path / "out/results.json").read_text())["best"]["dev"] == {
+        name: {"mean": 0.0, "sd": None, "by_seed": [0.0]} for name in ("pearson", "spearman")
+    }
 
 
 @pytest.fixture
@@ -168,6 +248,46 @@ def test_windows_cover_the_context_and_only_those_with_the_answer_point_to_it(
     assert answer_tokens(question_of(context, "", ()), windows.offsets[0]) is None
 
 
+@pytest.mark.parametrize(("num_positions", "window"), [(512, (384, 128)), (64, (64, 21))])
+def test_windows_share_the_papers_stride(
+    num_positions: int,
+    window: tuple[int, int],
+    model: Path,
+    questions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """384 tokens with 128 shared; in a model of 64 positions a third of a window."""
+
+    class CutError(Exception):
+        pass
+
+    def with_positions(factory: Any, folder: Path) -> Any:
+        loaded = factory.from_pretrained(folder)
+        if hasattr(loaded, "config"):
+            loaded.config.max_position_embeddings = num_positions
+        return loaded
+
+    def stop(rows: Any, tokenizer: Any, *asked: int, **rest: Any) -> None:
+        raise CutError(asked)
+
+    monkeypatch.setattr(qa_module, "load", with_positions)
+    monkeypatch.setattr(qa_module, "cut_windows", stop)
+    with pytest.raises(CutError) as found:
+        finetune_qa(model, [questions], questions / "out", FinetuneOptions(max_length=384))
+    assert found.value.args == (window,)
+
+
+@pytest.mark.parametrize("num_words", [29, 30, 31, 58, 62, 200])
+def test_a_long_question_leaves_room_for_the_context(num_words: int, tokenizer: Any) -> None:
+    context = " ".join(f"w{word}" for word in range(10, 50))
+    question = Question("q", "w5 " * num_words, context, ("w30",), (context.index("w30"),), "g")
+    windows = cut_windows([question], tokenizer, 64, 21, is_training=True)
+    assert all(len(feature["input_ids"]) <= 64 for feature in windows.features)
+    covered = {span for offsets in windows.offsets for span in offsets if span is not None}
+    assert len(covered) == 40
+    assert any(feature["start_positions"] for feature in windows.features)
+
+
 def test_the_best_span_over_all_windows_is_the_answer_or_none(tokenizer: Any) -> None:
     context = " ".join(f"w{word}" for word in range(10, 50))
     question = question_of(context, "w30 w31")
@@ -198,6 +318,10 @@ def test_the_papers_grids(model: Path, tmp_path: Path) -> None:
         assert {each.learning_rate for each in found} == learning_rates
         assert {each.batch_size for each in found} == batches
         assert {each.epochs for each in found} == {2, 4}
+        found = FinetuneOptions(grid="paper").settings(tmp_path, is_question_answering=False)
+        assert {each.learning_rate for each in found} == {5e-6, 1e-5, 2e-5, 3e-5, 5e-5}
+        assert {each.batch_size for each in found} == {16, 32, 64}
+        assert {each.epochs for each in found} == {3, 5, 10}
 
 
 @pytest.mark.parametrize(
@@ -236,13 +360,71 @@ def test_bad_data_is_told_with_its_place(tmp_path: Path, model: Path) -> None:
     bad.write_text("a\tb\n")
     with pytest.raises(SchemaError, match="at least 4 columns"):
         read_examples(bad, TASKS["cola"])
+    scores = tmp_path / "scores.tsv"
+    for score in ("x", "nan", ""):
+        scores.write_text(f"sentence1\tsentence2\tscore\na\tb\t1.0\na\tb\t{score}\n")
+        with pytest.raises(SchemaError, match="score in row 2"):
+            read_examples(scores, TASKS["sts-b"])
     bad.write_text("lonely\n")
     with pytest.raises(SchemaError, match="line 1"):
         read_sentences(bad)
     assert main(["finetune", "classify", str(model), str(tmp_path), "--out", "x", "--quiet"]) == 1
+    scores.unlink()
     for wrong in ({"fraction": 0.0}, {"seeds": (1, 1)}, {"epochs": 0}, {"learning_rate": 0.0}):
         with pytest.raises(ConfigError):
             FinetuneOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_few_rows_without_all_columns_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ["id\tquestion1\tquestion2\tis_duplicate", *["1\ta\tb\t0"] * 199, "2\ta"]
+    (tmp_path / "train.tsv").write_text("\n".join(rows))
+    assert len(read_examples(tmp_path / "train.tsv", TASKS["qqp"])) == 199
+    assert "1 rows" in caplog.text
+    (tmp_path / "train.tsv").write_text("\n".join([*rows[:90], "2\ta"]))
+    with pytest.raises(SchemaError, match="found 2 in row 90"):
+        read_examples(tmp_path / "train.tsv", TASKS["qqp"])
+
+
+@pytest.mark.parametrize(
+    ("train", "dev", "said"),
+    [
+        ("w1\t0\nw2\t1", "w1\t2", "'2' in .*dev.tsv"),
+        ("w1\t0\nw2\t0", "w1\t0", "two labels or more"),
+        ("w1\t0\nw2\t1", "", "expected rows, found none"),
+    ],
+)
+def test_labels_that_do_not_fit_are_told(
+    train: str, dev: str, said: str, model: Path, tmp_path: Path
+) -> None:
+    for name, rows in (("train", train), ("dev", dev)):
+        (tmp_path / f"{name}.tsv").write_text(f"sentence\tlabel\n{rows}\n")
+    options = FinetuneOptions()
+    with pytest.raises(SchemaError, match=said):
+        finetune_classify(model, [tmp_path], tmp_path / "out", options, "sst-2")
+
+
+def test_a_folder_that_is_no_model_is_told_without_a_word_of_a_network(
+    tmp_path: Path, questions: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="found none at nowhere"):
+        finetune_qa(Path("nowhere"), [questions], tmp_path / "out", FinetuneOptions())
+
+
+def test_windows_too_short_for_a_question_and_a_context_are_refused(
+    model: Path, questions: Path
+) -> None:
+    with pytest.raises(ConfigError, match="at least 16 tokens"):
+        finetune_qa(model, [questions], questions / "out", FinetuneOptions(max_length=8))
+
+
+def test_words_may_hold_unicode_blanks_and_line_separators(tmp_path: Path) -> None:
+    (tmp_path / "dev.conll").write_text("5\u00a0km\tO\r\nx\u2028y NN B-LOC\r\n\r\nz O\n")
+    first, second = read_sentences(tmp_path / "dev.conll")
+    assert first.words == ["5\u00a0km", "x\u2028y"]
+    assert first.tags == ["O", "B-LOC"]
+    assert second.words == ["z"]
 
 
 @pytest.mark.parametrize("task", ["SST-2", "CoLA", "MRPC", "STS-B"])

@@ -2,12 +2,19 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from linkbert.finetuning.qa_data import Question, add_distractors, halves, read_questions
+from linkbert.finetuning.qa_data import (
+    Question,
+    add_distractors,
+    findable,
+    halves,
+    read_questions,
+)
 from schemas.errors import SchemaError
 
 
@@ -62,7 +69,8 @@ def test_mrqa_spans_include_their_end_and_several_documents_share_a_context(
     with gzip.open(tmp_path / "dev.jsonl.gz", "wt") as file:
         file.write("\n".join(lines) + "\n")
     [found] = read_questions(tmp_path / "dev.jsonl.gz")
-    assert found.answers == ("Italy", "the boot")
+    assert found.answers == ("Italy",)
+    assert found.golds == ("Italy", "the boot")
     assert found.starts == (start,)
 
 
@@ -79,11 +87,65 @@ def test_hotpot_documents_stand_in_one_context(tmp_path: Path) -> None:
     assert second.context[second.starts[0] :].startswith("yes")
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"a": 1}\n{"b": 2}\n', '{"data": []}', "plain"])
+def test_every_form_of_a_hotpot_file_reads_alike(tmp_path: Path) -> None:
+    """Its own form is one list; a line separator of Unicode within a text ends no line."""
+    rows = [
+        {"_id": name, "question": "Who\u2028is\x85it?", "answer": "Ann", "supporting_facts": [],
+         "context": [["First", ["It was Ann."]]]}
+        for name in ("h", "i")
+    ]  # fmt: skip
+    forms = {
+        "list": json.dumps(rows),
+        "lines": "\n".join(json.dumps(row, ensure_ascii=False) for row in rows),
+    }
+    found = []
+    for name, text in forms.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        found.append(read_questions(tmp_path / name))
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
+    (tmp_path / "one").write_text(json.dumps(rows[0]))
+    assert read_questions(tmp_path / "one") == found[0][:1]
+
+
+def test_an_answer_outside_the_context_counts_but_cannot_be_pointed_to(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = {"_id": "h", "question": "Who?", "answer": "Ann", "context": [["First", ["Bob."]]]}
+    (tmp_path / "dev.json").write_text(json.dumps([row]))
+    [lost] = read_questions(tmp_path / "dev.json")
+    assert (lost.answers, lost.starts, lost.golds) == ((), (), ("Ann",))
+    unanswerable, answered = replace(lost, golds=()), questions(tmp_path)[0]
+    path = tmp_path / "train.json"
+    assert findable([lost, unanswerable, answered], path) == [unanswerable, answered]
+    assert "1 of 3 training questions left out" in caplog.text
+    with pytest.raises(SchemaError, match="stand in their contexts"):
+        findable([lost], path)
+
+
+def test_an_id_that_stands_there_twice_is_two_questions(tmp_path: Path) -> None:
+    values = json.loads(json.dumps(TWO))
+    for article in values["data"]:
+        article["paragraphs"][0]["qas"][0]["id"] = "same"
+    (tmp_path / "dev.json").write_text(json.dumps(values))
+    found = read_questions(tmp_path / "dev.json")
+    assert [each.question_id for each in found] == ["same", "same#2", "same#3"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"a": 1}\n{"b": 2}\n', '{"data": []}', "plain", "[1]"])
 def test_a_file_of_no_known_form_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text(text)
     with pytest.raises(SchemaError, match=r"dev\.json"):
         read_questions(tmp_path / "dev.json")
+
+
+def test_a_damaged_line_is_told_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "dev.jsonl").write_text('{"header": {}}\n{"context": "x", \n')
+    with pytest.raises(SchemaError, match="in line 2"):
+        read_questions(tmp_path / "dev.jsonl")
+    (tmp_path / "dev.jsonl").write_text('{"header": {}}\n')
+    with pytest.raises(SchemaError, match="expected questions, found none"):
+        read_questions(tmp_path / "dev.jsonl")
 
 
 def test_an_answer_that_stands_elsewhere_is_refused(tmp_path: Path) -> None:
@@ -115,8 +177,13 @@ def test_distractors_come_from_other_articles_and_answers_move_along(
     assert places == ({False} if number == 0 else {True, False})
 
 
+def test_more_distractors_than_there_are_contexts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"3 contexts of other articles .* found 2"):
+        add_distractors(questions(tmp_path), 3, 0)
+
+
 def test_one_article_has_no_distractors(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match="several articles"):
+    with pytest.raises(SchemaError, match=r"1 contexts of other articles .* found 0"):
         add_distractors(questions(tmp_path)[:1], 1, 0)
 
 
