@@ -97,9 +97,21 @@ class ExperimentConfig:
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
                 raise ConfigError(f"expected {name} without repetition, found {list(values)}")
-        for name in ("epochs", "passes", "max_pairs", "num_resamples", "ranking_queries"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"expected {name} of at least 1, found {getattr(self, name)}")
+        at_least = dict.fromkeys(
+            ("epochs", "passes", "max_pairs", "num_resamples", "ranking_queries"), 1
+        )
+        for name, least in (at_least | {"ranking_pairs": 0}).items():
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"expected {name} of at least {least}, found {getattr(self, name)}"
+                )
+        if any(seed < 0 for seed in self.seeds):
+            raise ConfigError(f"expected seeds of at least 0, found {list(self.seeds)}")
+        if not 0 < self.validation_fraction < 1:
+            raise ConfigError(
+                "expected validation_fraction above 0 and below 1, found "
+                f"{self.validation_fraction}"
+            )
 
     def pretraining(self, arm: str) -> PretrainConfig:
         """Return the configuration of pretraining of an arm."""
@@ -125,6 +137,12 @@ class ExperimentConfig:
         return chosen
 
 
+_TYPES = {
+    each.name: str(each.type) for each in fields(ExperimentConfig) if each.name != "overrides"
+}
+"""What stands in the TOML file under each key, as the annotations of the fields say it."""
+
+
 def load_experiment(path: Path) -> ExperimentConfig:
     """Read an experiment; a relative corpus is relative to the file.
 
@@ -135,14 +153,12 @@ def load_experiment(path: Path) -> ExperimentConfig:
         values = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"expected an experiment as TOML, found {error} in {path}") from error
-    overrides = values.pop("set", {})
-    known = [each.name for each in fields(ExperimentConfig) if each.name != "overrides"]
-    for key in values:
-        if key not in known:
-            closest = difflib.get_close_matches(key, known, 1, 0.0)[0]
-            raise ConfigError(f"unknown key {key!r} in {path}: the closest is {closest!r}")
     if "corpus" not in values:
         raise ConfigError(f"expected the key corpus, found none in {path}: name a folder")
+    overrides = values.pop("set", {})
+    if not isinstance(overrides, dict):
+        raise ConfigError(f"expected [set] as a table, found {overrides!r} in {path}")
+    _check_types(values, path)
     values["corpus"] = str(path.parent / values["corpus"])
     named = [name for name in ("arms", "seeds") if name in values]
     lists: dict[str, Any] = {name: tuple(values[name]) for name in named}
@@ -152,6 +168,30 @@ def load_experiment(path: Path) -> ExperimentConfig:
     for arm in config.arms:
         config.pretraining(arm)
     return config
+
+
+def _check_types(values: dict[str, Any], path: Path) -> None:
+    for key, value in values.items():
+        if key not in _TYPES:
+            closest = difflib.get_close_matches(key, list(_TYPES), 1, 0.0)[0]
+            raise ConfigError(f"unknown key {key!r} in {path}: the closest is {closest!r}")
+        wanted = _TYPES[key]
+        if not _is_of_type(value, wanted):
+            spelled = f"a list of {_item(wanted)}" if _item(wanted) else wanted
+            raise ConfigError(f"expected {key} as {spelled}, found {value!r} in {path}")
+
+
+def _item(wanted: str) -> str:
+    """Return the type of the items of a tuple's annotation, "" where it is none."""
+    return wanted.removeprefix("tuple[").removesuffix(", ...]") if wanted[:5] == "tuple" else ""
+
+
+def _is_of_type(value: object, wanted: str) -> bool:
+    """Tell whether a value of TOML is a str, int, float, or a list of one of them."""
+    if item := _item(wanted):
+        return isinstance(value, list) and all(_is_of_type(each, item) for each in value)
+    kinds = {"str": (str,), "int": (int,), "float": (int, float)}[wanted]
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _toml(value: object) -> str:

@@ -138,6 +138,15 @@ def test_another_experiment_in_the_folder_is_refused(
         ("max_steps = 2", "max_step = 2", "'max_steps'"),
         ("epochs = 1", "epochs = 0", "epochs"),
         ('corpus = "corpus"', "", "corpus"),
+        ('corpus = "corpus"', "corpus = 3", "corpus as str"),
+        ("epochs = 1", 'epochs = "1"', "epochs as int"),
+        ("epochs = 1", "epochs = true", "epochs as int"),
+        ("seeds = [0, 1]", "seeds = [0.5]", "seeds as a list of int"),
+        ("seeds = [0, 1]", "seeds = [-1]", "seeds of at least 0"),
+        ("seeds = [0, 1]", 'seeds = "01"', "seeds as a list of int"),
+        ("validation_fraction = 0.3", "validation_fraction = 1.5", "validation_fraction above 0"),
+        ("ranking_pairs = 8", "ranking_pairs = -1", "ranking_pairs of at least 0"),
+        ("[set]", "set = 3\n[other]", "'set'|table|unknown"),
     ],
 )
 def test_a_wrong_experiment_is_one_line(
