@@ -24,7 +24,14 @@ from linkbert.check_shards import shard_problems
 from schemas import mentions as mentions_table
 from schemas import pages as pages_table
 from schemas.errors import SchemaError
-from schemas.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest, read_manifest
+from schemas.manifest import (
+    MANIFEST_NAME,
+    SEAL_NAME,
+    FileEntry,
+    Manifest,
+    encode_json,
+    read_manifest,
+)
 from schemas.parquet import check_schema
 from schemas.segments import TOKEN_DTYPE_KEY
 
@@ -71,11 +78,14 @@ def check(path: Path) -> CheckReport:
 
 def _seal_problems(seal: Path, report: CheckReport) -> Iterator[str]:
     """Name the notes that are not as they were when the stage or run was finished."""
+    data = seal.read_bytes()
     try:
-        digests = dict(json.loads(seal.read_bytes()))
+        digests = dict(json.loads(data))
     except (ValueError, TypeError) as error:
         yield f"expected the digests of the notes beside it, found damage in {seal} ({error})"
         return
+    if data != encode_json(digests) + b"\n":
+        yield f"expected the seal that was written, found it changed in {seal}"
     for name, digest in digests.items():
         path = seal.parent / name
         report.num_files += 1

@@ -228,7 +228,8 @@ def _seal(run: Path) -> None:
     """Note the digests of all that the manifest leaves out because it holds times."""
     own = [run / name for name in _OWN_FILES if name not in (MANIFEST_NAME, SEAL_NAME)]
     found = [path for path in own if path.is_file()]
-    found += [path for path in sorted((run / FOLDER_NAME).rglob("*")) if path.is_file()]
+    for folder in (FOLDER_NAME, EVENTS_FOLDER):
+        found += [path for path in sorted((run / folder).rglob("*")) if path.is_file()]
     digests = {
         path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in found

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,22 @@ def test_another_schema_version_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_damaged_manifest_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "_manifest.json").write_text(content)
     with pytest.raises(SchemaError, match=r"^expected a manifest, found damaged JSON.*$"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(rb' "digest": "\w+",\n', b""), (rb'"digest": "\w+"', b'"digest": null'), (rb"\n ", b"\n\t")],
+)
+def test_a_manifest_that_was_not_written_so_is_refused(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    path = tmp_path / "_manifest.json"
+    written = path.read_bytes()
+    path.write_bytes(re.sub(before, after, written, count=1))
+    assert path.read_bytes() != written
+    with pytest.raises(SchemaError, match=r"^expected the manifest that was written.*$"):
         read_manifest(tmp_path)
 
 
