@@ -91,7 +91,8 @@ def _overview(corpus: Corpus) -> Section:
 def steps_of(corpus: Corpus) -> list[Step]:
     """Return the flow from what was read to the edges and segments, as far as it went."""
     pages = corpus.manifest("pages")
-    steps = [Step("Pages read", pages.rows_in, pages.rows_out, "pages kept", _named(pages.drops))]
+    dropped_pages = _with_namespaces(pages)
+    steps = [Step("Pages read", pages.rows_in, pages.rows_out, "pages kept", dropped_pages)]
     kept = pages.extra.get("links", {})
     dropped = _named(pages.extra.get("links_dropped", {}))
     if kept:
@@ -121,6 +122,16 @@ def _graph_steps(corpus: Corpus) -> Iterator[Step]:
 
 
 _LEADS = (RESOLVED, REDIRECT)
+
+
+def _with_namespaces(pages: Manifest) -> dict[str, int]:
+    """Return the pages that were dropped, by reason, a namespace called as the dump calls it."""
+    names = pages.extra.get("siteinfo", {}).get("namespace_names", {})
+    named = {}
+    for reason, count in pages.drops.items():
+        title = names.get(reason.removeprefix("namespace_"))
+        named[f"{title} ({_words(reason)})" if title else _words(reason)] = count
+    return named
 
 
 def _named(counts: dict[str, int]) -> dict[str, int]:

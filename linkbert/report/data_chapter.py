@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linkbert.corpus import Corpus, Row
+from linkbert.corpus import Row
 from linkbert.pairs import Pair, PairReader
 from linkbert.report import plots
+from linkbert.report.appearance import appearance_sections
 from linkbert.report.flow import Step, flow
 from linkbert.report.markup import (
     Chapter,
@@ -38,8 +37,6 @@ _MAX_CHARS = 700
 _CONFIG_KEYS = ("weighting", "links", "link_scope", "target_segment", "mix_policy")
 _SPLITS = ("train", "validation", "validation_closed")
 
-Counts = npt.NDArray[np.float64]
-
 
 def data_chapter(shards: Path) -> Chapter:
     """Return all there is to say of a shards folder.
@@ -54,7 +51,7 @@ def data_chapter(shards: Path) -> Chapter:
         Section("data-flow", "From segments to instances", flow(_steps(shards, train))),
         _mix(train),
         _lengths(columns),
-        *_appearance(shards, train, columns),
+        *appearance_sections(shards, train, columns),
         _pairs(shards / "train"),
     ]
     return Chapter("data", heading_of("Data set", shards), sections)
@@ -63,9 +60,9 @@ def data_chapter(shards: Path) -> Chapter:
 def _overview(shards: Path, train: Manifest) -> Section:
     rows: list[tuple[str, object]] = [("epochs", train.extra["num_epochs"])]
     rows += [
-        (f"{split.replace('_', ' ')} instances", read_manifest(shards / split).rows_out)
+        (f"{split.replace('_', ' ')} instances", _rows_of(shards / split))
         for split in _SPLITS
-        if (shards / split / MANIFEST_NAME).is_file()
+        if _is_there(shards / split)
     ]
     rows += [(key.replace("_", " "), train.config[key]) for key in _CONFIG_KEYS]
     rows.append(("longest instance, tokens", train.extra["max_length"]))
@@ -73,15 +70,28 @@ def _overview(shards: Path, train: Manifest) -> Section:
     return Section("data-overview", "What it is", facts(rows))
 
 
+def _is_there(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).is_file()
+
+
+def _rows_of(folder: Path) -> int:
+    return read_manifest(folder).rows_out if _is_there(folder) else 0
+
+
 def _steps(shards: Path, train: Manifest) -> Iterator[Step]:
     per_epoch = train.extra["instances_per_epoch"]
     folders = [shards / corpus["path"] / "segments" for corpus in train.extra["corpora"]]
-    if per_epoch and all((folder / MANIFEST_NAME).is_file() for folder in folders):
-        num_segments = sum(read_manifest(folder).rows_out for folder in folders)
-        lost = {"held out for validation, or without a relation": num_segments - per_epoch[0]}
+    if per_epoch and all(map(_is_there, folders)):
+        num_segments = sum(map(_rows_of, folders))
+        held_out = sum(_rows_of(shards / split) for split in _SPLITS[1:])
+        lost = {
+            "held out for validation": held_out,
+            "without an open relation": num_segments - per_epoch[0] - held_out,
+        }
         yield Step("Segments", num_segments, per_epoch[0], "instances an epoch", lost)
     lost = {name.replace("_", " "): count for name, count in train.drops.items()}
-    label = f"Pairs planned in {len(per_epoch)} epochs"
+    epochs = "one epoch" if len(per_epoch) == 1 else f"{len(per_epoch)} epochs"
+    label = f"Pairs planned in {epochs}"
     yield Step(label, train.rows_in, train.rows_out, "training instances written", lost)
 
 
@@ -112,7 +122,7 @@ _CLASS_NAMES = {
 
 def _read_columns(split: Path) -> pa.Table:
     """Return the small columns of a split, of its first parts where it is large."""
-    names = ["corpus", "relation", "num_tokens", "source_id", "target_id"]
+    names = ["corpus", "relation", "num_tokens", "source_id", "source_segment", "target_id"]
     tables: list[pa.Table] = []
     for part in table_parts(split):
         tables.append(pq.read_table(part, columns=names))
@@ -127,72 +137,6 @@ def _lengths(columns: pa.Table) -> Section:
     plot = plots.histogram_plot("instance-lengths", tokens, "tokens of an instance")
     caption = f"Length of {len(tokens):,} instances: median {median} tokens."
     return Section("instance-lengths", "Instance lengths", figures([figure(plot, caption)]))
-
-
-def _appearance(shards: Path, train: Manifest, columns: pa.Table) -> Iterator[Section]:
-    for number, described in enumerate(train.extra["corpora"]):
-        corpus = Corpus(shards / described["path"])
-        if not (corpus.path / "csr" / MANIFEST_NAME).is_file() or not described.get("gini"):
-            continue
-        here = columns.filter(pa.compute.equal(columns.column("corpus"), number))
-        linked = here.filter(pa.compute.equal(here.column("relation"), LINKED))
-        sources = linked.column("source_id").to_numpy()
-        expected = expected_appearances(corpus, sources)
-        drawn = np.bincount(linked.column("target_id").to_numpy(), minlength=corpus.num_nodes)
-        series = {
-            "weighted by 1 / in-degree": expected["weighted"],
-            "uniform": expected["uniform"],
-        }
-        plot = plots.rank_plot(f"appearance-{number}", series, "expected appearances")
-        gini = described["gini"]
-        in_degrees = corpus.degrees("in")
-        hub = int(np.argmax(in_degrees)) if len(in_degrees) else 0
-        title = corpus.nodes_by_id([hub])[hub]["title"] if len(in_degrees) else ""
-        body = facts(
-            [
-                ("Gini coefficient, weighted", gini["weighted"]),
-                ("Gini coefficient, uniform", gini["uniform"]),
-                ("distinct documents that were linked to", int((drawn > 0).sum())),
-                ("the most linked document", title),
-                ("its share of linked pairs, as drawn", _share(drawn, hub)),
-                ("expected when weighted", _share(expected["weighted"], hub)),
-                ("expected when uniform", _share(expected["uniform"], hub)),
-            ]
-        ) + figures(
-            [figure(plot, "How often each document is expected as B of a linked pair, for the "
-                          "drawn documents of A and all of their links.")]
-        )  # fmt: skip
-        yield Section(
-            f"appearance-{number}", "Which documents appear, with and without weighting", body
-        )
-
-
-def _share(counts: npt.NDArray[Any], node: int) -> str:
-    return f"{counts[node] / max(counts.sum(), 1):.2%}"
-
-
-def expected_appearances(corpus: Corpus, sources: npt.NDArray[np.int32]) -> dict[str, Counts]:
-    """Return how often each document is expected as B, with and without the diversity weighting.
-
-    LinkBERT (arXiv:2203.15827), section 4.3. A target is drawn from all links of A's document.
-
-    Args:
-        corpus: with a finished graph.
-        sources: int32 [P], the documents of A of linked pairs.
-
-    Returns:
-        `weighted` and `uniform`, float64 [N] each, summing to P.
-    """
-    num_nodes = corpus.num_nodes
-    in_degrees = np.maximum(corpus.degrees("in"), 1)
-    expected = {"weighted": np.zeros(num_nodes), "uniform": np.zeros(num_nodes)}
-    for source, count in zip(*np.unique(sources, return_counts=True), strict=True):
-        targets = corpus.neighbours(int(source), "out")
-        if len(targets):
-            weights = 1 / in_degrees[targets]
-            expected["weighted"][targets] += count * weights / weights.sum()
-            expected["uniform"][targets] += count / len(targets)
-    return expected
 
 
 def _pairs(split: Path) -> Section:

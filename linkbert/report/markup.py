@@ -15,6 +15,7 @@ from pathlib import Path
 
 from linkbert.terminal import printable
 
+_FIGURE = re.compile(r"[-−+]?[\d,]+(\.\d+)?%?|")
 _IDS = re.compile(r'(?:id="|href="#|url\(#|aria-controls="|aria-describedby=")[\w-]+')
 
 
@@ -68,9 +69,7 @@ def number_of(value: object) -> str:
     >>> number_of(12345), number_of(0.12345), number_of("x")
     ('12,345', '0.1235', 'x')
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return escape(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return escape(number_of_plain(value))
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> str:
@@ -90,15 +89,32 @@ def number_of_plain(value: object) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """Return a table of cells that are HTML already; it scrolls by itself where it is too wide."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    """Return a table of cells that are HTML already; it scrolls by itself where it is too wide.
+
+    Columns that hold nothing but figures stand to the right.
+    """
+    lines = list(rows)
+    kinds = [_cell_class([row[place] for row in lines]) for place in range(len(header))]
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(name)}</th>'
+        for kind, name in zip(kinds, header, strict=True)
+    )
+    body = "".join(
+        f"<tr>{''.join(f'<td{kind}>{cell}</td>' for kind, cell in zip(kinds, row, strict=True))}"
+        "</tr>"
+        for row in lines
+    )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
         '<div class="scroll" tabindex="0" role="region" '
         f'aria-label="{escape(caption or "table")}"><table>{title}<thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell_class(cells: Sequence[str]) -> str:
+    is_figures = any(cells) and all(_FIGURE.fullmatch(cell) for cell in cells)
+    return ' class="number"' if is_figures else ""
 
 
 def bars(

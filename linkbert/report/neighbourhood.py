@@ -16,7 +16,7 @@ from linkbert.report.markup import escape
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 420, 40
 _MAX_LABEL = 26
-_LINE_HEIGHT, _CHAR_WIDTH = 14, 7
+_LINE_HEIGHT, _HALF_TEXT, _CHAR_WIDTH = 14, 4, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,20 @@ def draw_neighbourhood(shown: Neighbourhood, examples: Collection[int]) -> str:
         f'x2="{places[b][0]:.0f}" y2="{places[b][1]:.0f}"/>'
         for a, b in graph.edges
     )
-    labels = _place_labels(shown.nodes, places)
-    nodes = "".join(
-        _draw_node(row, places[node], labels[node], node == shown.start, node in examples)
-        for node, row in sorted(shown.nodes.items())
-    )
+    labels = _place_labels(shown.nodes, places, shown.start)
+    circles, names = [], []
+    for node, row in sorted(shown.nodes.items()):
+        kind = "start" if node == shown.start else "other"
+        page = f"#page-{node}" if node in examples else ""
+        circles.append(_drawn(_circle(row, places[node]), kind, page, is_named=False))
+        names.append(_drawn(_name(labels[node]), kind, page, is_named=True))
     title = escape(shown.nodes[shown.start]["title"])
     label = f"{title} and {len(shown.nodes) - 1} of its neighbours"
+    # Names above all circles: a node must not hide the name of another.
     return (
-        f'<svg class="graph" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">'
-        f"{lines}{nodes}</svg>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+        f'<svg class="graph" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
+        f"{lines}{''.join(circles + names)}</svg></div>"
     )
 
 
@@ -78,7 +82,7 @@ def _place(x: float, y: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """A title beside its node: where it begins or ends, and how far below the middle it stands."""
+    """A title beside its node: where it begins or ends, and its base line."""
 
     text: str
     x: float
@@ -87,49 +91,94 @@ class _Label:
 
     def overlaps(self, other: _Label) -> bool:
         """Tell whether two labels would cover each other, by a guess of their width."""
-        (start, end), (other_start, other_end) = self._span(), other._span()
+        (start, end), (other_start, other_end) = self.span(), other.span()
         return start < other_end and other_start < end and abs(self.y - other.y) < _LINE_HEIGHT
 
-    def _span(self) -> tuple[float, float]:
+    def touches(self, circle: _Circle) -> bool:
+        """Tell whether the label would lie over a node."""
+        x, y, radius = circle
+        start, end = self.span()
+        is_beside = start < x + radius and x - radius < end
+        return is_beside and abs(self.y - _HALF_TEXT - y) < radius + _HALF_TEXT
+
+    def span(self) -> tuple[float, float]:
+        """Return where the label begins and ends, by a guess of its width."""
         width = _CHAR_WIDTH * len(self.text)
         return (self.x - width, self.x) if self.is_left else (self.x, self.x + width)
 
 
+_Circle = tuple[float, float, float]
+
+
 def _place_labels(
-    nodes: Mapping[int, Row], places: Mapping[int, tuple[float, float]]
+    nodes: Mapping[int, Row], places: Mapping[int, tuple[float, float]], start: int
 ) -> dict[int, _Label]:
-    """Place each label beside its node, or a line above or below where another one stands."""
+    """Place each label beside its node, where it covers least: the start's first, then from above.
+
+    Args:
+        nodes: rows of nodes by id.
+        places: where each of them is drawn.
+        start: the one that the drawing is about.
+    """
+    circles = {node: (x, y, _radius(nodes[node])) for node, (x, y) in places.items()}
     placed: dict[int, _Label] = {}
-    for node, (x, y) in sorted(places.items(), key=lambda item: (item[1][1], item[0])):
-        title = nodes[node]["title"].replace("\n", " ")
-        text = title if len(title) <= _MAX_LABEL else f"{title[: _MAX_LABEL - 1]}…"
-        # Labels lean inwards, so that none leaves the drawing.
-        is_left = x > _WIDTH / 2
-        shift = _radius(nodes[node]) + 4
-        tries = [
-            _Label(text, x - shift if is_left else x + shift, y + 4 + lines * _LINE_HEIGHT, is_left)
-            for lines in (0, 1, -1, 2, -2)
-        ]
-        free = (t for t in tries if not any(t.overlaps(other) for other in placed.values()))
-        placed[node] = next(free, tries[0])
+    for node in sorted(places, key=lambda node: (node != start, places[node][1], node)):
+        others = [circle for other, circle in circles.items() if other != node]
+
+        def covered(label: _Label, others: list[_Circle] = others) -> int:
+            low, high = label.span()
+            outside = 2 * (low < 0 or high > _WIDTH)
+            return (
+                outside
+                + sum(map(label.overlaps, placed.values()))
+                + sum(map(label.touches, others))
+            )
+
+        placed[node] = min(_label_tries(nodes[node], circles[node]), key=covered)
     return placed
 
 
+def _label_tries(row: Row, circle: _Circle) -> list[_Label]:
+    """Return where a label may stand, the best first: leaning inwards, level with its node."""
+    x, y, radius = circle
+    title = row["title"].replace("\n", " ")
+    text = title if len(title) <= _MAX_LABEL else f"{title[: _MAX_LABEL - 1]}…"
+    leans_left = x > _WIDTH / 2
+    return [
+        _Label(
+            text,
+            x - radius - 4 if is_left else x + radius + 4,
+            y + _HALF_TEXT + lines * _LINE_HEIGHT,
+            is_left,
+        )
+        for lines in (0, 1, -1, 2, -2)
+        for is_left in (leans_left, not leans_left)
+    ]
+
+
 def _radius(row: Row) -> float:
-    return float(4 + 1.6 * np.log1p(row["in_degree"]))
+    return float(3 + 1.1 * np.log1p(row["in_degree"]))
 
 
-def _draw_node(
-    row: Row, place: tuple[float, float], label: _Label, is_start: bool, is_example: bool
-) -> str:
-    x, y = place
+def _circle(row: Row, place: tuple[float, float]) -> str:
+    return (
+        f'<circle cx="{place[0]:.0f}" cy="{place[1]:.0f}" r="{_radius(row):.1f}">'
+        f"<title>{escape(row['title'])}: in-degree {row['in_degree']:,}, "
+        f"out-degree {row['out_degree']:,}</title></circle>"
+    )
+
+
+def _name(label: _Label) -> str:
     anchor = "end" if label.is_left else "start"
-    drawn = (
-        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{_radius(row):.1f}"><title>{escape(row["title"])}: '
-        f"in-degree {row['in_degree']:,}, out-degree {row['out_degree']:,}</title></circle>"
+    return (
         f'<text x="{label.x:.0f}" y="{label.y:.0f}" text-anchor="{anchor}">'
         f"{escape(label.text)}</text>"
     )
-    if is_example:
-        drawn = f'<a href="#page-{row["node_id"]}">{drawn}</a>'
-    return f'<g class="{"start" if is_start else "other"}">{drawn}</g>'
+
+
+def _drawn(drawn: str, kind: str, page: str, *, is_named: bool) -> str:
+    """Return a part of a node, a link where its document has a page; only its name is tabbed to."""
+    if page:
+        aside = "" if is_named else ' tabindex="-1" aria-hidden="true"'
+        drawn = f'<a href="{page}"{aside}>{drawn}</a>'
+    return f'<g class="{kind}">{drawn}</g>'

@@ -203,12 +203,23 @@ def curve_plot(
         if reference is not None:
             label, height = reference
             axes.axhline(height, color=_INK, linewidth=0.8, linestyle=(0, (1, 3)), label=label)
+        _whole_steps(axes, [step for steps, _ in series.values() for step in steps])
         axes.set_xlabel("step")
         axes.set_ylabel(y_label)
         if len(series) > 1 or reference is not None:
             axes.legend()
 
     return draw(name, fill)
+
+
+def _whole_steps(axes: Any, steps: Sequence[float]) -> None:
+    """Mark whole steps alone, that of a single point too, which would get quarters around it."""
+    from matplotlib.ticker import MaxNLocator
+
+    if len(set(steps)) == 1:
+        axes.set_xticks(sorted(set(steps)))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def _thinned(steps: npt.NDArray[Any], values: npt.NDArray[Any]) -> tuple[Any, Any]:

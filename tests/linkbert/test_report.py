@@ -2,25 +2,32 @@
 
 import json
 import re
+from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from linkbert.cli import main
 from linkbert.corpus import Corpus
 from linkbert.report import write_report
+from linkbert.report.appearance import _held_out, expected_appearances
 from linkbert.report.corpus_chapter import steps_of, text_lengths
-from linkbert.report.data_chapter import expected_appearances
 from linkbert.report.examples import choose_examples
-from linkbert.report.markup import Chapter, Section
+from linkbert.report.markup import Chapter, Section, table
 from linkbert.report.neighbourhood import _place_labels, neighbourhood
-from linkbert.report.plots import degree_plot, histogram_plot, rank_plot
+from linkbert.report.plots import curve_plot, degree_plot, histogram_plot, rank_plot
 from linkbert.report.run_chapter import read_lines
 from schemas.errors import GraphError, SchemaError
+from schemas.instances import LINKED
+from schemas.manifest import read_manifest, write_manifest
 from tests.linkbert.odd_corpus import EVIL, TITLES, write_odd_corpus
 
 _VOID = {"meta", "link", "input", "br", "img"}
@@ -137,6 +144,20 @@ def test_the_flow_adds_up(odd: Path) -> None:
         assert step.came_in - step.went_on == sum(step.lost.values()), step
 
 
+def test_dropped_pages_are_named_by_their_namespace_where_the_dump_names_it(odd: Path) -> None:
+    folder = odd / "pages"
+    manifest = read_manifest(folder)
+    extra = {**manifest.extra, "siteinfo": {"namespace_names": {"10": "Veidne", "0": ""}}}
+    drops = {"namespace_10": 5, "namespace_99": 2, "redirect": 1}
+    write_manifest(folder, replace(manifest, extra=extra, drops=drops))
+    assert steps_of(Corpus(odd))[0].lost == {
+        "Veidne (namespace 10)": 5,
+        "namespace 99": 2,
+        "redirect": 1,
+    }
+    write_manifest(folder, manifest)
+
+
 def test_examples_hang_together_and_are_the_same_each_time(odd: Path) -> None:
     chosen = choose_examples(Corpus(odd), 5, 3)
     assert len(set(chosen)) == 8
@@ -161,30 +182,79 @@ def test_a_neighbourhood_holds_the_edges_among_its_nodes(odd: Path) -> None:
     assert expected
 
 
-def test_labels_do_not_cover_each_other() -> None:
+def test_labels_cover_neither_each_other_nor_a_node_and_stay_inside() -> None:
     nodes = {n: {"title": f"A title of some length {n}", "in_degree": n} for n in range(4)}
     places = {0: (100.0, 100.0), 1: (110.0, 103.0), 2: (500.0, 100.0), 3: (105.0, 108.0)}
-    labels = _place_labels(nodes, places)
-    for first in labels:
-        for other in labels:
-            assert first == other or not labels[first].overlaps(labels[other])
-    assert labels[0].y == 104
+    labels = _place_labels(nodes, places, start=3)
+    for first, label in labels.items():
+        low, high = label.span()
+        assert low >= 0
+        assert high <= 640
+        for other, (x, y) in places.items():
+            assert first == other or not label.overlaps(labels[other])
+            assert first == other or not label.touches((x, y, 3.0))
     assert [labels[n].is_left for n in range(4)] == [False, False, True, False]
 
 
-def test_appearances_sum_to_the_pairs_and_follow_the_weights(odd: Path) -> None:
-    corpus = Corpus(odd)
-    sources = np.array([3, 3, 4], np.int32)
-    expected = expected_appearances(corpus, sources)
-    in_degrees = corpus.degrees("in")
-    by_hand = {"weighted": np.zeros(len(TITLES)), "uniform": np.zeros(len(TITLES))}
-    for source in sources.tolist():
-        targets = corpus.neighbours(source, "out")
-        by_hand["uniform"][targets] += 1 / len(targets)
-        by_hand["weighted"][targets] += (1 / in_degrees[targets]) / (1 / in_degrees[targets]).sum()
-    for name, values in by_hand.items():
-        assert expected[name] == pytest.approx(values)
-        assert expected[name].sum() == pytest.approx(3)
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("scope", ["segment", "document"])
+def test_expected_appearances_sum_to_the_pairs_and_follow_the_weights(
+    demo: Path, scope: str
+) -> None:
+    corpus = Corpus(demo / "corpus")
+    in_degrees, no_segment = corpus.degrees("in"), set(range(corpus.num_nodes))
+    rows = pq.read_table(corpus.path / "segments").to_pylist()
+    no_segment -= {row["node_id"] for row in rows}
+    held_out = np.array([rows[0]["node_id"], rows[-1]["node_id"]], np.int32)
+    closed = no_segment | set(held_out.tolist())
+    linked: list[dict[str, int]] = []
+    by_hand = {"weighted by 1 / in-degree": Counter(), "uniform": Counter()}
+    for row in rows:
+        node = row["node_id"]
+        found = row["target_ids"] if scope == "segment" else corpus.neighbours(node, "out").tolist()
+        targets = [target for target in found if target not in closed and target != node]
+        if not targets:
+            continue
+        linked += [{"source_id": node, "source_segment": row["segment_index"]}] * 2
+        total = sum(1 / in_degrees[target] for target in targets)
+        for target in targets:
+            by_hand["uniform"][target] += 2 / len(targets)
+            by_hand["weighted by 1 / in-degree"][target] += 2 / in_degrees[target] / total
+    expected = expected_appearances(corpus, pa.Table.from_pylist(linked), scope, held_out)
+    assert no_segment
+    assert len(linked) > 1_000
+    for way, values in by_hand.items():
+        assert expected[way].sum() == pytest.approx(len(linked))
+        assert expected[way] == pytest.approx(np.array([values[n] for n in range(len(in_degrees))]))
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+def test_what_was_drawn_is_what_was_expected(demo: Path) -> None:
+    columns = pq.read_table(demo / "shards" / "train")
+    linked = columns.filter(pc.equal(columns.column("relation"), LINKED))
+    corpus, held_out = Corpus(demo / "corpus"), _held_out(demo / "shards", 0)
+    scope = read_manifest(demo / "shards" / "train").config["link_scope"]
+    expected = expected_appearances(corpus, linked, scope, held_out)["weighted by 1 / in-degree"]
+    drawn = np.bincount(linked.column("target_id").to_numpy(), minlength=corpus.num_nodes)
+    assert not drawn[expected == 0].any()
+    assert (np.abs(drawn - expected) < 1 + 5 * np.sqrt(expected)).all()
+
+
+def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
+    found = table(["arm", "pairs"], [["bert", "1,234"], ["linkbert", ""]])
+    assert '<th scope="col">arm</th><th scope="col" class="number">pairs</th>' in found
+    assert '<td>linkbert</td><td class="number"></td>' in found
+
+
+def test_a_single_validation_has_its_step_and_no_quarters_around_it() -> None:
+    for steps, wanted in (([20], ["20"]), ([1, 2, 3], ["1", "2", "3"])):
+        svg = curve_plot("c", {"a": (steps, [0.5] * len(steps))}, "y", markers=True)
+        words = ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter() if
+                 node.tag.endswith("text")]  # fmt: skip
+        assert [word for word in words if word in wanted] == wanted
+        assert not any(word in words for word in ("19.75", "1.5"))
 
 
 def test_text_lengths_are_code_points(odd: Path) -> None:

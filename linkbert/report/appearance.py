@@ -1,0 +1,172 @@
+"""Which documents appear as B of linked pairs: as drawn, and as expected with and without weights.
+
+LinkBERT (arXiv:2203.15827), section 4.3: a linked document is drawn with a weight of one over its
+in-degree, so that the few that everybody links to do not crowd out the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from linkbert.corpus import Corpus
+from linkbert.report import plots
+from linkbert.report.markup import Section, facts, figure, figures
+from schemas.instances import LINKED
+from schemas.manifest import MANIFEST_NAME, Manifest
+from schemas.parquet import table_parts
+
+Counts = npt.NDArray[np.float64]
+
+_HEADING = "Which documents appear, with and without weighting"
+_HELD_OUT = ("validation", "validation_closed")
+_WEIGHTED, _UNIFORM = "weighted by 1 / in-degree", "uniform"
+
+
+def appearance_sections(shards: Path, train: Manifest, columns: pa.Table) -> Iterator[Section]:
+    """Yield a section for each corpus that pairs were linked in and that still lies there.
+
+    Args:
+        shards: the shards folder.
+        train: its manifest of training.
+        columns: corpus, relation, source_id, source_segment and target_id of training instances.
+    """
+    for number, described in enumerate(train.extra["corpora"]):
+        corpus = Corpus(shards / described["path"])
+        if not _has(corpus, "csr") or not described.get("gini"):
+            continue
+        is_linked = pc.equal(columns.column("relation"), LINKED)
+        linked = columns.filter(pc.and_(is_linked, pc.equal(columns.column("corpus"), number)))
+        drawn = np.bincount(linked.column("target_id").to_numpy(), minlength=corpus.num_nodes)
+        expected: dict[str, Counts] = {}
+        if described["links"] == "hyperlink" and _has(corpus, "segments"):
+            held_out = _held_out(shards, number)
+            expected = expected_appearances(corpus, linked, train.config["link_scope"], held_out)
+        yield _section(f"appearance-{number}", corpus, described["gini"], drawn, expected)
+
+
+def _has(corpus: Corpus, table: str) -> bool:
+    return (corpus.path / table / MANIFEST_NAME).is_file()
+
+
+def _section(
+    name: str,
+    corpus: Corpus,
+    gini: dict[str, float],
+    drawn: npt.NDArray[np.int64],
+    expected: dict[str, Counts],
+) -> Section:
+    rows: list[tuple[str, object]] = [
+        ("Gini coefficient, as drawn", gini["weighted"]),
+        ("Gini coefficient, had they been drawn uniformly", gini["uniform"]),
+        ("distinct documents that were linked to", int((drawn > 0).sum())),
+    ]
+    if corpus.num_nodes:
+        hub = int(np.argmax(corpus.degrees("in")))
+        rows.append(("the most linked document", corpus.nodes_by_id([hub])[hub]["title"]))
+        rows.append(("its share of linked pairs, as drawn", _share(drawn, hub)))
+        rows += [(f"its share expected, {way}", _share(of, hub)) for way, of in expected.items()]
+    series = {"as drawn": drawn} | {f"expected, {way}": of for way, of in expected.items()}
+    caption = (
+        "How often each document is B of a linked pair: as drawn, and as expected for the same "
+        "segments A. A segment with a single link has no choice, whatever the weights."
+    )
+    plot = plots.rank_plot(name, series, "appearances")
+    return Section(name, _HEADING, facts(rows) + figures([figure(plot, caption)]))
+
+
+def _share(counts: npt.NDArray[Any], node: int) -> str:
+    return f"{counts[node] / max(counts.sum(), 1):.2%}"
+
+
+def _held_out(shards: Path, corpus: int) -> npt.NDArray[np.int32]:
+    """Return the documents that training must not see: those of A in validation."""
+    found = [np.zeros(0, np.int32)]
+    for split in _HELD_OUT:
+        folder = shards / split
+        for part in table_parts(folder) if (folder / MANIFEST_NAME).is_file() else ():
+            rows = pq.read_table(part, columns=["source_id"], filters=pc.field("corpus") == corpus)
+            found.append(rows.column(0).to_numpy())
+    return np.unique(np.concatenate(found))
+
+
+def expected_appearances(
+    corpus: Corpus, linked: pa.Table, scope: str, held_out: npt.NDArray[np.int32]
+) -> dict[str, Counts]:
+    """Return how often each document is expected as B, with and without the diversity weighting.
+
+    Args:
+        corpus: with a finished graph and segments.
+        linked: `source_id` and `source_segment` of P linked pairs.
+        scope: links of A's `segment` or of its whole `document`.
+        held_out: documents that are never B; those without a segment cannot be.
+
+    Returns:
+        By way of weighting, float64 [N] each, summing to P.
+    """
+    is_open = np.zeros(corpus.num_nodes)
+    for part in table_parts(corpus.path / "segments"):
+        is_open[pq.read_table(part, columns=["node_id"]).column(0).to_numpy()] = 1
+    is_open[held_out] = 0
+    weights = {_WEIGHTED: is_open / np.maximum(corpus.degrees("in"), 1), _UNIFORM: is_open}
+    expected = {way: np.zeros(corpus.num_nodes) for way in weights}
+    link_rows = _segment_links if scope == "segment" else _document_links
+    for links in link_rows(corpus, linked):
+        for way, weight in weights.items():
+            here = np.where(links.targets == links.own[links.row], 0.0, weight[links.targets])
+            totals = np.bincount(links.row, here, minlength=len(links.counts))
+            each = links.counts / np.where(totals > 0, totals, 1)
+            expected[way] += np.bincount(links.targets, here * each[links.row], len(is_open))
+    return expected
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Where some A can lead: links [T], each of a row, and for each row its document and pairs.
+
+    Attributes:
+        row, targets: int64 [T] and int32 [T].
+        own, counts: int32 [R] and int64 [R].
+    """
+
+    row: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int32]
+    own: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.int64]
+
+
+def _document_links(corpus: Corpus, linked: pa.Table) -> Iterator[_Links]:
+    own, counts = np.unique(linked.column("source_id").to_numpy(), return_counts=True)
+    targets = [corpus.neighbours(node, "out") for node in own.tolist()]
+    row = np.repeat(np.arange(len(own)), [len(each) for each in targets])
+    yield _Links(row, np.concatenate([np.zeros(0, np.int32), *targets]), own, counts)
+
+
+def _segment_links(corpus: Corpus, linked: pa.Table) -> Iterator[_Links]:
+    """Yield the links of the segments A, part by part: all segments would not fit the memory."""
+    wanted, counts = np.unique(_keys(linked, "source_id", "source_segment"), return_counts=True)
+    for part in table_parts(corpus.path / "segments"):
+        table = pq.read_table(part, columns=["node_id", "segment_index", "target_ids"])
+        keys = _keys(table, "node_id", "segment_index")
+        table = table.filter(pa.array(np.isin(keys, wanted)))
+        places = np.searchsorted(wanted, _keys(table, "node_id", "segment_index"))
+        targets = table.column("target_ids")
+        yield _Links(
+            pc.list_parent_indices(targets).to_numpy(),
+            pc.list_flatten(targets).to_numpy(),
+            table.column("node_id").to_numpy(),
+            counts[places],
+        )
+
+
+def _keys(table: pa.Table, node: str, segment: str) -> npt.NDArray[np.int64]:
+    nodes, segments = (table.column(name).to_numpy().astype(np.int64) for name in (node, segment))
+    return np.asarray((nodes << 32) | segments)
