@@ -52,6 +52,20 @@ class _OneScreen(argparse.HelpFormatter):
         return super()._format_action(action)
 
 
+class _WithDefaults(argparse.HelpFormatter):
+    """Say what an option is where nobody gives it, unless that is nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        said = action.help or ""
+        # Zero is something: it is told apart from False.
+        is_nothing = action.default is False or action.default in ([], argparse.SUPPRESS)
+        return (
+            said
+            if action.required or action.default is None or is_nothing
+            else f"{said} (default: %(default)s)"
+        )
+
+
 class _PrintCompletion(argparse.Action):
     """Print what a shell sources to complete commands, options and choices."""
 
@@ -76,7 +90,7 @@ def _add_command(
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]} ({module}).",
         epilog=f"example: linkbert {example}",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_WithDefaults,
     )
     parser.set_defaults(name=name)
     common = parser.add_argument_group("common options")
@@ -121,7 +135,9 @@ def _add_ingest(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("documents", nargs="+", metavar="FILE", help="plain or compressed; globs")
     parser.add_argument("--out", required=True, metavar="CORPUS", help="folder to write")
-    parser.add_argument("--format", required=True, choices=("jsonl", "pubmed", "text"))
+    parser.add_argument(
+        "--format", required=True, choices=("jsonl", "pubmed", "text"), help="of the files"
+    )
     parser.add_argument("--redirects", nargs="*", default=[], metavar="FILE", help="jsonl of them")
     parser.add_argument(
         "--titles", choices=("wiki", "exact"), default="wiki", help="MediaWiki's rules, or none"
@@ -136,7 +152,7 @@ def _add_graph(commands: Any) -> None:
         commands, "graph", "resolve every title and redirect: nodes, edges, mentions",
         "pipeline/graph.py", "graph corpus",
     )  # fmt: skip
-    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("corpus", metavar="CORPUS", help="a folder that parse or ingest wrote")
 
 
 def _add_subset(commands: Any) -> None:
@@ -144,7 +160,7 @@ def _add_subset(commands: Any) -> None:
         commands, "subset", "write a smaller corpus grown along links",
         "pipeline/subset.py", "subset corpus --around Physics --size 20000 --out corpus-small",
     )  # fmt: skip
-    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("corpus", metavar="CORPUS", help="a folder with its graph")
     parser.add_argument("--around", required=True, metavar="TITLE", help="where to start")
     parser.add_argument("--size", required=True, type=int, metavar="N", help="documents to keep")
     parser.add_argument(
@@ -159,7 +175,9 @@ def _add_tokenizer(commands: Any) -> None:
         "pipeline/tokenizer.py", "tokenizer corpus --vocab-size 30000",
     )  # fmt: skip
     parser.add_argument("corpora", nargs="+", metavar="CORPUS", help="it is written to the first")
-    parser.add_argument("--vocab-size", type=int, default=30_000, metavar="N")
+    parser.add_argument(
+        "--vocab-size", type=int, default=30_000, metavar="N", help="of a trained one"
+    )
     parser.add_argument(
         "--from", dest="source", metavar="PATH", help="tokenizer.json, vocab.txt or an HF folder"
     )
@@ -172,7 +190,7 @@ def _add_segment(commands: Any) -> None:
         commands, "segment", "cut pages into segments of token ids with their links",
         "pipeline/segment.py", "segment corpus --max-tokens 254",
     )  # fmt: skip
-    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("corpus", metavar="CORPUS", help="a folder with graph and tokenizer")
     parser.add_argument("--max-tokens", type=int, default=254, metavar="N", help="of a segment")
     parser.add_argument(
         "--min-tokens", type=int, default=32, metavar="N", help="unless the document has fewer"
@@ -195,14 +213,25 @@ def _add_sample(commands: Any) -> None:
 
 def _add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--links", choices=("hyperlink", "tfidf", "random", "none"), default="hyperlink"
-    )
+        "--links", choices=("hyperlink", "tfidf", "random", "none"), default="hyperlink",
+        help="what makes a pair linked",
+    )  # fmt: skip
     parser.add_argument(
-        "--weighting", choices=("inverse-in-degree", "uniform"), default="inverse-in-degree"
-    )
-    parser.add_argument("--link-scope", choices=("segment", "document"), default="segment")
-    parser.add_argument("--target-segment", choices=("uniform", "lead"), default="uniform")
-    parser.add_argument("--mix-policy", choices=("exact", "independent"), default="exact")
+        "--weighting", choices=("inverse-in-degree", "uniform"), default="inverse-in-degree",
+        help="how likely a linked document is drawn",
+    )  # fmt: skip
+    parser.add_argument(
+        "--link-scope", choices=("segment", "document"), default="segment",
+        help="links of the segment A alone, or of its whole document",
+    )  # fmt: skip
+    parser.add_argument(
+        "--target-segment", choices=("uniform", "lead"), default="uniform",
+        help="any segment of the other document, or its first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mix-policy", choices=("exact", "independent"), default="exact",
+        help="totals as near to the mix as can be, or each A on its own",
+    )  # fmt: skip
     parser.add_argument(
         "--mix", type=float, nargs=3, default=[1.0, 1.0, 1.0], metavar="SHARE",
         help="contiguous, random and linked; only their ratio counts",
@@ -229,7 +258,7 @@ def _add_pretrain(commands: Any) -> None:
         commands, "pretrain", "train the encoder on the shards",
         "linkbert/trainer.py", "pretrain shards --out run --config tiny --set max_steps=1000",
     )  # fmt: skip
-    parser.add_argument("shards", metavar="SHARDS")
+    parser.add_argument("shards", metavar="SHARDS", help="a folder that sample wrote")
     parser.add_argument("--out", required=True, metavar="RUN", help="folder to write")
     parser.add_argument("--init", type=Path, metavar="HF_DIR", help="a BERT to start from")
     _add_config_arguments(parser)
@@ -252,7 +281,7 @@ def _add_export(commands: Any) -> None:
         commands, "export", "write a folder that Hugging Face loads",
         "linkbert/export.py", "export run --out model",
     )  # fmt: skip
-    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("run", metavar="RUN", help="a folder that pretrain wrote")
     parser.add_argument("--out", required=True, metavar="HF_DIR", help="folder to write")
     parser.add_argument("--checkpoint", metavar="NAME", help="step-NNNNNNNN; else the newest")
 
@@ -262,7 +291,9 @@ def _add_finetune(commands: Any) -> None:
         commands, "finetune", "fine-tune a model on questions, sentences or words",
         "linkbert/finetuning/", "finetune classify model glue/SST-2 --out sst2 --seeds 0 1 2",
     )  # fmt: skip
-    parser.add_argument("task_kind", choices=("qa", "classify", "tag"), metavar="KIND")
+    parser.add_argument(
+        "task_kind", choices=("qa", "classify", "tag"), metavar="KIND", help="qa, classify or tag"
+    )
     parser.add_argument("model", type=Path, metavar="HF_DIR", help="a Hugging Face folder")
     parser.add_argument(
         "data",
@@ -278,8 +309,8 @@ def _add_finetune(commands: Any) -> None:
         "--seeds", type=int, nargs="+", metavar="N", help="one run each; else --seed"
     )
     parser.add_argument("--learning-rate", type=float, default=3e-5, metavar="X", help="peak")
-    parser.add_argument("--batch-size", type=int, default=16, metavar="N")
-    parser.add_argument("--epochs", type=int, default=3, metavar="N")
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="examples a step")
+    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="over training data")
     parser.add_argument("--fraction", type=float, default=1.0, metavar="F", help="of training data")
     parser.add_argument("--max-length", type=int, metavar="N", help="384 for qa, else 128")
     parser.add_argument("--stride", type=int, default=128, metavar="N", help="tokens windows share")
@@ -342,7 +373,7 @@ def _add_show(commands: Any) -> None:
         commands, "show", "print a table, shard, manifest or page for a person",
         "linkbert/show.py", "show corpus --page Latgola",
     )  # fmt: skip
-    parser.add_argument("path", type=Path, metavar="PATH")
+    parser.add_argument("path", type=Path, metavar="PATH", help="a folder or file of ours")
     parser.add_argument("--page", metavar="TITLE", help="one document of a corpus, links marked")
     parser.add_argument("--limit", type=int, default=5, metavar="N", help="rows of a table")
 
@@ -352,7 +383,7 @@ def _add_check(commands: Any) -> None:
         commands, "check", "prove a folder against its manifests",
         "linkbert/check.py", "check corpus",
     )  # fmt: skip
-    parser.add_argument("path", type=Path, metavar="PATH")
+    parser.add_argument("path", type=Path, metavar="PATH", help="all finished folders below it")
 
 
 def _add_report(commands: Any) -> None:

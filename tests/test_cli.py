@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def test_the_options_are_these() -> None:
     }
     frozen = json.loads((REPOSITORY / "tests/data/options.json").read_text())
     assert found == frozen
+
+
+def test_every_argument_says_what_it_is() -> None:
+    silent = [
+        (name, action.dest)
+        for name, parser in subcommands().items()
+        for action in parser._actions
+        if not action.help
+    ]
+    assert silent == []
+    sample = subcommands()["sample"].format_help()
+    assert "(default: 0.05)" in sample
+    assert not re.search(r"default: (None|False|\[\])", sample)
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["parse"], ["pretrain", "x", "--out", "y"]])

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline import ingest_records
 from schemas.errors import DumpError
-from tests.pipeline.test_ingest import PUBMED, document, ingest, rows, write_lines
+from tests.pipeline.test_ingest import document, ingest, rows, write_lines
+from tests.pipeline.test_ingest_pubmed import PUBMED
 
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
