@@ -30,6 +30,7 @@ from linkbert.tensorboard_events import FOLDER_NAME as EVENTS_FOLDER
 from schemas import __version__
 from schemas.errors import CheckpointError, ConfigError, SchemaError, StageError
 from schemas.manifest import (
+    ASIDE_SUFFIX,
     MANIFEST_NAME,
     SEAL_NAME,
     FileEntry,
@@ -37,6 +38,7 @@ from schemas.manifest import (
     read_manifest,
     write_json,
     write_manifest,
+    write_whole,
 )
 
 RUN_NAME = "run.json"
@@ -138,14 +140,23 @@ def prepare_run(
     if (run / RUN_NAME).is_file():
         check_identity(read_run(run)["identity"], identity, run)
         return
-    foreign = [path.name for path in run.iterdir() if path.name != _LOCK_NAME]
+    data = shards.tokenizer.read_bytes()
+    foreign = [path.name for path in run.iterdir() if not _is_left_behind(path, data)]
     if foreign:
         raise StageError(
             f"expected an empty folder or a run, found {sorted(foreign)[0]} in {run}: "
             "choose another --out"
         )
-    shutil.copyfile(shards.tokenizer, run / TOKENIZER_NAME)
+    with write_whole(run / TOKENIZER_NAME) as file:
+        file.write(data)
     write_json(run / RUN_NAME, {"identity": identity, "model": model, "facts": shards.facts})
+
+
+def _is_left_behind(path: Path, tokenizer: bytes) -> bool:
+    """Tell whether a start that was cut off may have left a file: a lock, an aside, a tokenizer."""
+    if path.name == TOKENIZER_NAME:
+        return path.read_bytes() == tokenizer
+    return path.name == _LOCK_NAME or path.name.endswith(ASIDE_SUFFIX)
 
 
 def check_identity(found: dict[str, Any], wanted: dict[str, Any], run: Path) -> None:

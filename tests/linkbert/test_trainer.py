@@ -252,6 +252,19 @@ def test_folder_of_something_else_is_refused(shards: Path, tmp_path: Path) -> No
         pretrain(shards, tmp_path, small_config("max_steps=2"), overwrite=True)
 
 
+def test_a_start_that_was_cut_off_is_begun_again(shards: Path, tmp_path: Path) -> None:
+    shutil.copy(shards / "tokenizer" / "tokenizer.json", tmp_path)
+    (tmp_path / ".run.json.0123.tmp").write_bytes(b"{")
+    result = pretrain(shards, tmp_path, small_config("max_steps=1", "warmup_steps=1"))
+    assert result.step == 1
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "tokenizer.json").write_text("mine")
+    with pytest.raises(StageError, match=r"found tokenizer\.json"):
+        pretrain(shards, other, small_config("max_steps=1", "warmup_steps=1"))
+    assert (other / "tokenizer.json").read_text() == "mine"
+
+
 def test_second_process_in_the_same_folder_is_refused(shards: Path, tmp_path: Path) -> None:
     process = start(shards, tmp_path / "run")
     wait_for_steps(tmp_path / "run", 1)
