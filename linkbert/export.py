@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from linkbert.checkpoint import Checkpoint, checkpoint_path, checkpoint_steps, load_checkpoint
@@ -67,7 +68,8 @@ def export(
         overwrite: replace an earlier export.
 
     Raises:
-        CheckpointError: the run has no such checkpoint, or it is damaged.
+        CheckpointError: the run has no such checkpoint, or it is damaged; or the folder cannot be
+            written, as when the disk is full.
         StageError: the folder exists.
     """
     run, out = Path(run), Path(out)
@@ -96,6 +98,11 @@ def export(
         if out.exists():
             shutil.rmtree(out)
         os.replace(aside, out)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"expected to write {out}, found {error}: free space there, then run the same command "
+            "again"
+        ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return result

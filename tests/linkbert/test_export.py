@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from linkbert.export import export
 from linkbert.trainer import pretrain
@@ -107,6 +108,18 @@ def test_existing_folder_is_kept_unless_it_is_an_export(model: Path, finished_ru
     assert export(finished_run, model, overwrite=True).step == 20
     with pytest.raises(StageError, match="expected an earlier export"):
         export(finished_run, finished_run, overwrite=True)
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr("linkbert.export.save_file", full)
+    with pytest.raises(CheckpointError, match=r"^expected to write .*No space left.*: free space"):
+        export(finished_run, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_training_goes_on_from_an_export(model: Path, shards: Path, tmp_path: Path) -> None:
