@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import linkbert
+from linkbert.live_line import LiveLine, is_live
 from linkbert.options import build_parser
 from linkbert.terminal import printable, rows_of
 from schemas.errors import LinkBertError
@@ -36,9 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, beam_args = _split_beam_args(list(sys.argv[1:] if argv is None else argv))
     args = build_parser().parse_args(own)
     args.beam_args = beam_args
-    _configure_logging(args.quiet)
+    handler = _configure_logging(args.quiet)
     try:
-        status = _COMMANDS[args.name](args)
+        try:
+            status = _COMMANDS[args.name](args)
+        finally:
+            if isinstance(handler, LiveLine):
+                handler.clear()
         sys.stdout.flush()
         return status
     except LinkBertError as error:
@@ -60,12 +65,17 @@ def _split_beam_args(argv: list[str]) -> tuple[list[str], list[str]]:
     return argv[:at], argv[at + 1 :]
 
 
-def _configure_logging(quiet: bool) -> None:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.ERROR)
+def _configure_logging(quiet: bool) -> logging.Handler:
+    """Send the log to stderr; on a terminal progress is one line that changes."""
+    live = is_live(sys.stderr) and not quiet
+    handler = LiveLine(sys.stderr) if live else logging.StreamHandler(sys.stderr)
+    logging.basicConfig(handlers=[handler], format="%(message)s", level=logging.ERROR)
     # Beam logs a traceback for what ends as one line here.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     for name in ("linkbert", "pipeline", "schemas"):
         logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
+    logging.getLogger("schemas.progress").setLevel(logging.DEBUG if live else logging.NOTSET)
+    return handler
 
 
 def _fail(args: argparse.Namespace, error: Exception | None, message: str) -> int:

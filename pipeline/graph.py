@@ -135,7 +135,7 @@ GRAPH = Stage(
     name="graph",
     phases=(
         Phase("index", plan_index, run_index),
-        Phase("resolve", plan_resolve, run_resolve),
+        Phase("resolve", plan_resolve, run_resolve, unit="pages"),
         Phase("merge", plan_merge, run_merge),
         Phase("nodes", plan_nodes, run_nodes),
         Phase("csr", plan_csr, run_csr),

@@ -142,9 +142,9 @@ def finish(job: Job, records: Records) -> dict[str, Json]:
 INGEST = Stage(
     name="ingest",
     phases=(
-        Phase("read", plan_read, run_read),
+        Phase("read", plan_read, run_read, unit="bytes"),
         Phase("number", plan_number, run_number),
-        Phase("write", plan_write, run_write),
+        Phase("write", plan_write, run_write, unit="documents"),
     ),
     outputs=("pages", "redirects", "rejects"),
     fingerprint_inputs=fingerprint_inputs,

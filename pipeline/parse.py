@@ -352,7 +352,10 @@ def _write_manifests(
 
 PARSE = Stage(
     name="parse",
-    phases=(Phase("cut", plan_cut, run_cut), Phase("parse", plan_parse, run_parse)),
+    phases=(
+        Phase("cut", plan_cut, run_cut, unit="bytes"),
+        Phase("parse", plan_parse, run_parse, unit="bytes"),
+    ),
     outputs=TABLES,
     fingerprint_inputs=fingerprint_dumps,
     finish=finish_parse,

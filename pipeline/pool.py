@@ -81,7 +81,9 @@ class _Pool:
         deaths: dict[int, int] = {}
         killers: list[Task] = []
         progress = Progress(
-            f"{self._job.stage.name} {self._phase.name}", sum(task.weight for task in tasks)
+            f"{self._job.stage.name} {self._phase.name}",
+            sum(task.weight for task in tasks),
+            self._phase.unit,
         )
         while waiting or any(worker.task for worker in self._workers):
             self._hand_out(waiting)

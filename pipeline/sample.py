@@ -188,6 +188,7 @@ SAMPLE = Stage(
             plan_shards,
             run_gather,
             Exchange(is_shuffled, plan_senders, send, run_received),
+            unit="instances",
         ),
     ),
     outputs=(*SPLITS, "tokenizer"),

@@ -287,7 +287,7 @@ def finish(job: Job, records: Records) -> dict[str, Any]:
 
 SEGMENT = Stage(
     name="segment",
-    phases=(Phase("segment", plan_segment, run_segment),),
+    phases=(Phase("segment", plan_segment, run_segment, unit="pages"),),
     outputs=("segments", "tokens"),
     fingerprint_inputs=fingerprint_inputs,
     finish=finish,

@@ -72,12 +72,21 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One round of independent tasks; all functions live at the top of a module."""
+    """One round of independent tasks; all functions live at the top of a module.
+
+    Attributes:
+        name: distinct within the stage.
+        plan: the tasks, from the records of the phases before.
+        run: does one task.
+        exchange: another way for tasks to get what they need.
+        unit: what the weights of the tasks count, for progress; empty where it means little.
+    """
 
     name: str
     plan: Callable[[Job, Records], list[Task]]
     run: Callable[[Job, Task], Record]
     exchange: Exchange | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

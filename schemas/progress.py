@@ -1,6 +1,8 @@
-"""One line of progress every few seconds, in the same words for every stage and for training.
+"""How far long work is, in the same words for every stage and for training.
 
-Lines go to the log of this module; the command line shows them on stderr, `--quiet` hides them.
+About every five seconds a line goes to the log of this module at INFO; the command line shows it on
+stderr, `--quiet` hides it. Records at DEBUG come oftener, for a display that writes one line over
+again and again (`linkbert/live_line.py`).
 """
 
 from __future__ import annotations
@@ -10,22 +12,29 @@ import time
 
 logger = logging.getLogger(__name__)
 
+SHARE_KEY, IS_LAST_KEY = "share", "is_last"
+"""What a record carries beside its text: the share done, 0 to 1, and whether none will follow."""
+
 _LINE_EVERY_SECONDS = 5.0
+_LOOK_EVERY_SECONDS = 0.2
+_UNITS = {"bytes": (1e6, "MB")}
 
 
 class Progress:
-    """Count work done and log done/total, rate and time left about every five seconds.
+    """Count work done and log done/total, rate and time left.
 
     Args:
         label: what is being done.
         total: the work there is, in any unit.
-        unit: the name of the unit in the rate, or empty where only the share is of interest.
+        unit: the name of the unit in the rate, or empty where only the share is of interest;
+            `bytes` are shown as MB.
     """
 
     def __init__(self, label: str, total: float, unit: str = "") -> None:
-        self._label, self._total, self._unit = label, max(total, 1e-9), unit
+        self._label, self._total = label, max(total, 1e-9)
+        self._scale, self._unit = _UNITS.get(unit, (1.0, unit))
         self._done = 0.0
-        self._started = self._last_line = time.monotonic()
+        self._started = self._last_line = self._last_look = time.monotonic()
 
     def advance(self, amount: float, note: str = "") -> None:
         """Count `amount` more as done; log a line, with `note`, when the last one is old."""
@@ -33,11 +42,19 @@ class Progress:
         now = time.monotonic()
         if now - self._last_line >= _LINE_EVERY_SECONDS:
             self._last_line = now
-            logger.info("%s", self.line(now - self._started, note))
+            self._log(logging.INFO, now, note)
+        elif now - self._last_look >= _LOOK_EVERY_SECONDS:
+            self._last_look = now
+            self._log(logging.DEBUG, now, note)
 
     def close(self) -> None:
         """Log the last line."""
-        logger.info("%s", self.line(time.monotonic() - self._started))
+        self._log(logging.INFO, time.monotonic(), is_last=True)
+
+    def _log(self, level: int, now: float, note: str = "", *, is_last: bool = False) -> None:
+        if logger.isEnabledFor(level):
+            carried = {SHARE_KEY: min(self._done / self._total, 1.0), IS_LAST_KEY: is_last}
+            logger.log(level, "%s", self.line(now - self._started, note), extra=carried)
 
     def line(self, seconds: float, note: str = "") -> str:
         """Return the line for the work done in so many seconds.
@@ -50,8 +67,9 @@ class Progress:
         share = min(self._done / self._total, 1.0)
         parts = [f"{self._label}: {share:.0%}".replace("%", " %")]
         if self._unit:
-            parts[0] += f" ({self._done:,.0f} of {self._total:,.0f} {self._unit})"
-            parts.append(f"{self._done / max(seconds, 1e-9):,.0f} {self._unit}/s")
+            done, total = self._done / self._scale, self._total / self._scale
+            parts[0] += f" ({done:,.0f} of {total:,.0f} {self._unit})"
+            parts.append(f"{done / max(seconds, 1e-9):,.3g} {self._unit}/s")
         parts.append(f"{clock(seconds)} so far")
         if 0 < share < 1:
             parts.append(f"{clock(seconds * (1 - share) / share)} left")

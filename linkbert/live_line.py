@@ -1,0 +1,61 @@
+"""Progress on a terminal: one line with a bar, written over until the work is done.
+
+Elsewhere, in a file or a pipe, progress is plain lines. Colour is left out where NO_COLOR is set
+(https://no-color.org) and the whole display where the terminal is `dumb`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from typing import TextIO
+
+from schemas.progress import IS_LAST_KEY, SHARE_KEY
+
+_BAR_COLUMNS = 20
+_ERASE = "\r\x1b[2K"
+_COLOUR, _PLAIN = "\x1b[36m", "\x1b[0m"
+
+
+def is_live(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether a stream is a terminal that can write over its line."""
+    return stream.isatty() and environment.get("TERM", "dumb") != "dumb"
+
+
+class LiveLine(logging.StreamHandler[TextIO]):
+    """Write records that carry a share done as one changing line, and all others above it."""
+
+    def __init__(self, stream: TextIO, environment: Mapping[str, str] = os.environ) -> None:
+        super().__init__(stream)
+        self._is_coloured = not environment.get("NO_COLOR")
+        self._is_open = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        share = getattr(record, SHARE_KEY, None)
+        if share is None:
+            self.clear()
+            super().emit(record)
+            return
+        self.stream.write(_ERASE + self._drawn(self.format(record), share))
+        self._is_open = not getattr(record, IS_LAST_KEY, False)
+        if not self._is_open:
+            self.stream.write(self.terminator)
+        self.flush()
+
+    def clear(self) -> None:
+        """Take an unfinished line away, for something else to be written there."""
+        if self._is_open:
+            self._is_open = False
+            self.stream.write(_ERASE)
+            self.flush()
+
+    def _drawn(self, text: str, share: float) -> str:
+        """Return bar and text, cut to the width: a line that wraps could not be written over."""
+        room = shutil.get_terminal_size().columns - _BAR_COLUMNS - 2
+        filled = round(share * _BAR_COLUMNS)
+        done, left = "━" * filled, "─" * (_BAR_COLUMNS - filled)
+        bar = f"{_COLOUR}{done}{_PLAIN}{left}" if self._is_coloured else done + left
+        return f"{bar} {text[: max(room, 0)]}"
