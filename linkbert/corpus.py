@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from schemas.arrays import map_array
 from schemas.errors import GraphError
-from schemas.manifest import Manifest, read_manifest
+from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.parquet import table_parts
 
 Row = dict[str, Any]
@@ -43,6 +43,10 @@ class Corpus:
             SchemaError: the table is missing or of another schema version.
         """
         return read_manifest(self.path / table)
+
+    def has(self, table: str) -> bool:
+        """Tell whether one of its tables is finished."""
+        return (self.path / table / MANIFEST_NAME).is_file()
 
     def node_by_title(self, title: str) -> Row:
         """Return the row of nodes with this exact title, or that a redirect of this title leads to.

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from linkbert.corpus import Corpus, Row
 from schemas.instances import LINKED, RELATIONS
-from schemas.manifest import MANIFEST_NAME, read_manifest
+from schemas.manifest import read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class PairReader:
     def read(self, row: Row) -> Pair:
         """Return a row of instances in words."""
         corpus = self._corpora[row["corpus"]]
-        if _has_segments(corpus):
+        if corpus.has("segments"):
             return _from_corpus(corpus, row)
         ids = row["source_id"], row["target_id"]
         return Pair(RELATIONS[row["relation"]], (), *ids, self.decode(row))
@@ -74,10 +74,6 @@ class PairReader:
         pieces = (token_ids[1:end_a], token_ids[end_a + 1 : -1])
         text_a, text_b = (self._tokenizer.decode(ids, skip_special_tokens=True) for ids in pieces)
         return text_a, text_b
-
-
-def _has_segments(corpus: Corpus) -> bool:
-    return (corpus.path / "segments" / MANIFEST_NAME).is_file()
 
 
 def _from_corpus(corpus: Corpus, row: Row) -> Pair:

@@ -17,17 +17,14 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-MEDIA: Final = -2
 SPECIAL: Final = -1
 MAIN: Final = 0
 TALK: Final = 1
 PROJECT: Final = 4
 FILE: Final = 6
-TEMPLATE: Final = 10
 CATEGORY: Final = 14
 
 FIRST_LETTER: Final = "first-letter"
-CASE_SENSITIVE: Final = "case-sensitive"
 
 CANONICAL_NAMES: Final[Mapping[int, str]] = {
     -2: "Media",

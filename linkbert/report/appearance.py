@@ -41,20 +41,16 @@ def appearance_sections(shards: Path, train: Manifest, columns: pa.Table) -> Ite
     """
     for number, described in enumerate(train.extra["corpora"]):
         corpus = Corpus(shards / described["path"])
-        if not _has(corpus, "csr") or not described.get("gini"):
+        if not corpus.has("csr") or not described.get("gini"):
             continue
         is_linked = pc.equal(columns.column("relation"), LINKED)
         linked = columns.filter(pc.and_(is_linked, pc.equal(columns.column("corpus"), number)))
         drawn = np.bincount(linked.column("target_id").to_numpy(), minlength=corpus.num_nodes)
         expected: dict[str, Counts] = {}
-        if described["links"] == "hyperlink" and _has(corpus, "segments"):
+        if described["links"] == "hyperlink" and corpus.has("segments"):
             held_out = _held_out(shards, number)
             expected = expected_appearances(corpus, linked, train.config["link_scope"], held_out)
         yield _section(f"appearance-{number}", corpus, described["gini"], drawn, expected)
-
-
-def _has(corpus: Corpus, table: str) -> bool:
-    return (corpus.path / table / MANIFEST_NAME).is_file()
 
 
 def _section(

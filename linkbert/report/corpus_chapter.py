@@ -27,7 +27,7 @@ from linkbert.report.markup import (
     title_of,
 )
 from linkbert.report.neighbourhood import draw_neighbourhood, neighbourhood
-from schemas.manifest import MANIFEST_NAME, Manifest
+from schemas.manifest import Manifest
 from schemas.mentions import FATES, REDIRECT, RESOLVED
 from schemas.parquet import table_parts
 
@@ -48,14 +48,14 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
         GraphError: no document has the title `around`.
     """
     sections = [_overview(corpus), Section("flow", "From dump to edges", flow(steps_of(corpus)))]
-    if _has(corpus, "csr"):
+    if corpus.has("csr"):
         sections += [_links(corpus), _graph(corpus)]
         if around is not None:
             node = corpus.node_by_title(around)
             drawing = draw_neighbourhood(neighbourhood(corpus, node, 14), ())
             sections.append(Section("around", f"Around {node['title']}", drawing))
     sections.append(_lengths(corpus))
-    if _has(corpus, "csr"):
+    if corpus.has("csr"):
         nodes = choose_examples(corpus, _NUM_LINKED_EXAMPLES, _NUM_RANDOM_EXAMPLES)
         note = (
             f'<p class="note">The most linked page and what hangs together with it, then '
@@ -63,10 +63,6 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
         )
         sections.append(Section("examples", "Example pages", note + example_list(corpus, nodes)))
     return Chapter("corpus", heading_of("Corpus", corpus.path), sections)
-
-
-def _has(corpus: Corpus, table: str) -> bool:
-    return (corpus.path / table / MANIFEST_NAME).is_file()
 
 
 def _overview(corpus: Corpus) -> Section:
@@ -84,7 +80,7 @@ def _overview(corpus: Corpus) -> Section:
         if value
     ]
     tables = ("pages", "redirects", "rejects", "nodes", "edges", "segments")
-    rows += [(name, corpus.manifest(name).rows_out) for name in tables if _has(corpus, name)]
+    rows += [(name, corpus.manifest(name).rows_out) for name in tables if corpus.has(name)]
     return Section("corpus-overview", "What it is", facts(rows))
 
 
@@ -99,9 +95,9 @@ def steps_of(corpus: Corpus) -> list[Step]:
         num_kept = sum(kept.values())
         found = num_kept + sum(dropped.values())
         steps.append(Step("Links in the pages", found, num_kept, "links kept", dropped))
-    if _has(corpus, "mentions"):
+    if corpus.has("mentions"):
         steps += _graph_steps(corpus)
-    if _has(corpus, "segments"):
+    if corpus.has("segments"):
         manifest = corpus.manifest("segments")
         counts = manifest.extra.get("counts", {})
         num_documents = counts.get("documents", 0)
@@ -188,7 +184,7 @@ def _lengths(corpus: Corpus) -> Section:
             f"Length of texts{of}: median {number_of(_median(chars))} characters.",
         )
     ]
-    if _has(corpus, "segments"):
+    if corpus.has("segments"):
         tokens = np.concatenate(
             [np.zeros(0, np.int32)]
             + [
