@@ -165,7 +165,8 @@ def _corpus_problem(
             return f"expected the tokens of segments {a} and {b}, found others {where}"
         is_linked = corpus.has_edge(a[0], b[0])
         links = _corpora_of(manifest)[number]["links"]
-        if relation == RANDOM and (is_linked or corpus.has_edge(b[0], a[0])):
+        is_unlinked = relation == RANDOM or (relation == LINKED and links == "random")
+        if is_unlinked and (is_linked or corpus.has_edge(b[0], a[0])):
             return f"expected no link between documents {a[0]} and {b[0]}, found one {where}"
         if relation == LINKED and links == "hyperlink":
             if scope == "segment":

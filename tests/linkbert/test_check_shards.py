@@ -254,6 +254,12 @@ def test_a_pair_longer_than_allowed_is_found(root: Path) -> None:
     assert "expected at most 20 tokens" in problem
 
 
+def test_linked_pairs_of_the_arm_of_random_links_must_not_be_linked(root: Path) -> None:
+    [corpus] = read_manifest(root / "shards" / "train").extra["corpora"]
+    [problem] = rewrite(root, lambda rows, root: None, corpora=[{**corpus, "links": "random"}])
+    assert "expected no link between documents" in problem
+
+
 def test_without_the_corpus_what_the_shards_say_themselves_is_checked(root: Path) -> None:
     shutil.rmtree(root / "corpus")
     assert check(root / "shards").problems == []
