@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from linkbert.help import OneScreen, PrintCompletion, WithDefaults
 from schemas import __version__
 
 _PRESETS = "demo|tiny|mini|small|medium|base|large|FILE.toml"
@@ -21,13 +22,13 @@ def build_parser() -> argparse.ArgumentParser:
         description="From a wiki dump to a pretrained, link-aware BERT (LinkBERT, ACL 2022).",
         epilog="linkbert COMMAND --help has an example; --version; --completion bash|zsh",
         usage="linkbert COMMAND ...",
-        formatter_class=_OneScreen,
+        formatter_class=OneScreen,
         add_help=False,
     )
     hidden: Any = {"help": argparse.SUPPRESS}
     parser.add_argument("-h", "--help", action="help", **hidden)
     parser.add_argument("--version", action="version", version=f"linkbert {__version__}", **hidden)
-    parser.add_argument("--completion", action=_PrintCompletion, **hidden)
+    parser.add_argument("--completion", action=PrintCompletion, **hidden)
     commands = parser.add_subparsers(
         title="commands, in the order of the chain", prog="linkbert", required=True
     )
@@ -40,48 +41,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _OneScreen(argparse.HelpFormatter):
-    """Help of 24 lines of 80 columns: one line a command."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=16, width=80)
-
-    def _format_action(self, action: argparse.Action) -> str:
-        if isinstance(action, argparse._SubParsersAction):
-            return "".join(map(self._format_action, self._iter_indented_subactions(action)))
-        return super()._format_action(action)
-
-
-class _WithDefaults(argparse.HelpFormatter):
-    """Say what an option is where nobody gives it, unless that is nothing."""
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        said = action.help or ""
-        # Zero is something: it is told apart from False.
-        is_nothing = action.default is False or action.default in ([], argparse.SUPPRESS)
-        return (
-            said
-            if action.required or action.default is None or is_nothing
-            else f"{said} (default: %(default)s)"
-        )
-
-
-class _PrintCompletion(argparse.Action):
-    """Print what a shell sources to complete commands, options and choices."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
-        try:
-            import shtab
-        except ImportError:
-            parser.exit(1, 'linkbert: expected shtab, found none: pip install ".[completion]"\n')
-        shell = given[1]
-        if shell not in shtab.SUPPORTED_SHELLS:
-            known = ", ".join(shtab.SUPPORTED_SHELLS)
-            parser.error(f"expected --completion {known}, found {shell!r}")
-        print(shtab.complete(parser, shell))
-        parser.exit()
-
-
 def _add_command(
     commands: Any, name: str, summary: str, module: str, example: str
 ) -> argparse.ArgumentParser:
@@ -90,7 +49,7 @@ def _add_command(
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]} ({module}).",
         epilog=f"example: linkbert {example}",
-        formatter_class=_WithDefaults,
+        formatter_class=WithDefaults,
     )
     parser.set_defaults(name=name)
     common = parser.add_argument_group("common options")

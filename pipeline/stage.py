@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline import files
+from pipeline.plans import compare_plans
 from pipeline.sealing import check_footers, check_inputs, seal
 from schemas import __version__
 from schemas.errors import StageError
@@ -165,36 +166,11 @@ def open_job(job: Job, overwrite: bool = False) -> Job:
     }
     plan_path = job.state_path("_plan.json")
     if files.exists(plan_path):
-        _compare_plans(json.loads(files.read_bytes(plan_path)), plan, job)
+        compare_plans(json.loads(files.read_bytes(plan_path)), plan, job.root)
     else:
         _refuse_foreign_output(job)
         files.write_json(plan_path, plan)
     return opened
-
-
-def _compare_plans(found: dict[str, Json], wanted: dict[str, Json], job: Job) -> None:
-    differences = [
-        f"{where} was {old!r}, now {new!r}"
-        for where, old, new in _differences(found, wanted)
-        if old != new
-    ]
-    if differences:
-        raise StageError(
-            f"expected an unfinished or finished `{job.stage.name}` of the same plan in "
-            f"{job.root}, found another one ({'; '.join(differences)}): "
-            "use --overwrite to start anew, or another folder"
-        )
-
-
-def _differences(
-    found: dict[str, Json], wanted: dict[str, Json], prefix: str = ""
-) -> Iterator[tuple[str, Json, Json]]:
-    for key in sorted({*found, *wanted}):
-        old, new = found.get(key), wanted.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", old, new
 
 
 def _refuse_foreign_output(job: Job) -> None:
