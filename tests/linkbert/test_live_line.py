@@ -27,8 +27,13 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     handler, root = LiveLine(written, {"NO_COLOR": "1"}), logging.getLogger("schemas")
     root.addHandler(handler)
     monkeypatch.setattr(root, "propagate", False)
-    monkeypatch.setattr(progress.logger, "level", logging.DEBUG)
+    # Whatever level a command that ran before has left.
+    levels = {logger: logger.level for logger in (root, progress.logger)}
+    for logger in levels:
+        logger.setLevel(logging.DEBUG)
     yield written
+    for logger, level in levels.items():
+        logger.setLevel(level)
     root.removeHandler(handler)
 
 
