@@ -116,6 +116,8 @@ def test_a_portable_runner_passes_the_error_on(tmp_path: Path) -> None:
 def test_an_interrupt_stops_at_once_and_leaves_no_process(tmp_path: Path) -> None:
     (tmp_path / "sleep-0").touch()
     code = (
+        # A shell that runs the suite in the background has told it to ignore interrupts.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tests.pipeline.test_jobs import counting_job, run_job\n"
         "from pathlib import Path\n"
         f"run_job(counting_job(Path({str(tmp_path / 'out')!r}), trouble_dir={str(tmp_path)!r}))"
