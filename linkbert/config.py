@@ -8,6 +8,7 @@ goes into every checkpoint and the manifest of the run. Paper values are those o
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -81,6 +82,9 @@ class PretrainConfig:
         """Check types and ranges."""
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name), str(field.type))
+            if isinstance(getattr(self, field.name), float):
+                is_finite = math.isfinite(getattr(self, field.name))
+                self._check(field.name, is_finite, "a finite number")
         for name in _POSITIVE:
             self._check(name, getattr(self, name) > 0, "a number above 0")
         for name in _PROBABILITIES:
@@ -133,7 +137,11 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> PretrainCon
     _check_keys(values, name_or_path)
     given = dict(parse_override(text) for text in overrides)
     _check_keys(given, "--set")
-    if "max_steps" in given and "warmup_steps" not in given and "warmup_steps" in values:
+    if (
+        type(given.get("max_steps")) is int
+        and "warmup_steps" not in given
+        and "warmup_steps" in values
+    ):
         share = values["warmup_steps"] / max(1, values["max_steps"])
         given["warmup_steps"] = min(round(share * given["max_steps"]), given["max_steps"])
     return config_from_dict(values | given, name_or_path)

@@ -9,6 +9,8 @@ number of instances read, whatever the batch size and the number of ranks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +66,7 @@ def open_split(folder: Path) -> Split:
     manifest = read_manifest(folder)
     row_groups: list[RowGroup] = []
     for path in table_parts(folder):
-        with pq.ParquetFile(path) as file:
+        with _opened(path) as file:
             check_schema(file.schema_arrow, "instances", str(path))
             row_groups += [
                 RowGroup(path, index, file.metadata.row_group(index).num_rows)
@@ -192,6 +194,23 @@ def _windows(row_groups: list[RowGroup], window_rows: int) -> list[list[RowGroup
 
 
 def _read_row_group(group: RowGroup) -> pa.Table:
-    with pq.ParquetFile(group.path, memory_map=True) as file:
+    with _opened(group.path) as file:
         table = file.read_row_group(group.index, columns=COLUMNS, use_threads=False)
     return table.replace_schema_metadata(None)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a part for reading.
+
+    Raises:
+        SchemaError: it is cut off or damaged, which may show only when its rows are read.
+    """
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise SchemaError(
+            f"expected a Parquet file, found a damaged one in {path} "
+            f"({str(error).splitlines()[0]}): copy it again, or sample again (--overwrite)"
+        ) from error

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from linkbert import checkpoint as checkpoints
 from linkbert import run_folder
 from linkbert.batches import BatchMaker, Share, StepBatch
@@ -211,7 +213,7 @@ class _Run:
         batches = self._maker.stream(state.position, config.batch_size, remaining)
         began = time.monotonic()
         for batch in batches:
-            result = self._learner.run_step(state.step, batch, stop.is_set())
+            result = self._learn(batch, stop.is_set())
             self._check(result)
             self._advance(batch, result, time.monotonic() - began)
             if self._show_progress:
@@ -226,6 +228,18 @@ class _Run:
             began = time.monotonic()
         if self._show_progress:
             progress.close()
+
+    def _learn(self, batch: StepBatch, is_stop_wanted: bool) -> StepResult:
+        try:
+            return self._learner.run_step(self._state.step, batch, is_stop_wanted)
+        except torch.OutOfMemoryError as error:
+            size = self._config.micro_batch_size
+            raise StageError(
+                f"expected micro-batches of {size} sequences to fit the GPU's memory, found "
+                f"{str(error).splitlines()[0]} at step {self._state.step + 1}: run the same "
+                f"command again with --set micro_batch_size={max(1, size // 2)}, which changes "
+                "memory and time alone"
+            ) from error
 
     def _check(self, result: StepResult) -> None:
         """Stop on a loss or gradient that is no number, or a loss far above its recent mean.

@@ -62,6 +62,9 @@ def test_unknown_key_is_answered_with_the_closest(tmp_path: Path) -> None:
         ("mask_prob=1.5", "mask_prob to be a number from 0 to 1"),
         ("warmup_steps=999999", "warmup_steps to be at most max_steps"),
         ("compile=1", "compile to be of type bool"),
+        ("max_steps=many", "max_steps to be of type int, found 'many'"),
+        ("learning_rate=inf", "learning_rate to be a finite number, found inf"),
+        ("max_loss_spike=nan", "max_loss_spike to be a finite number, found nan"),
         ("max_steps", "expected --set key=value"),
     ],
 )

@@ -78,6 +78,25 @@ def test_missing_part_is_noticed(tmp_path: Path) -> None:
         open_split(folder)
 
 
+def test_part_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "shards") / "train"
+    part = folder / "part-001-00001.parquet"
+    part.write_bytes(part.read_bytes()[:500])
+    with pytest.raises(SchemaError, match=r"damaged one in .*part-001-00001\.parquet \(.*again"):
+        open_split(folder)
+
+
+def test_damaged_rows_are_named_when_they_are_read(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "shards") / "train"
+    part = folder / "part-000-00000.parquet"
+    content = bytearray(part.read_bytes())
+    content[4:400] = bytes(396)  # pages; the footer is whole
+    part.write_bytes(content)
+    reader = InstanceReader(open_split(folder), seed=0)
+    with pytest.raises(SchemaError, match=r"damaged one in .*part-000-00000\.parquet"):
+        reader.read(0, 5)
+
+
 def test_other_table_is_refused(tmp_path: Path, shards: Path) -> None:
     import pyarrow.parquet as pq
 

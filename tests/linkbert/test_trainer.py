@@ -324,6 +324,22 @@ def test_gradient_that_is_no_number_stops_the_run_before_a_checkpoint(
     assert checkpoint_steps(tmp_path / "run") == [5]
 
 
+def test_memory_that_runs_out_is_answered_with_a_smaller_micro_batch(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from linkbert.learner import Learner
+
+    def full(self: Learner, *rest: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.4 GiB.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "run_step", full)
+        cure = r"Tried to allocate 2\.4 GiB\. at step 1: .*--set micro_batch_size=6"
+        with pytest.raises(StageError, match=cure):
+            pretrain(shards, tmp_path / "run", small_config("micro_batch_size=12", "max_steps=2"))
+    pretrain(shards, tmp_path / "run", small_config("micro_batch_size=6", "max_steps=2"))
+
+
 def test_whole_words_need_a_tokenizer_that_marks_them(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"begin with ## for whole_word, found none in .*json"):
         pretrain(shards, tmp_path / "run", small_config("whole_word=true"))
