@@ -1,9 +1,9 @@
 """From the wikitext of a page to its text, with the exact place of every link in it.
 
-    wikitext ─ cut ─▶ ─ markup ─▶ ─ tokens ─▶ marked text ─ layout ─▶ text, links, sections
+    wikitext ─ cut ─▶ ─ markup ─▶ ─ pieces ─▶ marked text ─ layout ─▶ text, links, sections
        │        │          │           │                       │
-       │   templates,   quotes,   mwparserfromhell's      offsets are
-       │   tables, refs tags      tokenizer               counted here
+       │   templates,   quotes,   what is no plain text:  offsets are
+       │   tables, refs tags      mwparserfromhell        counted here
 
 Reads the wikitext of `pages`, gives the columns text, sections, links, categories and
 is_disambiguation. LinkBERT (arXiv:2203.15827), section 4.1, takes these hyperlinks as the edges of

@@ -74,7 +74,7 @@ def _cpu_seconds(wikitext: str, site: object) -> float:
 def check_damaged_pages(number: int) -> None:
     """Raise AssertionError for a real page that was damaged at random places."""
     generator = random.Random(number)
-    pages, site = _bundled_pages()
+    pages, site = bundled_pages()
     for _ in range(DAMAGED_PER_ROUND):
         characters = list(generator.choice(pages))
         for _ in range(generator.randint(1, MAX_DAMAGES)):
@@ -91,7 +91,8 @@ def check_damaged_pages(number: int) -> None:
 
 
 @cache
-def _bundled_pages() -> tuple[list[str], SiteInfo]:
+def bundled_pages() -> tuple[list[str], SiteInfo]:
+    """Return the wikitext of all pages of the bundled dump, and its wiki."""
     dump = str(resources.files("linkbert").joinpath("data", DUMP_NAME))
     with files.open_read(dump) as file:
         splitter = PageSplitter(read_blocks(file, 0), iter(()), MAX_PAGE_BYTES)

@@ -1,0 +1,64 @@
+"""Walking pieces gives what walking the tokens of the whole page gives."""
+
+from collections import Counter
+
+import pytest
+
+from pipeline import wikitext_marks as marks
+from pipeline.titles import Target
+from pipeline.wiki_site import default_site
+from pipeline.wikitext_cut import Losses, cut
+from pipeline.wikitext_markup import strip_markup
+from pipeline.wikitext_pieces import walk_pieces
+from pipeline.wikitext_tokens import Walk, walk_tokens
+from tests.fuzz_wikitext import bundled_pages
+
+Found = tuple[str, list[tuple[Target, str]], list[str], Counter[str]]
+
+
+def found_in(walk: Walk, dropped: Counter[str]) -> Found:
+    return walk.marked_text(dropped), walk.links, walk.categories, +dropped
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(120)
+def test_pieces_of_real_pages_are_read_as_their_tokens() -> None:
+    pages, site = bundled_pages()
+    num_refused = 0
+    for page in pages:
+        text, _ = strip_markup(cut(marks.without_marks(page), "Page", site, Losses()), site)
+        text = text.replace(marks.BAR, "|")
+        dropped: Counter[str] = Counter()
+        pieces = walk_pieces(text, site, dropped)
+        if pieces is None:
+            num_refused += 1
+            continue
+        whole_dropped: Counter[str] = Counter()
+        whole = walk_tokens(text, site, whole_dropped)
+        assert found_in(pieces, dropped) == found_in(whole, whole_dropped), page
+    assert num_refused < 0.05 * len(pages)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[a [[b]]",
+        "[[a|b [[c]] d]]",
+        "a]] b",
+        "[[a|b\n== c ==\n]]",
+        "== [[a|b\nc]] ==",
+        "\n* a",
+        "[[File:a.jpg|b [[File:c.jpg|d [[e]]]]]]",
+    ],
+)
+def test_what_cannot_be_cut_is_refused(text: str) -> None:
+    assert walk_pieces(f"\n{text}", default_site(), Counter()) is None
+
+
+def test_a_target_that_the_tokenizer_refuses_is_no_link() -> None:
+    dropped: Counter[str] = Counter()
+    walk = walk_pieces("a [[b{{c|d]] e", default_site(), dropped)
+    assert walk is not None
+    assert walk.marked_text(dropped) == "a d e"
+    assert not walk.links
+    assert dropped == {"invalid_title": 1}
