@@ -27,8 +27,9 @@ _TABLES = ("nodes", "csr", "segments", "tokens", "tokenizer")
 _NODE_COLUMNS = ("in_degree",)
 _SEGMENT_COLUMNS = ("node_id", "segment_index", "num_tokens", "target_ids")
 
-# Ids are pairs of bytes: the model of each byte is told which of the two it is.
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1, "pb": 1}]
+# Ids are pairs of bytes: the model of each byte is told which of the two it is, and how the other
+# begins.
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 1, "pb": 1}]
 
 
 def pack_corpus(corpus: str, out: str) -> int:
