@@ -175,4 +175,9 @@ class Corpus:
 
     @cached_property
     def _node_table(self) -> pa.Table:
+        if not self.has("nodes"):
+            raise GraphError(
+                f"expected a corpus with its graph, found no nodes in {self.path}: "
+                f"run `linkbert graph {self.path}` first"
+            )
         return pq.read_table(self.path / "nodes", memory_map=True)
