@@ -197,6 +197,7 @@ class _Reader(io.RawIOBase):
                 self._file.seek(self._position)
             data: bytes = self._file.read(wanted)
         except Exception:
+            # Whatever it was goes on to `retry`; the connection it left behind is not used again.
             self._drop()
             raise
         if not data:

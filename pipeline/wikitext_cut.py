@@ -48,7 +48,6 @@ _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
 _GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
 _GALLERY_NAME: Final = "gallery"
-_NEWLINE: Final = "\n"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
 _VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
 _PAGE_NAMES: Final = frozenset({"pagename", "fullpagename", "subpagename", "basepagename"})
@@ -373,9 +372,9 @@ class _Cutter:
         captions = _GALLERY_FILE.findall(content)
         num_kept = sum(caption.count("[[") for caption in captions)
         self.losses.dropped["in_tag"] += content.count("[[") - num_kept
-        plain = (cut(each, self.title, self.site, self.losses) for each in captions)
-        lines = (f"\n[[File:{_GALLERY_NAME}|{each.replace(_NEWLINE, ' ')}]]" for each in plain)
-        return "".join(lines) + "\n"
+        plain = [cut(each, self.title, self.site, self.losses) for each in captions]
+        one_line = (each.replace("\n", " ") for each in plain)
+        return "".join(f"\n[[File:{_GALLERY_NAME}|{each}]]" for each in one_line) + "\n"
 
 
 def _decoded(text: str) -> str:

@@ -6,7 +6,7 @@
 
 Without templates, tables and tags wikitext has hardly any context: what stands between two links
 says nothing about them. So the tokenizer need not see a page as a whole, nor the same piece twice,
-which saves two thirds of its time and of the walk's. A page for which that does not hold (brackets
+which saves half of its time and of the walk's. A page for which that does not hold (brackets
 that do not pair, headings across links) is refused here and tokenized as a whole.
 """
 

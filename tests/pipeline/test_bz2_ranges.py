@@ -16,6 +16,15 @@ WORDS = random.Random(1).choices([f"word{n} " for n in range(9999)], k=70_000)
 TEXT = "".join(WORDS).encode()
 
 
+@pytest.fixture(autouse=True, params=["indexed_bzip2", "standard library"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try everything with the fast decoder and without it."""
+    if request.param == "standard library":
+        monkeypatch.setattr(bz2_ranges, "IndexedBzip2File", None)
+    else:
+        assert bz2_ranges.IndexedBzip2File is not None
+
+
 def packed(streams: int, level: int = 1) -> bytes:
     size = -(-len(TEXT) // streams)
     return b"".join(bz2.compress(TEXT[i : i + size], level) for i in range(0, len(TEXT), size))

@@ -150,6 +150,18 @@ def test_a_damaged_part_is_made_again_on_resume(tmp_path: Path, expected: dict[s
     assert tree_bytes(tmp_path / "out") == expected
 
 
+def test_a_record_torn_by_a_loss_of_power_is_no_record(
+    tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    job = counting_job(tmp_path / "out")
+    run_job(job, workers=1)
+    (tmp_path / "out/_state/counting/_summary.json").unlink()
+    [record] = (tmp_path / "out/_state/counting/_tasks").glob("*-00002.json")
+    record.write_bytes(record.read_bytes()[:20])
+    run_job(job, workers=1)
+    assert tree_bytes(tmp_path / "out") == expected
+
+
 def test_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
     run_job(counting_job(tmp_path), workers=1)
     with pytest.raises(StageError, match=r"config\.num_tasks was 5, now 6.*--overwrite"):
