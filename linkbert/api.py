@@ -280,12 +280,8 @@ def _run(
     sources: Sequence[AnyPath] = (),
     **execution: Unpack[Execution],
 ) -> Summary:
-    from pipeline.pool import warm_up
-    from pipeline.stage import Job
-
-    if not execution.get("beam_args"):
-        warm_up(stage.phases[0])
     from pipeline.jobs import run_job
+    from pipeline.stage import Job
 
     job = Job(stage, os.fspath(root), config, tuple(os.fspath(source) for source in sources))
     result = run_job(job, **execution)

@@ -25,11 +25,11 @@ from linkbert.live_line import LiveLine, is_live
 from linkbert.options import build_parser
 from linkbert.terminal import printable, rows_of
 from schemas.errors import LinkBertError
-from schemas.instances import NUM_SPECIAL_TOKENS
 
 _logger = logging.getLogger(__name__)
 
 _DEMO_VOCAB_SIZE = 8_000
+_STAGES = frozenset(("parse", "ingest", "graph", "subset", "tokenizer", "segment", "sample"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(own)
     args.beam_args = beam_args
     handler = _configure_logging(args.quiet)
+    if args.name in _STAGES and not beam_args:
+        from pipeline.workers import load_workers
+
+        load_workers(f"pipeline.{args.name}")
     try:
         try:
             status = _COMMANDS[args.name](args)
@@ -223,6 +227,8 @@ def _chain(
     args: argparse.Namespace, root: Path, max_length: int
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the stages with the arguments that `run` sets for each."""
+    from schemas.instances import NUM_SPECIAL_TOKENS
+
     corpus, shards, run, model = (str(root / name) for name in ("corpus", "shards", "run", "model"))
     vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else 30_000)
     cased = {"lowercase": False, "strip_accents": False, "source": None}

@@ -8,21 +8,27 @@ kills its worker twice is set aside while the rest finishes.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from importlib.abc import MetaPathFinder
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 from typing import Any
 
-from pipeline.stage import Job, Phase, Record, Task, run_task
+import pyarrow as pa
+
+from pipeline.stage import Job, Phase, Record, Records, Task, plan_phase, run_task
+from pipeline.workers import load_workers
 from schemas.errors import StageError
 from schemas.progress import Progress
 
@@ -30,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 _MAX_DEATHS_PER_TASK = 2
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
+_KEPT_BYTES = 1 << 26
+# Of malloc.h; see mallopt(3).
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(slots=True)
@@ -41,16 +50,6 @@ class _Worker:
     task: Task | None = None
 
 
-def warm_up(phase: Phase) -> None:
-    """Begin to load what runs a phase in a process that worker processes are forked from.
-
-    It takes a quarter of a second, which may pass while this process loads Beam.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([phase.run.__module__])
-    forkserver.ensure_running()
-
-
 def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> Iterator[Record]:
     """Run the tasks of one phase on worker processes; yield each record as it ends.
 
@@ -59,11 +58,78 @@ def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> It
             read or written.
         Exception: whatever a task raised, at once.
     """
+    ahead = _ahead.pop(_key(job, phase), None)
+    if ahead is not None:
+        yield from ahead
+        return
     pool = _Pool(job, phase, min(num_workers, len(tasks)))
     try:
         yield from pool.run(tasks)
     finally:
         pool.kill()
+        pool.close()
+
+
+@contextmanager
+def tasks_ahead(job: Job, num_workers: int) -> Iterator[None]:
+    """Run what comes first in a stage now; `run_tasks`, called in the block, gives its records.
+
+    That is each phase of a single task, and the first one of many, whose tasks go on in the block.
+    What goes wrong in those is raised by `run_tasks`; what nobody asked for ends with the block.
+    """
+    records: Records = {}
+    with ExitStack() as stack:
+        for phase in job.stage.phases:
+            if phase.exchange is not None and phase.exchange.is_used(job):
+                break
+            tasks = plan_phase(job, phase, records)
+            if len(tasks) > 1:
+                running = _Running(_Pool(job, phase, min(num_workers, len(tasks))), tasks)
+                stack.callback(running.stop)
+                _ahead[_key(job, phase)] = running
+                stack.callback(_ahead.pop, _key(job, phase), None)
+                break
+            records[phase.name] = list(run_tasks(job, phase, tasks, num_workers))
+            _ahead[_key(job, phase)] = records[phase.name]
+            stack.callback(_ahead.pop, _key(job, phase), None)
+        yield
+
+
+class _Running:
+    """A pool that runs its tasks in a thread, while others wait for the records or not yet."""
+
+    def __init__(self, pool: _Pool, tasks: list[Task]) -> None:
+        self._pool = pool
+        self._answers: SimpleQueue[Record | BaseException | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, args=(tasks,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Record]:
+        while (answer := self._answers.get()) is not None:
+            if isinstance(answer, BaseException):
+                raise answer
+            yield answer
+
+    def stop(self) -> None:
+        self._pool.kill()
+        self._thread.join()
+        self._pool.close()
+
+    def _run(self, tasks: list[Task]) -> None:
+        try:
+            for record in self._pool.run(tasks):
+                self._answers.put(record)
+            self._answers.put(None)
+        except BaseException as error:
+            self._answers.put(error)
+
+
+def _key(job: Job, phase: Phase) -> tuple[str, str, str]:
+    return job.root, job.stage.name, phase.name
+
+
+_ahead: dict[tuple[str, str, str], Iterable[Record]] = {}
+"""The records of `tasks_ahead` that nobody has asked for."""
 
 
 class _Pool:
@@ -71,8 +137,9 @@ class _Pool:
 
     def __init__(self, job: Job, phase: Phase, num_workers: int) -> None:
         self._job, self._phase = job, phase
-        warm_up(phase)
+        self._is_killed = False
         self._context = multiprocessing.get_context("forkserver")
+        load_workers(phase.run.__module__)
         self._workers = [self._start() for _ in range(num_workers)]
 
     def run(self, tasks: list[Task]) -> Iterator[Record]:
@@ -91,6 +158,8 @@ class _Pool:
                 task = worker.task
                 assert task is not None
                 answer = _receive(worker.connection)
+                if self._is_killed:
+                    return
                 worker.task = None
                 if answer is None:
                     self._replace(worker)
@@ -111,11 +180,16 @@ class _Pool:
 
     def kill(self) -> None:
         """End every process at once; what it was writing never got its name."""
+        self._is_killed = True
         for worker in self._workers:
             worker.process.kill()
-            worker.connection.close()
         for worker in self._workers:
             worker.process.join()
+
+    def close(self) -> None:
+        """Close the pipes, when nobody waits at them."""
+        for worker in self._workers:
+            worker.connection.close()
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -148,9 +222,7 @@ class _Pool:
 def _serve(connection: Connection, job: Job, phase: Phase) -> None:
     """Run tasks until the pipe closes; leave when the parent does, even in mid-task."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    # A task makes many objects and hardly a cycle: to look for some so often would take a tenth.
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    _tune_process()
     while True:
         try:
             task = connection.recv()
@@ -162,6 +234,29 @@ def _serve(connection: Connection, job: Job, phase: Phase) -> None:
             error.add_note(f"in task {task.index} of {job.stage.name} {phase.name}: {task.args}")
             answer = error
         connection.send(answer)
+
+
+def _tune_process() -> None:
+    """Save a quarter of a worker's time: what serves other programs costs tasks a lot."""
+    # A task makes many objects and hardly a cycle: to look for some so often would take a tenth.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    # It takes and frees some MB at a time: to give them back in between would take a fifteenth.
+    with suppress(AttributeError):  # not glibc
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES // 2)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    # At its first array pyarrow imports pandas, which takes half a second and serves no task here.
+    refuse = _RefusePandas()
+    sys.meta_path.insert(0, refuse)
+    pa.array([])
+    sys.meta_path.remove(refuse)
+
+
+class _RefusePandas(MetaPathFinder):
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
 
 
 def _leave_with_parent() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.jobs import pipeline_options, run_job
+from pipeline.beam_jobs import pipeline_options
+from pipeline.jobs import run_job
 from pipeline.stage import Job
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.pipeline.counting_stage import COUNTING, CountingConfig, read_json, tree_bytes
