@@ -273,6 +273,13 @@ def check_folder(path: AnyPath) -> CheckReport:
     return report
 
 
+def prepare_stage(name: str) -> None:
+    """Begin to load what the worker processes of a stage need, while this one loads its own."""
+    from pipeline.workers import load_workers
+
+    load_workers(f"pipeline.{name}")
+
+
 def _run(
     stage: Stage,
     root: AnyPath,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import linkbert
+from linkbert.api import prepare_stage
 from linkbert.live_line import LiveLine, is_live
 from linkbert.options import build_parser
 from linkbert.terminal import printable, rows_of
@@ -39,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.beam_args = beam_args
     handler = _configure_logging(args.quiet)
     if args.name in _STAGES and not beam_args:
-        from pipeline.workers import load_workers
-
-        load_workers(f"pipeline.{args.name}")
+        prepare_stage(args.name)
     try:
         try:
             status = _COMMANDS[args.name](args)

@@ -10,7 +10,7 @@ under deterministic names and return a small record of counts. All state lies in
     _summary.json                    the stage is finished; what it printed
 
 The same command on an unfinished folder runs only the tasks without a matching record.
-`pipeline/jobs.py` runs a job through Beam; nothing here knows of it.
+`pipeline/jobs.py` runs a job, through Beam; nothing here knows of it.
 """
 
 from __future__ import annotations
