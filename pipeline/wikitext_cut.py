@@ -20,7 +20,7 @@ from typing import Final
 
 from pipeline import wikitext_marks as marks
 from pipeline.wiki_site import SiteInfo
-from pipeline.wikitext_templates import render_template
+from pipeline.wikitext_templates import recall, render_template
 
 MAX_DEPTH: Final = 60
 """Frames within frames; MediaWiki itself gives up at 40 levels of expansion."""
@@ -107,41 +107,46 @@ class _Cutter:
         self.table_end = 0
 
     def run(self) -> str:
-        text = self.text
+        text, pieces, position = self.text, self.pieces, 0
         search, match = _TOKEN.search, _TOKEN.search(text)
         while match:
             start, end = match.span()
             content = match[1]
             if content is not None:
                 # Nine of ten: what `_skip` and `_template` do, without calling them.
-                rendered, num_lost, unruled = render_template(content)
+                rendered, num_lost, unruled = recall(content) or render_template(content)
                 if num_lost:
                     self.losses.dropped["in_template"] += num_lost
                 if unruled is not None:
                     rendered = self._unruled_template(unruled, content)
-                if start > self.position:
-                    self.pieces.append(text[self.position : start])
+                if start > position:
+                    pieces.append(text[position:start])
                 if rendered:
-                    self.pieces.append(rendered)
-                self.position = end
+                    pieces.append(rendered)
+                position = end
                 match = search(text, end)
                 continue
-            first = text[start]
-            if first == "<":
-                self._tag(match.group(), start, end)
-            elif first == "}":
-                self._close_braces(start, end)
-            elif text[start + 1] == "{":
-                self._open(_Frame(_BRACES, end - start), start, end)
-            elif first == "{":
-                if self._is_line_start(start):
-                    self._open(_Frame(_TABLE, 0), start, end)
-            elif self._is_line_start(start):
-                self._close_table(_TABLE, start, end)
+            self.position = position
+            self._take(text[start:end], start, end)
+            pieces, position = self.pieces, self.position
             # What a tag or comment hides is not looked at.
-            match = search(text, max(end, self.position))
-        self.pieces.append(text[self.position :])
+            match = search(text, max(end, position))
+        pieces.append(text[position:])
         return self._unwind()
+
+    def _take(self, token: str, start: int, end: int) -> None:
+        """Take what opens or closes something."""
+        if token[0] == "<":
+            self._tag(token, start, end)
+        elif token[0] == "}":
+            self._close_braces(start, end)
+        elif token[:2] == "{{":
+            self._open(_Frame(_BRACES, end - start), start, end)
+        elif token[0] == "{":
+            if self._is_line_start(start):
+                self._open(_Frame(_TABLE, 0), start, end)
+        elif self._is_line_start(start):
+            self._close_table(_TABLE, start, end)
 
     # ---------------------------------------------------------------- frames
 

@@ -23,16 +23,17 @@ from pipeline.wikitext_tokens import Walk, Walker, tokenize
 from schemas import pages
 
 _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
-# Target and anchor; then what the letters after it are to be.
-_PLAIN_LINK: Final = r"\[\[([^\[\]|\n&]++)(?:\|([^\[\]\n&]++))?\]\]"
+# All of them follow a first character that the pattern as a whole begins with: places of other
+# characters are then not tried. Target and anchor; then what the letters after it are to be.
+_PLAIN_LINK: Final = r"(?<=\[)\[([^\[\]|\n&]++)(?:\|([^\[\]\n&]++))?\]\]"
 # Any link, also one that holds others, as files do.
-_LINK: Final = r"\[\[[^\[\]]*+(?:\[\[[^\[\]]*+\]\][^\[\]]*+)*+\]\]"
-_HEADING: Final = r"\n=[^\n\[\]]*+(?:\[\[[^\n\[\]]*+\]\][^\n\[\]]*+)*+(?=\n|\Z)"
-_ENTITY: Final = "&#?[A-Za-z0-9]{1,32};"
+_LINK: Final = r"(?<=\[)\[[^\[\]]*+(?:\[\[[^\[\]]*+\]\][^\[\]]*+)*+\]\]"
+_HEADING: Final = r"(?<=\n)=[^\n\[\]]*+(?:\[\[[^\n\[\]]*+\]\][^\n\[\]]*+)*+(?=\n|\Z)"
+_ENTITY: Final = "(?<=&)#?[A-Za-z0-9]{1,32};"
 # Of headings, and of lists: those that stood behind brackets of nothing.
 _LINE_MARK: Final = re.compile("\n[=*#:;]")
 _FIELDS: Final = 5
-"""Of a piece: plain text before it, target, anchor, letters after it, the piece if not plain."""
+"""Of a piece: plain text before it, the piece, and of a plain link target, anchor and letters."""
 
 
 def walk_pieces(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None:
@@ -48,15 +49,15 @@ def walk_pieces(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None
     if not _is_well_cut(parts, site):
         return None
     walker = Walker(site, dropped)
-    found, known = walker.found, walker.known
+    found, known, look_up = walker.found, walker.known, walker.look_up
     add, add_link = found.pieces.append, found.links.append
     parts += [None] * (_FIELDS - 1)
     fields = iter(parts)
-    for plain, target, anchor, trail, odd in zip(*[fields] * _FIELDS, strict=True):
+    for plain, piece, target, anchor, trail in zip(*[fields] * _FIELDS, strict=True):
         if plain:
             add(plain)
         if target is not None:
-            leads_to, shown, silence = known.get(target) or walker.look_up(target)
+            leads_to, shown, silence = known.get(target) or look_up(target)
             if shown is not None and (anchor is None or _is_plain(anchor)):
                 add_link((leads_to, pages.BODY))
                 add(f"{_OPEN}{shown if anchor is None else anchor}{trail}{_CLOSE}")
@@ -64,20 +65,21 @@ def walk_pieces(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None
                 walker.note_silent(leads_to, silence, anchor)
                 add(trail)
             else:
-                text_of_link = "" if anchor is None else f"|{anchor}"
-                walker.walk(tokenize(f"[[{target}{text_of_link}]]{trail}"))
-        elif odd is not None:
-            if "[[" in odd:
-                walker.walk(tokenize(odd))
+                walker.walk(tokenize(piece))
+        elif piece is not None:
+            if "[[" in piece:
+                walker.walk(tokenize(piece))
             else:
-                add(_text_of(odd))
+                add(_text_of(piece))
     return found
 
 
 @lru_cache(maxsize=16)
 def _pattern(trail: re.Pattern[str] | None) -> re.Pattern[str]:
     letters = f"{trail.pattern}|" if trail else ""
-    return re.compile(rf"{_PLAIN_LINK}({letters})|({_LINK}(?:{letters})|{_HEADING}|{_ENTITY})")
+    return re.compile(
+        rf"([\[\n&](?:{_PLAIN_LINK}({letters})|{_LINK}(?:{letters})|{_HEADING}|{_ENTITY}))"
+    )
 
 
 def _is_well_cut(parts: list[str], site: SiteInfo) -> bool:
@@ -85,7 +87,9 @@ def _is_well_cut(parts: list[str], site: SiteInfo) -> bool:
     plain = "".join(parts[::_FIELDS])
     if "[[" in plain or "]]" in plain or _LINE_MARK.search(plain):
         return False
-    return all(_stands_alone(odd, site) for odd in parts[_FIELDS - 1 :: _FIELDS] if odd)
+    pieces, targets = parts[1::_FIELDS], parts[2::_FIELDS]
+    odd = [piece for piece, target in zip(pieces, targets, strict=True) if target is None]
+    return all(_stands_alone(piece, site) for piece in odd)
 
 
 def _stands_alone(odd: str, site: SiteInfo) -> bool:

@@ -25,8 +25,6 @@ _NUM_POSITIONS: Final = 64
 _POSITIONS: Final = tuple(map(str, range(1, _NUM_POSITIONS + 1)))
 _MAX_KEY_CHARS: Final = 30
 _MAX_SPELLED: Final = 1 << 12
-_UNWANTED: Final = "="
-"""The name of arguments that no rule looks at; no argument has it."""
 _PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
 _PATTERN_KEYS: Final = re.compile(r"\{([^{}]*)\}")
 
@@ -41,8 +39,11 @@ class Rendered(NamedTuple):
     """Its name in lower case where no rule says what it shows: then the page decides."""
 
 
-# Pages of one kind call the same templates with the same arguments.
 _RENDERED: Final[dict[str, Rendered]] = {}
+
+recall = _RENDERED.get
+"""What `render_template` gave for this before, where it is remembered: pages of one kind call the
+same templates with the same arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,6 @@ def render_template(content: str) -> Rendered:
     >>> render_template("Infobox|[[a]]")
     Rendered(text='', num_lost=1, unruled='infobox')
     """
-    return _RENDERED.get(content) or _render(content)
-
-
-def _render(content: str) -> Rendered:
     name, _, body = content.partition("|")
     folded, rule = _named_rule(name)
     num_lost = content.count("[[") if "[[" in content else 0
@@ -137,22 +134,29 @@ def split_arguments(
     position = 0
     for part in parts:
         key, equals, value = part.partition("=")
-        name = spelled.get(key) if equals else None
-        if name is None and equals and _is_name(key):
-            name = key.strip()
-            name = name if wanted is None or name in wanted else _UNWANTED
-            if len(spelled) < _MAX_SPELLED:
-                spelled[key] = name
-        elif name is None:
-            name = _POSITIONS[position] if position < _NUM_POSITIONS else str(position + 1)
-            position, value = position + 1, part
-        if name != _UNWANTED:
-            found[name] = value.strip()
+        if equals:
+            name = spelled.get(key)
+            if name is None:
+                name = _name_of(key, wanted, spelled)
+            if name:
+                found[name] = value.strip()
+            if name is not None:
+                continue
+        name = _POSITIONS[position] if position < _NUM_POSITIONS else str(position + 1)
+        position += 1
+        found[name] = part.strip()
     return found
 
 
-def _is_name(key: str) -> bool:
-    return len(key) <= _MAX_KEY_CHARS and "[" not in key and "<" not in key
+def _name_of(key: str, wanted: frozenset[str] | None, spelled: dict[str, str]) -> str | None:
+    """Return the name of an argument, empty for one that no rule looks at, None for no name."""
+    if len(key) > _MAX_KEY_CHARS or "[" in key or "<" in key:
+        return None
+    name = key.strip()
+    name = name if wanted is None or name in wanted else ""
+    if len(spelled) < _MAX_SPELLED:
+        spelled[key] = name
+    return name
 
 
 def compile_pattern(pattern: str) -> Callable[[Arguments], str]:
