@@ -2,13 +2,14 @@
 
     Start ── OpenJob ─┬─ for each phase ────────────────────────────────┬─ WriteManifests
                       │  PlanTasks ─ Reshuffle ─ RunTasks ─ AddRecords  │
+                      │  RunOnPool                                      │
                       └─────────────────────────────────────────────────┘
 
 Every element is a few hundred bytes: a job with its records, a task, or one record. Building the
 job reads nothing, so it builds offline and from a template.
 
-On this machine the tasks of a phase form one bundle for a pool of processes that balances them;
-elsewhere the engine deals them out one by one, and each runs in one process of its own.
+An engine deals the tasks out one by one, and each runs in one process of its own. Beam's local
+runner, which works in one process, hands all of a phase to a pool of processes that balances them.
 """
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ from apache_beam.options.pipeline_options import (
     TestOptions,
     WorkerOptions,
 )
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MIN_TIMESTAMP
-from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline import files
 from pipeline.exchange import MAX_LOCAL_BYTES, RunExchange, exchange_of
@@ -67,7 +65,7 @@ def run_pipeline(job: Job, options: PipelineOptions, *, pool_size: int, overwrit
     Raises:
         LinkBertError: the options, the inputs, the folder or the counts are not as they must be.
     """
-    if options.get_all_options()["runner"] == _DATAFLOW:
+    if _runner(options) == _DATAFLOW:
         _check_for_dataflow(job, options)
     ending = _early_ending(options)
     try:
@@ -85,7 +83,12 @@ def run_pipeline(job: Job, options: PipelineOptions, *, pool_size: int, overwrit
 
 def is_local(options: PipelineOptions) -> bool:
     """Tell whether Beam runs the job on this machine, with its own runner."""
-    return bool(options.get_all_options()["runner"] == _LOCAL_RUNNER)
+    return _runner(options) == _LOCAL_RUNNER
+
+
+def _runner(options: PipelineOptions) -> str | None:
+    name: str | None = options.view_as(StandardOptions).runner
+    return name
 
 
 def build(pipeline: beam.Pipeline, job: Job, *, pool_size: int, overwrite: bool) -> Any:
@@ -115,56 +118,40 @@ class RunPhase(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, state: Any) -> Any:
         """Return the state after the phase; the side input makes the next phase wait for it."""
+        if self._exchange is None and self._pool_size:
+            return state | "RunOnPool" >> beam.Map(_run_on_pool, self._phase, self._pool_size)
         records = (
             state | "Exchange" >> self._exchange
             if self._exchange
             else state
             | "PlanTasks" >> beam.FlatMap(_plan_tasks, self._phase)
             | "Reshuffle" >> beam.Reshuffle()
-            | "RunTasks" >> beam.ParDo(RunTasks(self._phase, self._pool_size))
+            | "RunTasks" >> beam.FlatMap(_run_alone, self._phase)
         )
         return state | "AddRecords" >> beam.Map(
             _add_records, self._phase.name, beam.pvalue.AsList(records)
         )
 
 
-class RunTasks(beam.DoFn):  # type: ignore[misc]
-    """Run the tasks of a bundle on processes of their own, which a bad task may kill."""
-
-    def __init__(self, phase: Phase, pool_size: int) -> None:
-        super().__init__()
-        self._phase, self._pool_size = phase, pool_size
-        self._bundle: list[tuple[Job, Task]] = []
-
-    def start_bundle(self) -> None:
-        """Forget the tasks of a bundle that failed half-way."""
-        self._bundle = []
-
-    def process(self, element: tuple[Job, Task]) -> Iterator[Record]:
-        """Run the task at once, or hold it for a pool, which needs them all to balance them."""
-        if self._pool_size:
-            self._bundle.append(element)
-        else:
-            job, task = element
-            yield from run_tasks(job, self._phase, [task], 1)
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        """Run the bundle's tasks and yield their records."""
-        if not self._bundle:
-            return
-        job = self._bundle[0][0]
-        tasks = [task for _, task in self._bundle]
-        for record in run_tasks(job, self._phase, tasks, self._pool_size):
-            yield WindowedValue(record, MIN_TIMESTAMP, [GlobalWindow()])
-
-
 def _open_state(job: Job, overwrite: bool) -> State:
     return open_job(job, overwrite), {}
+
+
+def _run_on_pool(state: State, phase: Phase, pool_size: int) -> State:
+    job, records = state
+    tasks = plan_phase(job, phase, records)
+    return _add_records(state, phase.name, list(run_tasks(job, phase, tasks, pool_size)))
 
 
 def _plan_tasks(state: State, phase: Phase) -> list[tuple[Job, Task]]:
     job, records = state
     return [(job, task) for task in plan_phase(job, phase, records)]
+
+
+def _run_alone(planned: tuple[Job, Task], phase: Phase) -> Iterator[Record]:
+    """Run a task in a process of its own, which it may kill."""
+    job, task = planned
+    return run_tasks(job, phase, [task], 1)
 
 
 def _add_records(state: State, phase_name: str, new: list[Record]) -> State:
@@ -200,7 +187,7 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
         ConfigError: `multi_threading`, which loses elements without an error.
     """
     options = PipelineOptions(list(beam_args))
-    if options.get_all_options()["runner"] in (None, "DirectRunner"):
+    if _runner(options) in (None, "DirectRunner"):
         options = PipelineOptions([f"--runner={_LOCAL_RUNNER}", *_without_runner(beam_args)])
     mode = options.view_as(DirectOptions).direct_running_mode
     if mode == "multi_threading":
