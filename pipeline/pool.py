@@ -205,6 +205,8 @@ class _Pool:
         worker.connection.close()
         fresh = self._start()
         worker.process, worker.connection = fresh.process, fresh.connection
+        if self._is_killed:  # in another thread, which may have seen the dead one here
+            fresh.process.kill()
 
     def _hand_out(self, waiting: deque[Task]) -> None:
         for worker in self._workers:

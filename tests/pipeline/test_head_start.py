@@ -16,7 +16,8 @@ import pytest
 from linkbert.cli import main
 from pipeline import pool
 from pipeline.jobs import JobResult, run_job
-from pipeline.stage import Job
+from pipeline.pool import tasks_ahead
+from pipeline.stage import Job, open_job
 from schemas.errors import ConfigError, DumpError, LinkBertError, StageError
 from tests.conftest import REPOSITORY
 from tests.pipeline.counting_stage import counting_job, tree_bytes
@@ -146,6 +147,34 @@ def watch_workers(monkeypatch: pytest.MonkeyPatch) -> list[BaseProcess]:
 
     monkeypatch.setattr(pool._Pool, "_start", watched_start)
     return started
+
+
+def test_a_worker_that_takes_the_place_of_a_dead_one_as_the_run_ends_gets_no_task(
+    tmp_path: Path, trouble: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = watch_workers(monkeypatch)
+    start, kill = pool._Pool._start, pool._Pool.kill
+    is_replacing, is_ended = threading.Event(), threading.Event()
+
+    def start_late(self: pool._Pool) -> pool._Worker:
+        worker = start(self)
+        if threading.current_thread() is not threading.main_thread():
+            is_replacing.set()
+            is_ended.wait(20)
+        return worker
+
+    def kill_and_tell(self: pool._Pool) -> None:
+        kill(self)
+        is_ended.set()
+
+    monkeypatch.setattr(pool._Pool, "_start", start_late)
+    monkeypatch.setattr(pool._Pool, "kill", kill_and_tell)
+    (trouble / "die-once-1").touch()
+    job = counting_job(tmp_path / "out", trouble_dir=str(trouble), num_tasks=2)
+    with tasks_ahead(open_job(job), 1):
+        assert is_replacing.wait(20)
+    assert len(started) == 2
+    assert not list(trouble.glob("begun-*"))
 
 
 def test_arrays_cost_a_worker_no_pandas_and_the_caller_keeps_it(
