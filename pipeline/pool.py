@@ -13,6 +13,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections import deque
@@ -223,6 +224,8 @@ class _Pool:
 
 def _serve(connection: Connection, job: Job, phase: Phase) -> None:
     """Run tasks until the pipe closes; leave when the parent does, even in mid-task."""
+    # Ctrl-C reaches every process of a terminal: it is for the main one, which ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _tune_process()
     while True:

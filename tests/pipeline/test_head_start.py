@@ -256,3 +256,12 @@ def test_an_interrupt_while_beam_is_imported_ends_all_at_once(
     assert "ForkServerProcess" not in said
     with pytest.raises(ProcessLookupError):
         os.kill(int((trouble / "sleeping").read_text()), 0)
+
+
+def test_an_interrupt_is_not_for_workers(
+    tmp_path: Path, trouble: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (trouble / "interrupt-1").touch()
+    job = counting_job(tmp_path / "out", trouble_dir=str(trouble))
+    assert run_job(job, workers=2).summary == {"rows": 15}
+    assert "died" not in caplog.text
