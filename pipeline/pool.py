@@ -13,6 +13,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections import deque
@@ -205,6 +206,8 @@ class _Pool:
         worker.connection.close()
         fresh = self._start()
         worker.process, worker.connection = fresh.process, fresh.connection
+        if self._is_killed:  # in another thread, which may have seen the dead one here
+            fresh.process.kill()
 
     def _hand_out(self, waiting: deque[Task]) -> None:
         for worker in self._workers:
@@ -221,6 +224,8 @@ class _Pool:
 
 def _serve(connection: Connection, job: Job, phase: Phase) -> None:
     """Run tasks until the pipe closes; leave when the parent does, even in mid-task."""
+    # Ctrl-C reaches every process of a terminal: it is for the main one, which ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _tune_process()
     while True:

@@ -1,5 +1,6 @@
 """A stage of two phases on numbers, small enough to see through, for tests of the machinery."""
 
+import errno
 import json
 import os
 import signal
@@ -31,6 +32,10 @@ class CountingConfig:
     num_tasks: int = 5
     rows_per_task: int = 3
     trouble_dir: str = ""
+
+
+def counting_job(root: Path, **config: object) -> Job:
+    return Job(COUNTING, str(root), CountingConfig(**config))  # type: ignore[arg-type]
 
 
 def plan_square(job: Job, records: Records) -> list[Task]:
@@ -78,7 +83,10 @@ def fingerprint(job: Job) -> dict[str, str]:
 
 
 def _make_trouble(trouble_dir: str, index: int) -> None:
-    """Do what a file `die-N`, `die-once-N`, `raise-N` or `sleep-N` in the folder asks of task N."""
+    """Do what a file in the folder asks of task N; leave `begun-N` there unless it is to die.
+
+    Such files are `die-N`, `die-once-N`, `interrupt-N`, `sleep-N`, `raise-N` and `full-N`.
+    """
     if not trouble_dir:
         return
     once = Path(trouble_dir, f"die-once-{index}")
@@ -87,6 +95,9 @@ def _make_trouble(trouble_dir: str, index: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if Path(trouble_dir, f"die-{index}").exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    Path(trouble_dir, f"begun-{index}").touch()
+    if Path(trouble_dir, f"interrupt-{index}").exists():
+        os.kill(os.getpid(), signal.SIGINT)
     if Path(trouble_dir, f"sleep-{index}").exists():
         aside = Path(trouble_dir, "falling-asleep")
         aside.write_text(str(os.getpid()))
@@ -94,6 +105,8 @@ def _make_trouble(trouble_dir: str, index: int) -> None:
         time.sleep(20)
     if Path(trouble_dir, f"raise-{index}").exists():
         raise DumpError(f"expected a calm task, found trouble in task {index}: remove it")
+    if Path(trouble_dir, f"full-{index}").exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 COUNTING = Stage(

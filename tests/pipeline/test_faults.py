@@ -17,8 +17,7 @@ from pipeline.parse import PARSE, ParseConfig
 from pipeline.stage import Job, finish_job, open_job, plan_phase, run_task
 from schemas.errors import DumpError, StageError
 from tests.conftest import REPOSITORY
-from tests.pipeline.counting_stage import tree_bytes
-from tests.pipeline.test_jobs import counting_job
+from tests.pipeline.counting_stage import counting_job, tree_bytes
 from tests.pipeline.test_runners import DUMP
 from tests.running import run_inline
 
@@ -127,7 +126,8 @@ def run_and_change(job: Job, change: object) -> None:
 def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     (tmp_path / "sleep-0").touch()
     code = (
-        "from tests.pipeline.test_jobs import counting_job, run_job\n"
+        "from pipeline.jobs import run_job\n"
+        "from tests.pipeline.counting_stage import counting_job\n"
         "from pathlib import Path\n"
         f"run_job(counting_job(Path({str(tmp_path / 'out')!r}), trouble_dir={str(tmp_path)!r}))"
     )

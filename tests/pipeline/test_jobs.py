@@ -11,17 +11,12 @@ import pytest
 
 from pipeline.beam_jobs import pipeline_options
 from pipeline.jobs import run_job
-from pipeline.stage import Job
 from schemas.errors import ConfigError, DumpError, StageError
-from tests.pipeline.counting_stage import COUNTING, CountingConfig, read_json, tree_bytes
+from tests.pipeline.counting_stage import counting_job, read_json, tree_bytes
 from tests.running import run_inline
 
 LOOPBACK = ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK")
 PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-
-
-def counting_job(root: Path, **config: object) -> Job:
-    return Job(COUNTING, str(root), CountingConfig(**config))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pipeline.segment import SEGMENT, SegmentConfig
 from pipeline.stage import Job
 from pipeline.tokenizer import TOKENIZER, TokenizerConfig
 from schemas.errors import DumpError
-from tests.pipeline.counting_stage import tree_bytes
-from tests.pipeline.test_jobs import PROCESSES, counting_job
+from tests.pipeline.counting_stage import counting_job, tree_bytes
+from tests.pipeline.test_jobs import PROCESSES
 from tests.running import run_inline
 
 REPOSITORY = Path(__file__).parents[2]
