@@ -53,20 +53,33 @@ State = tuple[Job, Records]
 """What flows from phase to phase: the opened job and the records so far."""
 
 
-def run_pipeline(job: Job, options: PipelineOptions, *, pool_size: int, overwrite: bool) -> str:
+def job_options(job: Job, beam_args: Sequence[str]) -> PipelineOptions:
+    """Return Beam's options for a job.
+
+    Raises:
+        ConfigError: they are unsafe, or do not fit the job.
+    """
+    options = pipeline_options(beam_args)
+    if _runner(options) == _DATAFLOW:
+        _check_for_dataflow(job, options)
+    return options
+
+
+def run_pipeline(
+    job: Job, options: PipelineOptions | None, *, pool_size: int, overwrite: bool
+) -> str:
     """Build a job and run it; say how it ends where Beam does not run it to its end.
 
     Args:
         job: what to run and where.
-        options: of `pipeline_options`.
+        options: of `job_options`; None for those without arguments.
         pool_size: processes for a whole phase; used where Beam itself works in one process.
         overwrite: delete this stage's output first.
 
     Raises:
-        LinkBertError: the options, the inputs, the folder or the counts are not as they must be.
+        LinkBertError: the inputs, the folder or the counts are not as they must be.
     """
-    if _runner(options) == _DATAFLOW:
-        _check_for_dataflow(job, options)
+    options = options or pipeline_options(())
     ending = _early_ending(options)
     try:
         with beam.Pipeline(options=options) as pipeline:

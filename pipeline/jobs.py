@@ -56,7 +56,9 @@ def run_job(
     if workers < 0:
         raise ConfigError(f"expected workers of 0 or more, found {workers}: 0 means one a core")
     pool_size = workers or os.cpu_count() or 1
-    is_here = not beam_args or _is_local(beam_args)
+    # Without options Beam need not be loaded to know what they say.
+    options = _load_beam().job_options(job, beam_args) if beam_args else None
+    is_here = options is None or _load_beam().is_local(options)
     with _folder_lock(job.root):
         ahead: AbstractContextManager[None] = nullcontext()
         if is_here:
@@ -64,24 +66,18 @@ def run_job(
             summary = finished_summary(job)
             if summary is not None:
                 return JobResult(summary, was_finished=True)
-            if not beam_args:
+            if options is None:
                 ahead = tasks_ahead(opened, pool_size)
         with ahead:
-            beam_jobs = _load_beam()
-            options = beam_jobs.pipeline_options(beam_args)
-            overwrite = overwrite and not is_here
-            ending = beam_jobs.run_pipeline(job, options, pool_size=pool_size, overwrite=overwrite)
+            ending = _load_beam().run_pipeline(
+                job, options, pool_size=pool_size, overwrite=overwrite and not is_here
+            )
         if ending:
             return JobResult({"job": ending}, was_finished=False)
         summary = finished_summary(job)
     if summary is None:
         raise StageError(f"expected a finished {job.stage.name} in {job.root}, found none")
     return JobResult(summary, was_finished=False)
-
-
-def _is_local(beam_args: Sequence[str]) -> bool:
-    beam_jobs = _load_beam()
-    return bool(beam_jobs.is_local(beam_jobs.pipeline_options(beam_args)))
 
 
 def _load_beam() -> ModuleType:

@@ -101,11 +101,14 @@ def test_each_job_builds_without_network_or_data(
     assert pickler.desired_pickle_lib is cloudpickle_pickler
 
 
-def test_a_path_that_no_worker_sees_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["graph", "corpus", *DATAFLOW, "--setup_file=./setup.py"]) == 1
-    assert (
-        "expected paths that Dataflow's workers can open, found corpus" in capsys.readouterr().err
-    )
+def test_a_path_that_no_worker_sees_is_refused_and_nothing_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = tmp_path / "corpus"
+    assert main(["graph", str(corpus), *DATAFLOW, "--setup_file=./setup.py"]) == 1
+    expected = f"expected paths that Dataflow's workers can open, found {corpus}"
+    assert expected in capsys.readouterr().err
+    assert not corpus.exists()
 
 
 def test_a_job_without_its_package_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
