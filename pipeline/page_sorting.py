@@ -12,7 +12,7 @@ from collections import Counter
 from operator import attrgetter
 from typing import Any, Protocol
 
-from pipeline.cpu_limit import CpuLimitExceeded, cpu_limit
+from pipeline.cpu_limit import CpuLimit, CpuLimitExceeded
 from pipeline.page_rows import PageRows
 from pipeline.page_split import STRAY, RawPage
 from pipeline.page_xml import Page, PageError, parse_page, peek_namespace
@@ -57,6 +57,8 @@ class SortingConfig(Protocol):
 class PageSorter:
     """Sort the pages of one range into the parts of three tables, and count.
 
+    It is a context manager, in which alone the limit on CPU time is set.
+
     Args:
         site: the wiki.
         config: of the stage.
@@ -77,10 +79,18 @@ class PageSorter:
         self.last_timestamp = ""
         self._site, self._namespaces = site, frozenset(config.namespaces)
         self._page_cpu_seconds, self._source_name = config.page_cpu_seconds, source_name
+        self._limit = CpuLimit(config.page_cpu_seconds)
         self._crashing = crashing
         self._pages = PageRows(writers["pages"])
         self._redirects = _Rows(writers["redirects"])
         self._rejects = _Rows(writers["rejects"])
+
+    def __enter__(self) -> PageSorter:
+        self._limit.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._limit.__exit__(*error)
 
     def add(self, raw: RawPage) -> None:
         """Sort one page; nothing that a page holds stops the others."""
@@ -146,7 +156,7 @@ class PageSorter:
         Nothing is counted or kept here: what goes wrong is the page's fault, and its alone.
         """
         try:
-            with cpu_limit(self._page_cpu_seconds):
+            with self._limit.piece:
                 target = redirect_target(page.text, page.redirect_title, self._site)
                 if target is not None or page.redirect_title is not None:
                     return target, None

@@ -227,7 +227,8 @@ def _open_task(
     site = _site(files.read_bytes(job.state_path(_SITE_NAME)))
     splitter = PageSplitter(*_open_range(job, task.args, stack), job.config.max_page_bytes)
     name = file_name(task.args["path"])
-    return splitter, PageSorter(site, job.config, name, writers, crashing)
+    sorter = stack.enter_context(PageSorter(site, job.config, name, writers, crashing))
+    return splitter, sorter
 
 
 @lru_cache(maxsize=1)

@@ -60,7 +60,7 @@ def walk_pieces(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None
             leads_to, shown, silence = known.get(target) or look_up(target)
             if shown is not None and (anchor is None or _is_plain(anchor)):
                 add_link((leads_to, pages.BODY))
-                add(f"{_OPEN}{shown if anchor is None else anchor}{trail}{_CLOSE}")
+                add(f"{_OPEN}{anchor or shown}{trail}{_CLOSE}")
             elif silence:
                 walker.note_silent(leads_to, silence, anchor)
                 add(trail)

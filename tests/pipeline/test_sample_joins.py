@@ -212,7 +212,7 @@ def test_a_resume_sends_only_to_the_shards_that_are_not_done(
 def test_more_than_memory_can_hold_is_refused_by_the_local_runner(
     sources: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "MAX_LOCAL_BYTES", 10_000)
+    monkeypatch.setattr(beam_jobs, "MAX_LOCAL_BYTES", 10_000)
     with pytest.raises(StageError, match="--join gather") as caught:
         run_job(job_of(tmp_path / "out", sources, "shuffle"), workers=1)
     assert "\n" not in str(caught.value)
