@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline import exchange, jobs, sample_spread
+from pipeline import beam_jobs, exchange, sample_spread
 from pipeline.jobs import run_job
 from pipeline.sample import SAMPLE, SampleConfig
 from pipeline.sample_spread import file_runs, is_shuffled, plan_senders, send
