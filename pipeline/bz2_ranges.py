@@ -34,7 +34,8 @@ _MAGIC_BITS = 48
 _MAGIC_BYTES = 7
 _CRC_BITS = 32
 _HEADER_BITS = 32
-_SCAN_BYTES = 1 << 20
+_SCAN_BYTES = 1 << 17
+"""How far is looked ahead at once: a block or two, because every range looks beyond its end."""
 _BLOCK_BOUND_BYTES = 1_200_000
 """No block is longer: 900,000 symbols and the tables, when nothing compresses."""
 
