@@ -75,16 +75,17 @@ def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> It
 def tasks_ahead(job: Job, num_workers: int) -> Iterator[None]:
     """Run what comes first in a stage now; `run_tasks`, called in the block, gives its records.
 
-    That is each phase of a single task, and the first one of many, whose tasks go on in the block.
-    What goes wrong in those is raised by `run_tasks`; what nobody asked for ends with the block.
+    That is each phase of a single task, and the first of many or the last, whose tasks go on in the
+    block. What goes wrong in those is raised by `run_tasks`; what nobody asked for ends with it.
     """
     records: Records = {}
+    *_, last = job.stage.phases
     with ExitStack() as stack:
         for phase in job.stage.phases:
             if phase.exchange is not None and phase.exchange.is_used(job):
                 break
             tasks = plan_phase(job, phase, records)
-            if len(tasks) > 1:
+            if len(tasks) > 1 or phase is last:
                 running = _Running(_Pool(job, phase, min(num_workers, len(tasks))), tasks)
                 stack.callback(running.stop)
                 _ahead[_key(job, phase)] = running

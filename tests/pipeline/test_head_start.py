@@ -265,3 +265,16 @@ def test_an_interrupt_is_not_for_workers(
     job = counting_job(tmp_path / "out", trouble_dir=str(trouble))
     assert run_job(job, workers=2).summary == {"rows": 15}
     assert "died" not in caplog.text
+
+
+def test_an_interrupt_is_not_for_the_process_that_loads_for_workers() -> None:
+    code = """
+from multiprocessing import forkserver
+from pipeline.workers import load_workers
+load_workers("pipeline.parse")  # takes so long that what is ignored now was so from the start
+status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
+[ignored] = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")]
+assert int(ignored, 16) & 1 << signal.SIGINT - 1, status
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+    subprocess.run(python(code), cwd=REPOSITORY, check=True)
