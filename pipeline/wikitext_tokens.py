@@ -35,7 +35,7 @@ _ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
 _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 _BARE_LINK_TOKENS: Final = 3
 # In brackets, what begins like an address is one.
-_NO_MARKUP: Final = re.compile(rf"(?! *(?i:{'|'.join(URI_SCHEMES)}):)[\w ,.:#/!?'’()・–-]+")
+_NO_MARKUP: Final = re.compile(rf"(?! *(?://|(?i:{'|'.join(URI_SCHEMES)}):))[\w ,.:#/!?'’()・–-]+")
 _MAX_KNOWN_TARGETS: Final = 1 << 16
 _LINK_MARKS: Final = f"{_OPEN}{_CLOSE}{marks.UNSEEN_LINK}"
 _INNER_MARK: Final = re.compile(f"[{_LINK_MARKS}]")

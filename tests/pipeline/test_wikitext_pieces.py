@@ -3,8 +3,11 @@
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import wikitext_marks as marks
+from pipeline import wikitext_tokens
 from pipeline.titles import Target
 from pipeline.wiki_site import default_site
 from pipeline.wikitext_cut import Losses, cut
@@ -61,3 +64,16 @@ def test_a_target_that_the_tokenizer_refuses_is_no_link() -> None:
     assert walk is not None
     assert walk.marked_text(dropped) == "a [http://x.org|b] [mailto:c@d] e"
     assert not walk.links
+
+
+@given(
+    st.sampled_from(("", "news:", " HTTP://", "Mailto:", "category:http://", ":tel:", "//")),
+    st.text("ab9é_ ,.:#/!?'’()・–-", max_size=12),
+)
+def test_what_is_taken_for_a_target_unseen_is_one_to_the_tokenizer(prefix: str, text: str) -> None:
+    raw = prefix + text
+    if wikitext_tokens._NO_MARKUP.fullmatch(raw):
+        [opener, target, closer] = wikitext_tokens.tokenize(f"[[{raw}]]")
+        assert type(opener).__name__ == "WikilinkOpen"
+        assert target["text"] == raw
+        assert type(closer).__name__ == "WikilinkClose"
