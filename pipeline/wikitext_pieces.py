@@ -20,7 +20,6 @@ from typing import Final
 from pipeline import wikitext_marks as marks
 from pipeline.wiki_site import FILE, SiteInfo, default_site
 from pipeline.wikitext_tokens import Walk, Walker, tokenize
-from schemas import pages
 
 _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
 # All of them follow a first character that the pattern as a whole begins with: places of other
@@ -29,6 +28,7 @@ _PLAIN_LINK: Final = r"(?<=\[)\[([^\[\]|\n&]++)(?:\|([^\[\]\n&]++))?\]\]"
 # Any link, also one that holds others, as files do.
 _LINK: Final = r"(?<=\[)\[[^\[\]]*+(?:\[\[[^\[\]]*+\]\][^\[\]]*+)*+\]\]"
 _HEADING: Final = r"(?<=\n)=[^\n\[\]]*+(?:\[\[[^\n\[\]]*+\]\][^\n\[\]]*+)*+(?=\n|\Z)"
+_PLAIN_HEADING: Final = re.compile(r"\n(={1,6})([\w ,.!?'’()・–-]++)\1")
 _ENTITY: Final = "(?<=&)#?[A-Za-z0-9]{1,32};"
 # Of headings, and of lists: those that stood behind brackets of nothing.
 _LINE_MARK: Final = re.compile("\n[=*#:;]")
@@ -57,9 +57,9 @@ def walk_pieces(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None
         if plain:
             add(plain)
         if target is not None:
-            leads_to, shown, silence = known.get(target) or look_up(target)
+            leads_to, shown, kind, silence = known.get(target) or look_up(target)
             if shown is not None and (anchor is None or _is_plain(anchor)):
-                add_link((leads_to, pages.BODY))
+                add_link((leads_to, kind))
                 add(f"{_OPEN}{anchor or shown}{trail}{_CLOSE}")
             elif silence:
                 walker.note_silent(leads_to, silence, anchor)
@@ -112,4 +112,7 @@ def _is_plain(anchor: str) -> bool:
 @lru_cache(maxsize=1 << 14)
 def _text_of(piece: str) -> str:
     """Return the marked text of a heading without links, of an entity."""
+    heading = _PLAIN_HEADING.fullmatch(piece)
+    if heading:
+        return f"\n\n{marks.HEADINGS[len(heading[1]) - 1]}{heading[2]}\n"
     return "".join(Walker(default_site(), Counter()).walk(tokenize(piece)).pieces)

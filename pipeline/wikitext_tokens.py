@@ -98,6 +98,8 @@ class Known(NamedTuple):
     """Target or InvalidTitle; no InvalidTitle where one of the others is set."""
     shown: str | None
     """What a link without an anchor shows; None where that needs a closer look or is nothing."""
+    kind: str
+    """Of a link that shows something."""
     silence: str
     """Why a link to it shows nothing where it stands: _CATEGORY, _LANGUAGE, _FILE; else empty."""
 
@@ -158,20 +160,24 @@ class Walker:
     def look_up(self, raw: str) -> Known:
         """Find out what a target is, and remember it in `known`."""
         plain = plain_target(raw, self._site)
-        found = self._look_closer(raw) if plain is None else _new_known((plain, raw, ""))
+        found = (
+            self._look_closer(raw) if plain is None else _new_known((plain, raw, pages.BODY, ""))
+        )
         if len(self.known) >= _MAX_KNOWN_TARGETS:
             self.known.clear()
         self.known[raw] = found
         return found
 
     def _look_closer(self, raw: str) -> Known:
-        target, shown, silence = normalise_title(raw, self._site), None, ""
+        target, shown, kind, silence = normalise_title(raw, self._site), None, pages.BODY, ""
         if isinstance(target, Target) and raw.isprintable() and _is_whole_target(raw):
+            if target.is_interwiki:
+                kind = pages.INTERWIKI
             if target.namespace or target.is_interwiki:
                 silence = self._silence_of(target, raw)
-            elif raw[0].isalnum() and raw[-1] != " " and "%" not in raw and "&" not in raw:
-                shown = raw
-        return _new_known((target, shown, silence))
+            if not silence and raw[0] != " " and raw[-1] != " " and "%" not in raw:
+                shown = _shown_link(raw, target) or None
+        return _new_known((target, shown, kind, silence))
 
     def _silence_of(self, target: Target, raw: str) -> str:
         """Tell whether a link belongs to the page as a whole, or shows a file instead of a text."""
@@ -236,10 +242,7 @@ class Walker:
         if is_special and self._is_without_text(link, raw, target, anchor):
             return False
         if is_bare:
-            anchor = _shown_title(raw)
-            if target.namespace in (CATEGORY, FILE):
-                # "See Category:X" reads "See X": the namespace is the wiki's word, not prose.
-                anchor = anchor.partition(":")[2].lstrip()
+            anchor = _shown_link(raw, target)
         elif not anchor.strip():
             anchor = _pipe_trick(raw, target)
         return self._mark(target, anchor)
@@ -323,8 +326,16 @@ def _entity(tokens: list[Any]) -> str:
     return _decode_entity(spelled)
 
 
+def _shown_link(raw: str, target: Target) -> str:
+    """What a link without text shows: its target, as written."""
+    shown = _shown_title(raw)
+    # "See Category:X" reads "See X": the namespace is the wiki's word, not prose.
+    is_word = target.namespace in (CATEGORY, FILE)
+    return shown.partition(":")[2].lstrip() if is_word else shown
+
+
 def _shown_title(raw: str) -> str:
-    """What a link without text shows: its target as written, without the leading colon."""
+    """A target as written, without the leading colon."""
     text = (decode_target(raw) if "&" in raw or "%" in raw else raw).strip()
     return text[1:].lstrip() if text.startswith(":") else text
 

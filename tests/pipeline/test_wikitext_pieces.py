@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline import wikitext_marks as marks
 from pipeline import wikitext_tokens
 from pipeline.titles import Target
-from pipeline.wiki_site import default_site
+from pipeline.wiki_site import SiteInfo, default_site
 from pipeline.wikitext_cut import Losses, cut
 from pipeline.wikitext_markup import strip_markup
 from pipeline.wikitext_pieces import walk_pieces
@@ -77,3 +77,27 @@ def test_what_is_taken_for_a_target_unseen_is_one_to_the_tokenizer(prefix: str, 
         assert type(opener).__name__ == "WikilinkOpen"
         assert target["text"] == raw
         assert type(closer).__name__ == "WikilinkClose"
+
+
+@given(st.integers(0, 7), st.text("aé_ ,.!?'’()・–-=:", max_size=9), st.integers(0, 7))
+def test_headings_are_read_as_their_tokens(opened: int, title: str, closed: int) -> None:
+    text = f"\n={'=' * opened}{title}={'=' * closed}"
+    pieces = walk_pieces(text, default_site(), Counter())
+    if pieces is not None:
+        whole = walk_tokens(text, default_site(), Counter())
+        assert "".join(pieces.pieces) == "".join(whole.pieces)
+
+
+@pytest.mark.parametrize("prefix", ["", ":", ":en:", "wikt:", ":Category:", "User:", ":File:", "("])
+@pytest.mark.parametrize("anchor", ["", "|B", "|", "| B", "|B "])
+@pytest.mark.parametrize("site", [default_site(), SiteInfo("dewiki", "de")], ids=["en", "de"])
+def test_links_of_all_kinds_are_read_as_their_tokens(
+    prefix: str, anchor: str, site: SiteInfo
+) -> None:
+    text = f"\na [[{prefix}A b{anchor}]]s. [[{prefix}c)#D{anchor}]]\n"
+    dropped: Counter[str] = Counter()
+    pieces = walk_pieces(text, site, dropped)
+    whole_dropped: Counter[str] = Counter()
+    whole = walk_tokens(text, site, whole_dropped)
+    assert pieces is not None
+    assert found_in(pieces, dropped) == found_in(whole, whole_dropped)
