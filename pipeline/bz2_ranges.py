@@ -16,8 +16,8 @@ Format: https://github.com/dsnet/compress/blob/master/doc/bzip2-format.pdf, sect
 from __future__ import annotations
 
 import bz2
+import os
 from collections.abc import Iterator
-from io import BytesIO
 from itertools import chain
 from typing import IO
 
@@ -185,14 +185,24 @@ def _decode_alone(bits: int, num_bits: int) -> bytes | None:
 def _decompress(stream: bytes) -> bytes:
     """Decode a whole stream: by indexed_bzip2, a fifth faster, where it is installed.
 
+    It gets the stream as a file in memory, which Linux alone has: of a Python object that it reads
+    from it never lets go (1.7.0), and so of the whole dump in the end.
+
     Raises:
         OSError, ValueError, RuntimeError: it is damaged; both compare the checksums.
     """
-    if IndexedBzip2File is None:
+    if IndexedBzip2File is None or not hasattr(os, "memfd_create"):
         return bz2.decompress(stream)
-    with IndexedBzip2File(BytesIO(stream), parallelization=1) as file:
-        data: bytes = file.read()
+    descriptor = os.memfd_create("stream.bz2")
+    try:
+        with open(descriptor, "wb", closefd=False) as memory:
+            memory.write(stream)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with IndexedBzip2File(descriptor, parallelization=1) as file:
+            data: bytes = file.read()
         return data
+    finally:
+        os.close(descriptor)
 
 
 def _damaged(offset: int) -> DumpError:

@@ -3,6 +3,7 @@
 import bz2
 import io
 import random
+import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -114,3 +115,15 @@ def test_all_levels_and_paddings_decode() -> None:
         for length in range(20_000, 20_012):
             data = bz2.compress(TEXT[:length], level)
             assert b"".join(read_blocks(io.BytesIO(data), 0)) == TEXT[:length]
+
+
+def test_decoding_keeps_nothing_of_what_it_has_read() -> None:
+    file = io.BytesIO(packed(5))
+    tracemalloc.start()
+    try:
+        for _ in range(30):
+            sum(map(len, read_blocks(file, 0)))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * len(file.getvalue())
