@@ -19,7 +19,7 @@ CORE = [
     "scipy>=1.11",  # components and PageRank on the sparse graph
 ]
 PIPELINE = [
-    "indexed_bzip2>=1.6",  # decodes bz2 a fifth faster than the standard library
+    "indexed_bzip2>=1.6,<2",  # decodes bz2 a fifth faster than the standard library; 2 is untried
     "zstandard>=0.22",  # dumps and corpora as .zst
     "scikit-learn>=1.4",  # TF-IDF neighbours, the lexical comparison arm
 ]
