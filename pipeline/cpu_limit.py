@@ -30,6 +30,7 @@ class CpuLimit:
     """
 
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self.piece = _Piece(seconds)
         self._previous: Any = None
 

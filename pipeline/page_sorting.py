@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.cpu_limit import CpuLimit, CpuLimitExceeded
 from pipeline.page_rows import PageRows
@@ -42,55 +43,34 @@ _DETAIL_CHARS = 200
 _ROW_GROUP_ROWS = 1 << 16
 
 
-class SortingConfig(Protocol):
-    """The part of the stage's config that is needed here."""
-
-    @property
-    def namespaces(self) -> tuple[int, ...]:
-        """Ids of the namespaces whose pages are kept."""
-
-    @property
-    def page_cpu_seconds(self) -> float:
-        """CPU time for the text of one page."""
-
-
 class PageSorter:
     """Sort the pages of one range into the parts of three tables, and count.
 
-    It is a context manager, in which alone the limit on CPU time is set.
-
     Args:
         site: the wiki.
-        config: of the stage.
+        namespaces: ids of those whose pages are kept.
         source_name: the dump's file name, for rejects.
         writers: of the parts, by table.
+        limit: on the CPU time for the text of one page.
         crashing: offsets of the pages whose text kills the process that extracts it.
     """
 
     def __init__(
         self,
         site: SiteInfo,
-        config: SortingConfig,
+        namespaces: Iterable[int],
         source_name: str,
         writers: dict[str, TableWriter],
+        limit: CpuLimit,
         crashing: frozenset[int] = frozenset(),
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.last_timestamp = ""
-        self._site, self._namespaces = site, frozenset(config.namespaces)
-        self._page_cpu_seconds, self._source_name = config.page_cpu_seconds, source_name
-        self._limit = CpuLimit(config.page_cpu_seconds)
-        self._crashing = crashing
+        self._site, self._namespaces = site, frozenset(namespaces)
+        self._source_name, self._limit, self._crashing = source_name, limit, crashing
         self._pages = PageRows(writers["pages"])
         self._redirects = _Rows(writers["redirects"])
         self._rejects = _Rows(writers["rejects"])
-
-    def __enter__(self) -> PageSorter:
-        self._limit.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._limit.__exit__(*error)
 
     def add(self, raw: RawPage) -> None:
         """Sort one page; nothing that a page holds stops the others."""
@@ -165,7 +145,7 @@ class PageSorter:
                 extraction.text.encode()
                 return None, extraction
         except CpuLimitExceeded as error:
-            limit = f"more than {self._page_cpu_seconds:g} CPU seconds"
+            limit = f"more than {self._limit.seconds:g} CPU seconds"
             raise PageError(CPU_LIMIT, f"{limit} for {len(page.text)} characters", page) from error
         except Exception as error:
             raise PageError(FAILED, f"{type(error).__name__}: {error}", page) from error

@@ -20,6 +20,7 @@ from typing import Any
 
 from pipeline import files, page_sorting
 from pipeline.bz2_ranges import read_blocks
+from pipeline.cpu_limit import CpuLimit
 from pipeline.crash_guard import crash_notes, find_crashing
 from pipeline.dump import (
     date_in_name,
@@ -227,8 +228,8 @@ def _open_task(
     site = _site(files.read_bytes(job.state_path(_SITE_NAME)))
     splitter = PageSplitter(*_open_range(job, task.args, stack), job.config.max_page_bytes)
     name = file_name(task.args["path"])
-    sorter = stack.enter_context(PageSorter(site, job.config, name, writers, crashing))
-    return splitter, sorter
+    limit = stack.enter_context(CpuLimit(job.config.page_cpu_seconds))
+    return splitter, PageSorter(site, job.config.namespaces, name, writers, limit, crashing)
 
 
 @lru_cache(maxsize=1)

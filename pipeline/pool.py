@@ -122,7 +122,7 @@ class _Running:
             for record in self._pool.run(tasks):
                 self._answers.put(record)
             self._answers.put(None)
-        except BaseException as error:
+        except BaseException as error:  # raised again where the records are asked for
             self._answers.put(error)
 
 

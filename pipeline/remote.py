@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import IO, Any, TypeVar, cast
 
@@ -188,7 +188,9 @@ class _Reader(io.RawIOBase):
         return len(data)
 
     def _read(self, wanted: int) -> bytes:
-        try:
+        with ExitStack() as on_fault:
+            # A connection on which something went wrong is not used again; `retry` opens another.
+            on_fault.callback(self._drop)
             if self._file is None:
                 self._file = FileSystems.open(
                     self._path, compression_type=CompressionTypes.UNCOMPRESSED
@@ -196,13 +198,9 @@ class _Reader(io.RawIOBase):
             if self._file.tell() != self._position:
                 self._file.seek(self._position)
             data: bytes = self._file.read(wanted)
-        except Exception:
-            # Whatever it was goes on to `retry`; the connection it left behind is not used again.
-            self._drop()
-            raise
-        if not data:
-            self._drop()
-            raise ConnectionError(f"{self._path} ends at {self._position:,} of {self._size:,}")
+            if not data:
+                raise ConnectionError(f"{self._path} ends at {self._position:,} of {self._size:,}")
+            on_fault.pop_all()
         return data
 
     def _drop(self) -> None:
