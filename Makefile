@@ -44,7 +44,7 @@ format: $(VENV)/installed-dev
 DOCS ?= build/docs
 docs: $(VENV)/installed-dev
 	$(BIN)/pdoc --docformat google --output-directory $(DOCS) \
-		linkbert linkbert.api linkbert.config schemas pipeline
+		linkbert linkbert.api linkbert.training.config schemas pipeline
 
 clean:
 	rm -rf $(VENV) .compat build *.egg-info .pytest_cache .mypy_cache .ruff_cache

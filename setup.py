@@ -67,7 +67,7 @@ setup(
     ),
     package_data={
         "schemas": ["py.typed"],
-        "pipeline": ["py.typed", "data/*"],
+        "pipeline": ["py.typed", "wiki/*.json", "wikitext/*.toml"],
         "linkbert": ["py.typed", "configs/*.toml", "data/*", "report/*.css", "report/*.js"],
     },
     install_requires=CORE,

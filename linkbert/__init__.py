@@ -25,26 +25,26 @@ if TYPE_CHECKING:
         subset,
         tokenizer,
     )
-    from linkbert.config import PretrainConfig, load_config
-    from linkbert.corpus import Corpus
     from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
     from linkbert.experiment.config import load_experiment
-    from linkbert.export import export as export_model
+    from linkbert.export.export import export as export_model
     from linkbert.finetuning.classify import finetune_classify
     from linkbert.finetuning.options import FinetuneOptions
     from linkbert.finetuning.qa import finetune_qa
     from linkbert.finetuning.tag import finetune_tag
-    from linkbert.pretraining import LinkBertForPreTraining
+    from linkbert.inspection.corpus import Corpus
+    from linkbert.inspection.show import show as show_path
+    from linkbert.model.pretrained import LinkBertForPreTraining
     from linkbert.report import write_report
-    from linkbert.show import show as show_path
-    from linkbert.trainer import pretrain
-    from pipeline.ingest import IngestConfig
-    from pipeline.link_graph import LinkGraph
-    from pipeline.parse import ParseConfig
-    from pipeline.sample_config import SampleConfig
-    from pipeline.segment import SegmentConfig
-    from pipeline.subset import SubsetConfig
-    from pipeline.tokenizer import TokenizerConfig
+    from linkbert.training.config import PretrainConfig, load_config
+    from linkbert.training.trainer import pretrain
+    from pipeline.graph.link_graph import LinkGraph
+    from pipeline.graph.subset import SubsetConfig
+    from pipeline.ingest.stage import IngestConfig
+    from pipeline.parse.stage import ParseConfig
+    from pipeline.sample.config import SampleConfig
+    from pipeline.segment.stage import SegmentConfig
+    from pipeline.tokenizer.stage import TokenizerConfig
 
 __all__ = [  # in the order of the chain
     "Corpus",
@@ -88,19 +88,19 @@ _PLACES = {
     },
     "run_experiment": ("linkbert.api", "run_experiment"),
     "pack": ("linkbert.api", "pack"),
-    "ParseConfig": ("pipeline.parse", "ParseConfig"),
-    "IngestConfig": ("pipeline.ingest", "IngestConfig"),
-    "SubsetConfig": ("pipeline.subset", "SubsetConfig"),
-    "TokenizerConfig": ("pipeline.tokenizer", "TokenizerConfig"),
-    "SegmentConfig": ("pipeline.segment", "SegmentConfig"),
-    "SampleConfig": ("pipeline.sample_config", "SampleConfig"),
-    "LinkGraph": ("pipeline.link_graph", "LinkGraph"),
-    "Corpus": ("linkbert.corpus", "Corpus"),
-    "pretrain": ("linkbert.trainer", "pretrain"),
-    "PretrainConfig": ("linkbert.config", "PretrainConfig"),
-    "load_config": ("linkbert.config", "load_config"),
-    "export_model": ("linkbert.export", "export"),
-    "LinkBertForPreTraining": ("linkbert.pretraining", "LinkBertForPreTraining"),
+    "ParseConfig": ("pipeline.parse.stage", "ParseConfig"),
+    "IngestConfig": ("pipeline.ingest.stage", "IngestConfig"),
+    "SubsetConfig": ("pipeline.graph.subset", "SubsetConfig"),
+    "TokenizerConfig": ("pipeline.tokenizer.stage", "TokenizerConfig"),
+    "SegmentConfig": ("pipeline.segment.stage", "SegmentConfig"),
+    "SampleConfig": ("pipeline.sample.config", "SampleConfig"),
+    "LinkGraph": ("pipeline.graph.link_graph", "LinkGraph"),
+    "Corpus": ("linkbert.inspection.corpus", "Corpus"),
+    "pretrain": ("linkbert.training.trainer", "pretrain"),
+    "PretrainConfig": ("linkbert.training.config", "PretrainConfig"),
+    "load_config": ("linkbert.training.config", "load_config"),
+    "export_model": ("linkbert.export.export", "export"),
+    "LinkBertForPreTraining": ("linkbert.model.pretrained", "LinkBertForPreTraining"),
     "finetune_qa": ("linkbert.finetuning.qa", "finetune_qa"),
     "finetune_classify": ("linkbert.finetuning.classify", "finetune_classify"),
     "finetune_tag": ("linkbert.finetuning.tag", "finetune_tag"),
@@ -108,7 +108,7 @@ _PLACES = {
     "evaluate": ("linkbert.evaluation.evaluate", "evaluate"),
     "EvaluationOptions": ("linkbert.evaluation.evaluate", "EvaluationOptions"),
     "load_experiment": ("linkbert.experiment.config", "load_experiment"),
-    "show_path": ("linkbert.show", "show"),
+    "show_path": ("linkbert.inspection.show", "show"),
     "check_folder": ("linkbert.api", "check_folder"),
     "write_report": ("linkbert.report", "write_report"),
 }

@@ -2,6 +2,6 @@
 
 import sys
 
-from linkbert.cli import main
+from linkbert.cli.commands import main
 
 sys.exit(main())

@@ -23,15 +23,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from linkbert.check import CheckReport
     from linkbert.experiment.config import ExperimentConfig
-    from pipeline.ingest import IngestConfig
-    from pipeline.parse import ParseConfig
-    from pipeline.sample_config import SampleConfig
-    from pipeline.segment import SegmentConfig
-    from pipeline.stage import Stage
-    from pipeline.subset import SubsetConfig
-    from pipeline.tokenizer import TokenizerConfig
+    from linkbert.inspection.check import CheckReport
+    from pipeline.engine.stage import Stage
+    from pipeline.graph.subset import SubsetConfig
+    from pipeline.ingest.stage import IngestConfig
+    from pipeline.parse.stage import ParseConfig
+    from pipeline.sample.config import SampleConfig
+    from pipeline.segment.stage import SegmentConfig
+    from pipeline.tokenizer.stage import TokenizerConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def parse(
     Raises:
         DumpError: a file is missing, empty, cut off or no dump.
     """
-    from pipeline.parse import PARSE, ParseConfig
+    from pipeline.parse.stage import PARSE, ParseConfig
 
     return _run(PARSE, out, config or ParseConfig(), _paths(dumps), **execution)
 
@@ -92,7 +92,7 @@ def ingest(
     Raises:
         DumpError: a file is missing, or nothing in it could be read.
     """
-    from pipeline.ingest import INGEST, IngestConfig
+    from pipeline.ingest.stage import INGEST, IngestConfig
 
     sources = [*_paths(documents), *_paths(redirects)]
     return _run(INGEST, out, config or IngestConfig(), sources, **execution)
@@ -104,7 +104,7 @@ def graph(corpus: AnyPath, **execution: Unpack[Execution]) -> Summary:
     Raises:
         StageError: the corpus has no finished pages and redirects.
     """
-    from pipeline.graph import GRAPH, GraphConfig
+    from pipeline.graph.stage import GRAPH, GraphConfig
 
     return _run(GRAPH, corpus, GraphConfig(), **execution)
 
@@ -123,7 +123,7 @@ def subset(
     Raises:
         GraphError: no such title, or fewer documents than wanted.
     """
-    from pipeline.subset import SUBSET
+    from pipeline.graph.subset import SUBSET
 
     return _run(SUBSET, out, config, [corpus], **execution)
 
@@ -148,7 +148,7 @@ def tokenizer(
     """
     from dataclasses import replace
 
-    from pipeline.tokenizer import TOKENIZER, TokenizerConfig
+    from pipeline.tokenizer.stage import TOKENIZER, TokenizerConfig
 
     config = replace(config or TokenizerConfig(), is_taken=source is not None)
     sources = [*_paths(corpora), *([] if source is None else [source])]
@@ -163,7 +163,7 @@ def segment(
     Raises:
         StageError: the corpus has no graph or tokenizer, or a graph of other pages.
     """
-    from pipeline.segment import SEGMENT, SegmentConfig
+    from pipeline.segment.stage import SEGMENT, SegmentConfig
 
     return _run(SEGMENT, corpus, config or SegmentConfig(), **execution)
 
@@ -187,7 +187,7 @@ def sample_pairs(
         GraphError: no segment has a usable link, though linked pairs are wanted.
         StageError: a corpus is unfinished.
     """
-    from pipeline.sample import SAMPLE, SampleConfig
+    from pipeline.sample.stage import SAMPLE, SampleConfig
 
     return _run(SAMPLE, out, config or SampleConfig(), _paths(corpora), **execution)
 
@@ -210,10 +210,10 @@ def run_experiment(
         StageError: the corpus is unfinished, or the folder holds another experiment.
     """
     from linkbert.experiment.experiment import experiment
-    from pipeline.inline import run_stage
-    from pipeline.pack import corpus_fingerprint, unpack_corpus
-    from pipeline.sample import SAMPLE, SampleConfig
-    from pipeline.stage import Job
+    from linkbert.experiment.pack import corpus_fingerprint, unpack_corpus
+    from pipeline.engine.inline import run_stage
+    from pipeline.engine.stage import Job
+    from pipeline.sample.stage import SAMPLE, SampleConfig
 
     corpus = config.corpus
     packed = corpus if Path(corpus).is_file() else f"{corpus}.pack"
@@ -240,7 +240,7 @@ def pack(corpus: AnyPath, file: AnyPath) -> int:
     Raises:
         StageError: the corpus is unfinished.
     """
-    from pipeline.pack import pack_corpus
+    from linkbert.experiment.pack import pack_corpus
 
     return pack_corpus(os.fspath(corpus), os.fspath(file))
 
@@ -257,8 +257,8 @@ def check_folder(path: AnyPath) -> CheckReport:
     Raises:
         SchemaError: nothing of this project lies there.
     """
-    from linkbert.check import check
-    from pipeline.rederive import rederive
+    from linkbert.inspection.check import check
+    from linkbert.inspection.rederive import rederive
 
     path = Path(path)
     report = check(path)
@@ -275,7 +275,7 @@ def check_folder(path: AnyPath) -> CheckReport:
 
 def prepare_stage(name: str) -> None:
     """Begin to load what the worker processes of a stage need, while this one loads its own."""
-    from pipeline.workers import load_workers
+    from pipeline.engine.workers import load_workers
 
     load_workers(f"pipeline.{name}")
 
@@ -287,8 +287,8 @@ def _run(
     sources: Sequence[AnyPath] = (),
     **execution: Unpack[Execution],
 ) -> Summary:
-    from pipeline.jobs import run_job
-    from pipeline.stage import Job
+    from pipeline.engine.run import run_job
+    from pipeline.engine.stage import Job
 
     job = Job(stage, os.fspath(root), config, tuple(os.fspath(source) for source in sources))
     result = run_job(job, **execution)

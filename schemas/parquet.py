@@ -13,8 +13,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas import edges, instances, mentions, nodes, pages, redirects, rejects, segments
 from schemas.errors import SchemaError
+from schemas.tables import edges, instances, mentions, nodes, pages, redirects, rejects, segments
 
 TABLES: dict[str, pa.Schema] = {
     "pages": pages.SCHEMA,

@@ -2,7 +2,7 @@
 
 About every five seconds a line goes to the log of this module at INFO; the command line shows it on
 stderr, `--quiet` hides it. Records at DEBUG come oftener, for a display that writes one line over
-again and again (`linkbert/live_line.py`).
+again and again (`linkbert/cli/live_line.py`).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def mini_dump() -> Path:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the demo with a few steps; return its folder, the printed text beside it."""
-    from linkbert.cli import main
+    from linkbert.cli.commands import main
 
     root = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:

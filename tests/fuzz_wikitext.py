@@ -20,15 +20,15 @@ from importlib import resources
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from pipeline import files
-from pipeline.bz2_ranges import read_blocks
-from pipeline.dump import inspect_source
-from pipeline.page_split import PageSplitter
-from pipeline.page_xml import parse_page
-from pipeline.siteinfo_xml import parse_siteinfo
-from pipeline.wiki_site import SiteInfo
-from pipeline.wikitext import extract
-from tests.pipeline.test_wikitext import FRAGMENTS, SITES
+from pipeline.parse.header import parse_siteinfo
+from pipeline.parse.page_xml import parse_page
+from pipeline.parse.sources import inspect_source
+from pipeline.parse.splitter import PageSplitter
+from pipeline.storage import files
+from pipeline.storage.bz2_ranges import read_blocks
+from pipeline.wiki.site_info import SiteInfo
+from pipeline.wikitext.extract import extract
+from tests.pipeline.wikitext.test_extract import FRAGMENTS, SITES
 
 EXAMPLES_PER_ROUND = 2_000
 MAX_REPEATS = 2_000

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.exchange import exchange_of, plan_exchange, receive, send
-from pipeline.stage import Job, Phase, Records, finish_job, open_job, plan_phase, run_task
+from pipeline.engine.exchange import exchange_of, plan_exchange, receive, send
+from pipeline.engine.stage import Job, Phase, Records, finish_job, open_job, plan_phase, run_task
 
 
 def run_inline(job: Job, overwrite: bool = False) -> dict[str, Any]:

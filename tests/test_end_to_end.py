@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import linkbert
-from linkbert.cli import main
+from linkbert.cli.commands import main
 from schemas.manifest import read_manifest
 from tests.running import DEMO_STEPS
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from linkbert.check import check
-from linkbert.cli import main
-from pipeline.parse import PARSE, ParseConfig
-from pipeline.rederive import rederive
-from pipeline.stage import Job
+from linkbert.cli.commands import main
+from linkbert.inspection.check import check
+from linkbert.inspection.rederive import rederive
+from pipeline.engine.stage import Job
+from pipeline.parse.stage import PARSE, ParseConfig
 from schemas.manifest import SEAL_NAME, FileEntry, read_manifest, write_json, write_manifest
-from tests.pipeline.test_runners import DUMP, chain
+from tests.pipeline.engine.test_runners import DUMP, chain
 from tests.running import run_inline
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]

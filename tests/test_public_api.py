@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import linkbert
-from linkbert.cli import main
+from linkbert.cli.commands import main
 
 
 def test_the_public_names_are_these() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from linkbert.cli import main
+from linkbert.cli.commands import main
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from linkbert.export import export
-from linkbert.trainer import pretrain
+from linkbert.export.export import export
+from linkbert.training.trainer import pretrain
 from tests.linkbert.conftest import small_config
 from tests.linkbert.shards_folder import write_shards
 

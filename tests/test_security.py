@@ -20,14 +20,14 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from linkbert.check import check
-from linkbert.cli import main
-from pipeline.graph import GRAPH, GraphConfig
-from pipeline.ingest import INGEST, IngestConfig
-from pipeline.jobs import run_job
-from pipeline.link_graph import LinkGraph
-from pipeline.parse import PARSE, ParseConfig
-from pipeline.stage import Job
+from linkbert.cli.commands import main
+from linkbert.inspection.check import check
+from pipeline.engine.run import run_job
+from pipeline.engine.stage import Job
+from pipeline.graph.link_graph import LinkGraph
+from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.ingest.stage import INGEST, IngestConfig
+from pipeline.parse.stage import PARSE, ParseConfig
 from schemas.errors import LinkBertError, SchemaError, StageError
 from schemas.manifest import parse_manifest, read_manifest
 from tests.conftest import REPOSITORY
@@ -89,7 +89,7 @@ def test_a_bomb_of_entities_in_pubmed_is_refused_in_little_memory(tmp_path: Path
     path = tmp_path / "bomb.xml"
     path.write_text(f"{BOMB}<PubmedArticleSet>{article}</PubmedArticleSet>")
     code = (
-        "import sys; from pipeline.ingest_pubmed import read_pubmed\n"
+        "import sys; from pipeline.ingest.pubmed import read_pubmed\n"
         "for entry in read_pubmed(open(sys.argv[1] + '/bomb.xml', 'rb'), 'bomb.xml'): print(entry)"
     )
     result = in_small_process(code, tmp_path)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stage import Job
-from tests.pipeline.test_runners import DUMP, chain
+from pipeline.engine.stage import Job
+from tests.pipeline.engine.test_runners import DUMP, chain
 from tests.running import run_inline
 from tests.torture import STAGES, Chain, assert_same, torture_stage
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.inline import run_stage
-from pipeline.pack import pack_corpus, unpack_corpus
-from pipeline.sample import SAMPLE, SampleConfig
-from pipeline.stage import Job
+from linkbert.experiment.pack import pack_corpus, unpack_corpus
+from pipeline.engine.inline import run_stage
+from pipeline.engine.stage import Job
+from pipeline.sample.stage import SAMPLE, SampleConfig
 from schemas.errors import StageError
 from tests.pipeline.corpora import tree_digest
 from tests.pipeline.linked_corpus import make_corpus
@@ -26,7 +26,7 @@ class Blocked:
             raise ImportError(f"{name} is not on this machine")
 
 sys.meta_path.insert(0, Blocked())
-from linkbert.cli import main
+from linkbert.cli.commands import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -104,6 +104,6 @@ def test_the_prepared_experiment_runs_with_both_packages_blocked(
 
 
 def test_the_block_does_block() -> None:
-    code = BLOCKED.replace("from linkbert.cli import main", "import apache_beam")
+    code = BLOCKED.replace("from linkbert.cli.commands import main", "import apache_beam")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "not on this machine" in done.stderr

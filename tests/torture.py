@@ -26,7 +26,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.pipeline.counting_stage import tree_bytes
+from tests.pipeline.engine.counting_stage import tree_bytes
 
 REPOSITORY = Path(__file__).parents[1]
 SHINTOWIKI = "shared/data/dumps/shintowiki/shintowiki-20260531-pages-articles-multistream.xml.bz2"

@@ -16,17 +16,17 @@ from typing import Any
 
 import torch
 
-from linkbert.dataset import Split
 from linkbert.evaluation.held_out import held_out_pairs
 from linkbert.evaluation.instances import drp_report, mlm_report, split_figures
 from linkbert.evaluation.link_context import SpecialIds, score_pairs, summarise_scores
 from linkbert.evaluation.ranking import rank, ranking_report
-from linkbert.huggingface import RELATION_HEAD_NAME
-from linkbert.masking import MaskingRule, masking_rule
-from linkbert.model import LinkBert
-from linkbert.pretraining import LinkBertForPreTraining
-from linkbert.run_folder import Shards, open_shards
-from linkbert.vocabulary import check_same_vocabulary
+from linkbert.loader.dataset import Split
+from linkbert.loader.masking import MaskingRule, masking_rule
+from linkbert.model.huggingface import RELATION_HEAD_NAME
+from linkbert.model.network import LinkBert
+from linkbert.model.pretrained import LinkBertForPreTraining
+from linkbert.model.vocabulary import check_same_vocabulary
+from linkbert.training.run_folder import Shards, open_shards
 from schemas.errors import CheckpointError, ConfigError, SchemaError
 
 BERT_MASKING = (0.15, 0.8, 0.1)

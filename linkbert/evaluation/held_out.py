@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from linkbert.dataset import COLUMNS, InstanceReader, Split
+from linkbert.loader.dataset import COLUMNS, InstanceReader, Split
 from schemas.counter_rng import counter_bits, counter_key
 from schemas.errors import SchemaError
-from schemas.instances import LINKED, NUM_SPECIAL_TOKENS, RANDOM
+from schemas.tables.instances import LINKED, NUM_SPECIAL_TOKENS, RANDOM
 
 _NUM_CANDIDATES = 32
 

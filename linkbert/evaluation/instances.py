@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from linkbert.batches import Share, share_out, to_batch
-from linkbert.dataset import InstanceReader, Split
-from linkbert.masking import MaskingRule
-from linkbert.model import LinkBert
-from linkbert.validation import instance_figures, summarise
+from linkbert.loader.batches import Share, share_out, to_batch
+from linkbert.loader.dataset import InstanceReader, Split
+from linkbert.loader.masking import MaskingRule
+from linkbert.model.network import LinkBert
+from linkbert.training.validation import instance_figures, summarise
 from schemas.errors import SchemaError
-from schemas.instances import RELATIONS
+from schemas.tables.instances import RELATIONS
 
 _INSTANCES_AT_ONCE = 1024
 _PREDICTED = 4
@@ -42,8 +42,8 @@ def split_figures(
     """Compute the figures of the first instances of a split.
 
     Returns:
-        float64 [instances, 5] as `linkbert.validation.instance_figures` has them, the relations
-        int8 [instances], and the article of each A, int64 [instances], dense from 0.
+        float64 [instances, 5] as `linkbert.training.validation.instance_figures` has them, the
+        relations int8 [instances], and the article of each A, int64 [instances], dense from 0.
 
     Raises:
         SchemaError: the split is empty.

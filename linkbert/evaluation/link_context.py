@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from linkbert.evaluation.bootstrap import Clusters, interval, resampled_sums
 from linkbert.evaluation.held_out import HeldOutPair, Ids
-from linkbert.masking import InstanceKeys, MaskingRule, draw_masks, segment_keys
-from linkbert.model import Batch, LinkBert
+from linkbert.loader.masking import InstanceKeys, MaskingRule, draw_masks, segment_keys
+from linkbert.model.network import Batch, LinkBert
 
 CONDITIONS = ("linked", "random", "contiguous", "alone")
 """Partners of A, in the order of the columns of `PairScores.losses`."""

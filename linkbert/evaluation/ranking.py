@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linkbert.dataset import Split
 from linkbert.evaluation.bootstrap import Clusters, interval, resampled_sums
 from linkbert.evaluation.held_out import Ids, Rows, read_table
+from linkbert.loader.dataset import Split
 from schemas.errors import SchemaError
-from schemas.instances import LINKED
+from schemas.tables.instances import LINKED
 
 NUM_NEGATIVES = 31
 _TRAIN_NEGATIVES = 3

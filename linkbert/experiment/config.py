@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from linkbert.config import PretrainConfig, load_config
+from linkbert.training.config import PretrainConfig, load_config
 from schemas.errors import ConfigError
 
 

@@ -19,7 +19,7 @@ from linkbert.experiment.run import (
     ranking_scores,
     run_arms,
 )
-from linkbert.metrics import METRICS_NAME
+from linkbert.training.metrics import METRICS_NAME
 from schemas.errors import ConfigError
 
 

@@ -36,9 +36,9 @@ from linkbert.evaluation.held_out import held_out_pairs
 from linkbert.evaluation.link_context import PairScores, score_pairs
 from linkbert.evaluation.ranking import RankingScores, rank
 from linkbert.experiment.config import ARMS, HELD_OUT_SHARDS, ExperimentConfig
-from linkbert.export import export
-from linkbert.run_folder import Shards, open_shards
-from linkbert.trainer import pretrain
+from linkbert.export.export import export
+from linkbert.training.run_folder import Shards, open_shards
+from linkbert.training.trainer import pretrain
 from schemas.errors import ConfigError, StageError
 from schemas.manifest import write_json, write_whole
 from schemas.parquet import table_parts

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from linkbert.corpus import Corpus
+from linkbert.inspection.corpus import Corpus
 from linkbert.report.corpus_chapter import corpus_chapter
 from linkbert.report.data_chapter import data_chapter
 from linkbert.report.experiment_chapter import RESULTS_NAME, experiment_chapter

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from linkbert.corpus import Corpus
+from linkbert.inspection.corpus import Corpus
 from linkbert.report import plots
 from linkbert.report.markup import Section, facts, figure, figures
-from schemas.instances import LINKED
 from schemas.manifest import MANIFEST_NAME, Manifest
 from schemas.parquet import table_parts
+from schemas.tables.instances import LINKED
 
 Counts = npt.NDArray[np.float64]
 

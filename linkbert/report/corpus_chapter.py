@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from linkbert.corpus import Corpus
+from linkbert.inspection.corpus import Corpus
 from linkbert.report import plots
 from linkbert.report.examples import choose_examples, example_list
 from linkbert.report.flow import Step, flow
@@ -28,8 +28,8 @@ from linkbert.report.markup import (
 )
 from linkbert.report.neighbourhood import draw_neighbourhood, neighbourhood
 from schemas.manifest import Manifest
-from schemas.mentions import FATES, REDIRECT, RESOLVED
 from schemas.parquet import table_parts
+from schemas.tables.mentions import FATES, REDIRECT, RESOLVED
 
 _NUM_MOST_LINKED = 20
 _NUM_LINKED_EXAMPLES = 18

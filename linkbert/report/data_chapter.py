@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linkbert.corpus import Row
-from linkbert.pairs import Pair, PairReader
+from linkbert.inspection.corpus import Row
+from linkbert.inspection.pairs import Pair, PairReader
 from linkbert.report import plots
 from linkbert.report.appearance import appearance_sections
 from linkbert.report.flow import Step, flow
@@ -27,9 +27,9 @@ from linkbert.report.markup import (
     table,
     title_of,
 )
-from schemas.instances import LINKED, RELATIONS
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.parquet import table_parts
+from schemas.tables.instances import LINKED, RELATIONS
 
 _PAIRS_OF_EACH = 4
 _MAX_ROWS = 2_000_000

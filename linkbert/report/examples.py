@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from linkbert.corpus import Corpus, Row
+from linkbert.inspection.corpus import Corpus, Row
+from linkbert.inspection.show_page import destinations
 from linkbert.report.markup import escape, title_of
 from linkbert.report.neighbourhood import draw_neighbourhood, neighbourhood
-from linkbert.show_page import destinations
-from schemas.mentions import RED, REDIRECT, RESOLVED, SELF
+from schemas.tables.mentions import RED, REDIRECT, RESOLVED, SELF
 
 _MAX_CHARS = 2500
 _MAX_READ = 2000

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from linkbert.terminal import printable
+from linkbert.inspection.terminal import printable
 
 _FIGURE = re.compile(r"[-−+]?[\d,]+(\.\d+)?%?|")
 _IDS = re.compile(r'(?:id="|href="#|url\(#|aria-controls="|aria-describedby=")[\w-]+')

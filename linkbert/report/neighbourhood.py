@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linkbert.corpus import Corpus, Row
+from linkbert.inspection.corpus import Corpus, Row
 from linkbert.report.markup import escape
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 420, 40

@@ -4,11 +4,11 @@
         [--variants ...] [--seconds 540] [--out FILE.jsonl] [--profile]
 
 bf16 autocast, fused AdamW, gradient clipping, two micro-batches a step; synthetic instances of
-equal length, and of 20 to 100 % of it ("ragged"). MFU counts what `linkbert.metrics.model_flops`
-counts (vocabulary scored at masked positions, no padding), for transformers too: what it computes
-beyond that lowers its figure. Cases run in order of interest until the time is spent; a case that
-fails is reported and the next one runs. On a machine without a GPU, --quick tries every variant on
-the CPU at toy size.
+equal length, and of 20 to 100 % of it ("ragged"). MFU counts what
+`linkbert.training.metrics.model_flops` counts (vocabulary scored at masked positions, no padding),
+for transformers too: what it computes beyond that lowers its figure. Cases run in order of interest
+until the time is spent; a case that fails is reported and the next one runs. On a machine without a
+GPU, --quick tries every variant on the CPU at toy size.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from linkbert import attention
-from linkbert import model as model_file
-from linkbert.batches import StepBatch
-from linkbert.config import load_config
-from linkbert.distributed import Ranks
-from linkbert.learner import Learner
-from linkbert.metrics import model_flops, peak_flops
-from linkbert.model import LinkBert, ModelConfig, initialise
-from linkbert.optimizer import build_optimizer
-from linkbert.precision import choose_precision
+from linkbert.loader.batches import StepBatch
+from linkbert.model import attention
+from linkbert.model import network as model_file
+from linkbert.model.network import LinkBert, ModelConfig, initialise
+from linkbert.training.config import load_config
+from linkbert.training.distributed import Ranks
+from linkbert.training.learner import Learner
+from linkbert.training.metrics import model_flops, peak_flops
+from linkbert.training.optimizer import build_optimizer
+from linkbert.training.precision import choose_precision
 from tests.benchmarks.synthetic_steps import hugging_face_inputs, hugging_face_model, step_batch
 
 VOCAB_SIZE = 30_522

@@ -26,10 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import files
-from pipeline.graph import GRAPH, GraphConfig
-from pipeline.link_graph import LinkGraph
-from pipeline.stage import (
+from pipeline.engine.stage import (
     Job,
     Records,
     Stage,
@@ -41,7 +38,10 @@ from pipeline.stage import (
     run_task,
     write_folder_manifest,
 )
-from schemas.pages import LINK, SCHEMA
+from pipeline.graph.link_graph import LinkGraph
+from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.storage import files
+from schemas.tables.pages import LINK, SCHEMA
 
 _PAGES_PER_PART = 50_000
 _REDIRECTS_PER_GROUP = 1 << 17

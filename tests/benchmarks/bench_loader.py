@@ -23,9 +23,9 @@ from datasets import Dataset, disable_progress_bars
 from torch.utils.data import DataLoader
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
-from linkbert.batches import BatchMaker, Share
-from linkbert.dataset import InstanceReader, open_split
-from linkbert.masking import masking_rule
+from linkbert.loader.batches import BatchMaker, Share
+from linkbert.loader.dataset import InstanceReader, open_split
+from linkbert.loader.masking import masking_rule
 from schemas.manifest import Manifest, write_manifest
 from schemas.parquet import TableWriter
 from tests.benchmarks.synthetic_steps import SPECIAL_IDS

@@ -28,18 +28,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
-from pipeline.bz2_ranges import read_blocks
-from pipeline.dump import inspect_source, plan_ranges
-from pipeline.page_split import PageSplitter, RawPage
-from pipeline.page_xml import Page, parse_page, peek_namespace
-from pipeline.parse import PARSE, ParseConfig
-from pipeline.pool import run_tasks
-from pipeline.siteinfo_xml import parse_siteinfo
-from pipeline.stage import Job, Phase, Record, Records, Stage, Task, finish_job, open_job
-from pipeline.stage import plan_phase as plan
-from pipeline.wiki_site import default_site
-from pipeline.wikitext import extract
+from pipeline.engine.pool import run_tasks
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task, finish_job, open_job
+from pipeline.engine.stage import plan_phase as plan
+from pipeline.parse.header import parse_siteinfo
+from pipeline.parse.page_xml import Page, parse_page, peek_namespace
+from pipeline.parse.sources import inspect_source, plan_ranges
+from pipeline.parse.splitter import PageSplitter, RawPage
+from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.storage import files
+from pipeline.storage.bz2_ranges import read_blocks
+from pipeline.wiki.site_info import default_site
+from pipeline.wikitext.extract import extract
 
 MAX_PAGE_BYTES = 1 << 26
 

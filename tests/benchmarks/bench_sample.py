@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.gather import SpecialIds, TokenRuns, instance_columns, join_pairs, open_store
-from pipeline.sample_draws import Graph, Links, Segments
-from pipeline.sampling import Corpus, Draw, Population, Rules, epoch_order, plan_pairs
+from pipeline.sample.gather import SpecialIds, TokenRuns, instance_columns, join_pairs, open_store
+from pipeline.sample.pairs.partners import Graph, Links, Segments
+from pipeline.sample.pairs.recipe import Corpus, Draw, Population, Rules, epoch_order, plan_pairs
 from schemas.counter_rng import counter_key
 from schemas.parquet import TableWriter
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.graph import GRAPH, GraphConfig
-from pipeline.parse import PARSE, ParseConfig
-from pipeline.segment import SEGMENT, SegmentConfig, run_segment
-from pipeline.sentences import split_units
-from pipeline.stage import Job, open_job, plan_phase
-from pipeline.tokenizer import TokenizerConfig, load_tokenizer, tokenizer_job
+from pipeline.engine.stage import Job, open_job, plan_phase
+from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.segment.sentences import split_units
+from pipeline.segment.stage import SEGMENT, SegmentConfig, run_segment
+from pipeline.tokenizer.stage import TokenizerConfig, load_tokenizer, tokenizer_job
 from tests.benchmarks.__main__ import BUNDLED
 from tests.running import run_inline
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.sample_similar import _BLOCK_ROWS, _NUM_SIMILAR
-from pipeline.similarity import most_similar, weigh_words
+from pipeline.sample.pairs.similarity import most_similar, weigh_words
+from pipeline.sample.similar import _BLOCK_ROWS, _NUM_SIMILAR
 
 _VOCABULARY = 1_000_000
 _ZIPF_EXPONENT = 1.15

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForPreTraining
 
-from linkbert.batches import StepBatch
-from linkbert.masking import InstanceKeys, draw_masks, masking_rule, segment_keys
-from linkbert.model import Batch, ModelConfig
+from linkbert.loader.batches import StepBatch
+from linkbert.loader.masking import InstanceKeys, draw_masks, masking_rule, segment_keys
+from linkbert.model.network import Batch, ModelConfig
 
 SPECIAL_IDS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 

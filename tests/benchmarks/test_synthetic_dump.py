@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.graph import GRAPH, GraphConfig
-from pipeline.parse import PARSE, ParseConfig
-from pipeline.stage import Job
+from pipeline.engine.stage import Job
+from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.parse.stage import PARSE, ParseConfig
 from tests.benchmarks.synthetic_dump import Wiki, pages, wiki_of, write_dump
 from tests.running import run_inline
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from linkbert.config import PretrainConfig, load_config
-from linkbert.trainer import pretrain
+from linkbert.training.config import PretrainConfig, load_config
+from linkbert.training.trainer import pretrain
 from tests.linkbert.shards_folder import write_shards
 
 SMALL = (

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from schemas.instances import RELATIONS
 from schemas.manifest import FileEntry, Manifest, write_manifest
 from schemas.parquet import TableWriter
+from schemas.tables.instances import RELATIONS
 
 SPECIAL_IDS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 NUM_SPECIAL = len(SPECIAL_IDS)

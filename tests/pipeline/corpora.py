@@ -6,9 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import files
-from pipeline.graph import GraphConfig
-from pipeline.stage import (
+from pipeline.engine.stage import (
     Job,
     Stage,
     open_job,
@@ -18,6 +16,8 @@ from pipeline.stage import (
     run_task,
     write_folder_manifest,
 )
+from pipeline.graph.stage import GraphConfig
+from pipeline.storage import files
 from schemas.parquet import TABLES
 
 ParsedPage = dict[str, Any]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.graph import GRAPH, GraphConfig
-from pipeline.segment import SEGMENT, SegmentConfig
-from pipeline.stage import Job
-from pipeline.tokenizer import TokenizerConfig, tokenizer_job
+from pipeline.engine.stage import Job
+from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.segment.stage import SEGMENT, SegmentConfig
+from pipeline.tokenizer.stage import TokenizerConfig, tokenizer_job
 from tests.pipeline.corpora import link, page, write_corpus
 from tests.running import run_inline
 

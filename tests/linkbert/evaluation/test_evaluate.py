@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from linkbert.cli import main
+from linkbert.cli.commands import main
 from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
-from linkbert.export import export
-from linkbert.run_folder import finished_result
+from linkbert.export.export import export
+from linkbert.training.run_folder import finished_result
 from schemas.errors import CheckpointError, ConfigError, SchemaError
 from tests.linkbert.shards_folder import write_shards
 

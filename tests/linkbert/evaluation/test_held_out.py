@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from linkbert.dataset import open_split
 from linkbert.evaluation.held_out import HeldOutPair, held_out_pairs
+from linkbert.loader.dataset import open_split
 from schemas.errors import SchemaError
-from schemas.instances import LINKED, RANDOM
+from schemas.tables.instances import LINKED, RANDOM
 from tests.linkbert.shards_folder import write_shards
 
 

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from linkbert.config import PretrainConfig
-from linkbert.dataset import open_split
 from linkbert.evaluation.evaluate import evaluation_rule
 from linkbert.evaluation.held_out import HeldOutPair, held_out_pairs
 from linkbert.evaluation.link_context import (
@@ -16,8 +14,10 @@ from linkbert.evaluation.link_context import (
     score_pairs,
     summarise_scores,
 )
-from linkbert.model import Batch, LinkBert, ModelConfig, initialise
-from linkbert.pretraining import LinkBertForPreTraining
+from linkbert.loader.dataset import open_split
+from linkbert.model.network import Batch, LinkBert, ModelConfig, initialise
+from linkbert.model.pretrained import LinkBertForPreTraining
+from linkbert.training.config import PretrainConfig
 from tests.linkbert.shards_folder import SPECIAL_IDS, write_shards
 
 VOCAB_SIZE = 64

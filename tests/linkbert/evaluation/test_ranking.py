@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linkbert.dataset import Split, open_split
 from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
 from linkbert.evaluation.ranking import (
     NUM_NEGATIVES,
@@ -14,7 +13,8 @@ from linkbert.evaluation.ranking import (
     ranking_report,
     ranks_of,
 )
-from linkbert.export import export
+from linkbert.export.export import export
+from linkbert.loader.dataset import Split, open_split
 from schemas.errors import SchemaError
 from tests.linkbert.shards_folder import NUM_SPECIAL, write_shards
 

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from linkbert.checkpoint import checkpoint_path, load_checkpoint
-from linkbert.cli import main
+from linkbert.cli.commands import main
 from linkbert.experiment import run as run_module
 from linkbert.experiment.config import ARMS, load_experiment
+from linkbert.training.checkpoint import checkpoint_path, load_checkpoint
 from schemas.errors import ConfigError
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from linkbert.cli import main
-from linkbert.export import export
+from linkbert.cli.commands import main
+from linkbert.export.export import export
 from linkbert.finetuning import qa as qa_module
 from linkbert.finetuning import training
 from linkbert.finetuning.classify import TASKS, finetune_classify, read_examples, score_labels
@@ -20,7 +20,7 @@ from linkbert.finetuning.qa import answer_tokens, best_answers, cut_windows, fin
 from linkbert.finetuning.qa_data import Question
 from linkbert.finetuning.tag import read_sentences, score_tags
 from linkbert.finetuning.training import Job, Trained, run_table
-from linkbert.trainer import pretrain
+from linkbert.training.trainer import pretrain
 from schemas.errors import CheckpointError, ConfigError, SchemaError
 from tests.linkbert.conftest import small_config
 from tests.linkbert.shards_folder import write_shards

@@ -1,0 +1,1 @@
+"""export: a run becomes a folder that every Hugging Face user can load without this package."""

@@ -1,0 +1,193 @@
+"""From a run to a folder that every Hugging Face user can load, without this package.
+
+In: RUN alone. Out: config.json, model.safetensors (BertForMaskedLM with the pooler),
+drp.safetensors (the relation head), tokenizer files, README.md (the model card), `_manifest.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from linkbert.export.model_card import CARD_NAME, write_card
+from linkbert.export.tokenizer_files import write_tokenizer_files
+from linkbert.model.huggingface import (
+    CONFIG_NAME,
+    RELATION_HEAD_NAME,
+    WEIGHTS_NAME,
+    hugging_face_config,
+    to_hugging_face,
+)
+from linkbert.model.network import ModelConfig
+from linkbert.training.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    checkpoint_steps,
+    load_checkpoint,
+)
+from linkbert.training.run_folder import TOKENIZER_NAME, read_run, validation_at
+from schemas import __version__
+from schemas.errors import CheckpointError, StageError
+from schemas.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    read_manifest,
+    write_json,
+    write_manifest,
+)
+
+logger = logging.getLogger(__name__)
+
+_STAGE = "export"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was exported, and from which step."""
+
+    model: str
+    step: int
+    tokens: int
+    num_parameters: int
+
+
+def export(
+    run: Path, out: Path, *, checkpoint: str | None = None, overwrite: bool = False
+) -> ExportResult:
+    """Write a checkpoint of a run as a Hugging Face folder.
+
+    Args:
+        run: the folder that `pretrain` wrote.
+        out: the folder to write; it must not exist, or be an earlier export with `overwrite`.
+        checkpoint: a step, `step-NNNNNNNN`, or `best`; the newest where None.
+        overwrite: replace an earlier export.
+
+    Raises:
+        CheckpointError: the run has no such checkpoint, or it is damaged; or the folder cannot be
+            written, as when the disk is full.
+        StageError: the folder exists.
+    """
+    run, out = Path(run), Path(out)
+    described = read_run(run)
+    folder = find_checkpoint(run, checkpoint)
+    finished = None if overwrite else _finished(out, described, folder.name)
+    if finished is not None:
+        logger.info("%s is finished: it was exported from %s before", out, folder.name)
+        return finished
+    _refuse_existing(out, overwrite)
+    loaded = load_checkpoint(folder)
+    model = ModelConfig(**described["model"])
+    aside = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        aside.mkdir(parents=True)
+        num_parameters = _write_weights(aside, loaded, model)
+        special_ids = described["facts"]["special_ids"]
+        write_json(aside / CONFIG_NAME, hugging_face_config(model, special_ids["pad"]))
+        # The run's sequences may be shorter than its positions; beyond them nothing was learned.
+        write_tokenizer_files(
+            run / TOKENIZER_NAME, aside, special_ids, described["facts"]["max_length"]
+        )
+        write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
+        result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
+        _write_manifest(aside, described, folder.name, result)
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(aside, out)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"expected to write {out}, found {error}: free space there, then run the same command "
+            "again"
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return result
+
+
+def find_checkpoint(run: Path, wanted: str | None) -> Path:
+    """Return the folder of a checkpoint by step, name or `best`; the newest where None.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    steps = checkpoint_steps(run)
+    if not steps:
+        raise CheckpointError(f"expected a checkpoint, found none in {run}: run linkbert pretrain")
+    if wanted is None:
+        return checkpoint_path(run, steps[-1])
+    if wanted == "best":
+        best = load_checkpoint(checkpoint_path(run, steps[-1])).state.best_step
+        return checkpoint_path(run, steps[-1] if best is None else best)
+    number = wanted.removeprefix("step-")
+    if not number.isdigit() or int(number) not in steps:
+        raise CheckpointError(
+            f"expected one of the steps {', '.join(map(str, steps))} or best, found {wanted!r}"
+        )
+    return checkpoint_path(run, int(number))
+
+
+def _refuse_existing(out: Path, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise StageError(f"expected a new folder, found {out}: choose another --out or --overwrite")
+    if not (out / CONFIG_NAME).is_file() or not (out / MANIFEST_NAME).is_file():
+        raise StageError(f"expected an earlier export to overwrite, found another folder: {out}")
+
+
+def _write_weights(folder: Path, loaded: Checkpoint, model: ModelConfig) -> int:
+    weights, head = to_hugging_face(loaded.model, model.num_layers)
+    for name, tensors in ((WEIGHTS_NAME, weights), (RELATION_HEAD_NAME, head)):
+        save_file(tensors, folder / name, metadata={"format": "pt"})
+        # safetensors makes files that only their owner may read; models are there to be shared.
+        (folder / name).chmod(0o644)
+    return sum(tensor.numel() for tensor in (*weights.values(), *head.values()))
+
+
+def _finished(out: Path, described: dict[str, Any], checkpoint: str) -> ExportResult | None:
+    """Return what an export that lies in `out` says of itself, None where it is not this one."""
+    if not (out / MANIFEST_NAME).is_file():
+        return None
+    found = read_manifest(out)
+    identity = described["identity"]
+    is_this = found.config == _config(identity, checkpoint) and found.inputs == identity["inputs"]
+    return ExportResult(str(out), **found.extra["result"]) if is_this else None
+
+
+def _config(identity: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+    learned = {"pretrain": identity["config"], "seed": identity["seed"], "init": identity["init"]}
+    return {"checkpoint": checkpoint, **learned}
+
+
+def _write_manifest(
+    folder: Path, described: dict[str, Any], checkpoint: str, result: ExportResult
+) -> None:
+    files = []
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        files.append(FileEntry(path.name, 0, len(data), hashlib.sha256(data).hexdigest()))
+    identity = described["identity"]
+    manifest = Manifest(
+        stage=_STAGE,
+        config=_config(identity, checkpoint),
+        inputs=identity["inputs"],
+        rows_in=0,
+        rows_out=0,
+        drops={},
+        files=tuple(files),
+        versions={"linkbert": __version__},
+        extra={
+            "card": CARD_NAME,
+            "result": {key: value for key, value in asdict(result).items() if key != "model"},
+        },
+    )
+    write_manifest(folder, manifest)

@@ -1,0 +1,128 @@
+"""Read instances back as a person would: both documents, both texts, and the link between them.
+
+In: rows of an instances table, the corpora it was made from where they still lie. Out: `Pair`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from linkbert.inspection.corpus import Corpus, Row
+from schemas.manifest import read_manifest
+from schemas.tables.instances import LINKED, RELATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An instance in words.
+
+    Attributes:
+        relation: a name of `schemas.tables.instances.RELATIONS`.
+        titles: of both documents; empty where the corpus is gone.
+        source_id: the node of A.
+        target_id: the node of B.
+        texts: of A and B; decoded from the token ids where the corpus is gone.
+        links: those of A's text to B's document, offsets counted from the start of A's text.
+        linked_by: how A's document links to B's, empty unless it does.
+    """
+
+    relation: str
+    titles: tuple[str, ...]
+    source_id: int
+    target_id: int
+    texts: tuple[str, str]
+    links: list[Row] = field(default_factory=list)
+    linked_by: str = ""
+
+
+class PairReader:
+    """Look up the documents that instances came from; without them, decode the token ids."""
+
+    def __init__(self, split: Path) -> None:
+        """Open a split, such as `SHARDS/train`.
+
+        Raises:
+            SchemaError: it is not finished.
+        """
+        manifest = read_manifest(split)
+        self._tokenizer = Tokenizer.from_file(str(split.parent / "tokenizer" / "tokenizer.json"))
+        self._dtype = np.dtype(manifest.extra["token_dtype"])
+        self._corpora = [
+            Corpus(split.parent / corpus["path"]) for corpus in manifest.extra["corpora"]
+        ]
+
+    def read(self, row: Row) -> Pair:
+        """Return a row of instances in words."""
+        corpus = self._corpora[row["corpus"]]
+        if corpus.has("segments"):
+            return _from_corpus(corpus, row)
+        ids = row["source_id"], row["target_id"]
+        return Pair(RELATIONS[row["relation"]], (), *ids, self.decode(row))
+
+    def has_link_in_a(self, row: Row) -> bool:
+        """Tell whether a link to B's document stands in A."""
+        return bool(self.read(row).links)
+
+    def decode(self, row: Row) -> tuple[str, str]:
+        """Return what the token ids of A and of B say, as training sees them."""
+        token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
+        end_a = row["num_tokens_a"] + 1
+        pieces = (token_ids[1:end_a], token_ids[end_a + 1 : -1])
+        text_a, text_b = (self._tokenizer.decode(ids, skip_special_tokens=True) for ids in pieces)
+        return text_a, text_b
+
+
+def _from_corpus(corpus: Corpus, row: Row) -> Pair:
+    nodes = corpus.nodes_by_id([row["source_id"], row["target_id"]])
+    source, target = nodes[row["source_id"]], nodes[row["target_id"]]
+    segment_a = corpus.segments(source)[row["source_segment"]]
+    segment_b = corpus.segments(target)[row["target_segment"]]
+    page_a, page_b = corpus.page(source), corpus.page(target)
+    start, end = segment_a["start_char"], segment_a["end_char"]
+    links: list[Row] = []
+    linked_by = ""
+    if row["relation"] == LINKED:
+        found = _links_to(corpus, source, row["target_id"], page_a["links"])
+        links = [
+            {**link, "start_char": link["start_char"] - start, "end_char": link["end_char"] - start}
+            for link in found
+            if start <= link["start_char"] < end
+        ]
+        linked_by = _linked_by(page_a["text"], found, links, start)
+    return Pair(
+        RELATIONS[row["relation"]],
+        (source["title"], target["title"]),
+        row["source_id"],
+        row["target_id"],
+        (
+            page_a["text"][start:end],
+            page_b["text"][segment_b["start_char"] : segment_b["end_char"]],
+        ),
+        links,
+        linked_by,
+    )
+
+
+def _links_to(corpus: Corpus, source: Row, target_id: int, links: list[Row]) -> list[Row]:
+    """Return the links of A's page to B's that stand in its text."""
+    found = [
+        links[mention["link_index"]]
+        for mention in corpus.mentions(source)
+        if mention["target_id"] == target_id
+    ]
+    return [link for link in found if link["start_char"] is not None]
+
+
+def _linked_by(text: str, found: list[Row], in_a: list[Row], start: int) -> str:
+    """Describe the link of A's document to that of B."""
+    if in_a:
+        anchor = text[in_a[0]["start_char"] + start : in_a[0]["end_char"] + start]
+        return f'linked by "{anchor}"'
+    if found:
+        anchor = text[found[0]["start_char"] : found[0]["end_char"]]
+        return f'linked by "{anchor}" elsewhere in its page'
+    return "linked by citation"

@@ -1,0 +1,141 @@
+"""An exported model with both of its heads, for use from Python.
+
+In: a folder that `linkbert export` wrote (or any BERT folder). Out: hidden states, vocabulary
+scores and the relation of two texts (LinkBERT, arXiv:2203.15827, section 4.2).
+"""
+
+# Fields carry their shapes in capitals.
+# ruff: noqa: N815
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from linkbert.model.attention import Layout
+from linkbert.model.huggingface import load_folder
+from linkbert.model.network import Batch, LinkBert
+from linkbert.model.vocabulary import read_tokenizer
+from schemas.tables.instances import NUM_SPECIAL_TOKENS, RELATIONS
+
+
+class PretrainingOutput(NamedTuple):
+    """What the model computes for a padded batch; places of padding hold zeros."""
+
+    hidden_states: tuple[Tensor, ...]  # of the embeddings and each layer, [B, T, H]
+    mlm_logits_BTV: Tensor
+    drp_logits_BR: Tensor
+
+
+class LinkBertForPreTraining(nn.Module):
+    """A pretrained encoder with its masked token and relation heads.
+
+    Attributes:
+        network: the network that pretraining trains.
+        tokenizer: text to ids; None where the folder had no tokenizer.json.
+    """
+
+    def __init__(self, network: LinkBert, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> LinkBertForPreTraining:
+        """Load an exported folder, ready to use (no dropout).
+
+        Raises:
+            CheckpointError: the folder is no BERT's, or damaged.
+        """
+        folder = Path(folder)
+        network, _ = load_folder(folder)
+        path = folder / "tokenizer.json"
+        tokenizer = read_tokenizer(path) if path.is_file() else None
+        return cls(network, tokenizer).eval()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> PretrainingOutput:
+        """Compute everything for a batch as Hugging Face's tokenizers make it.
+
+        Args:
+            input_ids: integers [B, T], padded on the right.
+            attention_mask: [B, T], 0 at padding; all ones where None.
+            token_type_ids: [B, T], 1 from B on; all zeros where None.
+        """
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        is_token = mask.bool()
+        batch = _unpadded(input_ids, is_token, types)
+        layout = Layout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
+        hidden = tuple(self.network.encoder.hidden_states(batch, layout))
+        everywhere = torch.arange(len(batch.token_ids_N), device=input_ids.device)
+        return PretrainingOutput(
+            tuple(_padded(hidden_NH, is_token) for hidden_NH in hidden),
+            _padded(self.network.masked_token_logits(hidden[-1], everywhere), is_token),
+            self.network.relation_head(hidden[-1].index_select(0, layout.starts_B)),
+        )
+
+    @torch.no_grad()
+    def relation_probabilities(self, a: str, b: str) -> dict[str, float]:
+        """Return how probable it is that B is contiguous to, random to or linked from A.
+
+        Longer texts are cut to half of the model's positions each.
+        """
+        if self.tokenizer is None:
+            raise ValueError("expected tokenizer.json in the folder, found none")
+        limit = (self.network.config.max_position_embeddings - NUM_SPECIAL_TOKENS) // 2
+        ids_a, ids_b = (self._ids(text)[:limit] for text in (a, b))
+        cls, sep = self._special_ids()
+        ids = [cls, *ids_a, sep, *ids_b, sep]
+        types = [0] * (len(ids_a) + 2) + [1] * (len(ids_b) + 1)
+        device = next(self.parameters()).device
+        rows = (torch.tensor([values], device=device) for values in (ids, types))
+        input_ids, token_type_ids = rows
+        logits_BR = self(input_ids, token_type_ids=token_type_ids).drp_logits_BR
+        return dict(zip(RELATIONS, logits_BR[0].softmax(-1).tolist(), strict=True))
+
+    def _ids(self, text: str) -> list[int]:
+        assert self.tokenizer is not None
+        # As in training: text that spells [SEP] is text.
+        self.tokenizer.encode_special_tokens = True
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _special_ids(self) -> tuple[int, int]:
+        assert self.tokenizer is not None
+        wrapped: list[int] = self.tokenizer.encode("").ids
+        if len(wrapped) != 2:
+            raise ValueError("expected a tokenizer that adds [CLS] and [SEP], found another")
+        return wrapped[0], wrapped[1]
+
+
+def _unpadded(input_ids: Tensor, is_token: Tensor, token_type_ids: Tensor) -> Batch:
+    lengths_B = is_token.sum(1)
+    places_BT = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+    if not bool((is_token == (places_BT < lengths_B[:, None])).all()):
+        raise ValueError("expected padding on the right, found it elsewhere")
+    none = torch.zeros(0, dtype=torch.int64, device=input_ids.device)
+    return Batch(
+        token_ids_N=input_ids[is_token],
+        position_ids_N=places_BT[is_token],
+        token_types_N=token_type_ids[is_token],
+        lengths_B=lengths_B,
+        masked_positions_M=none,
+        labels_M=none,
+        relations_B=none,
+        max_length=int(lengths_B.max()),
+    )
+
+
+def _padded(values_NX: Tensor, is_token: Tensor) -> Tensor:
+    padded = values_NX.new_zeros(*is_token.shape, values_NX.shape[-1])
+    padded[is_token] = values_NX
+    return padded

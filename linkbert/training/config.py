@@ -1,0 +1,224 @@
+"""The configuration of pretraining: one frozen dataclass, presets as TOML files one can read.
+
+In: a preset name or a TOML file, and `key=value` overrides. Out: a checked `PretrainConfig`, which
+goes into every checkpoint and the manifest of the run. Paper values are those of LinkBERT
+(arXiv:2203.15827), section 5.1, for its smallest size unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError
+
+PRESETS = ("demo", "tiny", "mini", "small", "medium", "base", "large")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+CHANGEABLE_ON_RESUME = frozenset(
+    {
+        "micro_batch_size",
+        "compile",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "validate_every",
+        "validation_instances",
+        "max_loss_spike",
+        "tensorboard",
+    }
+)
+"""Keys that may differ between a run and its continuation: none changes what is learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainConfig:
+    """Everything that pretraining may vary besides data and seed; the field order is the file's."""
+
+    # Model. The vocabulary's size comes with the shards.
+    hidden_size: int  # paper: 128 tiny, 768 base, 1,024 large
+    num_layers: int  # paper: 2 tiny, 12 base, 24 large
+    num_heads: int  # BERT: hidden_size / 64
+    intermediate_size: int  # BERT: 4 * hidden_size
+    max_steps: int  # optimizer steps; paper: 10,000 tiny, 40,000 base and large
+    learning_rate: float  # peak; paper: 5e-3 tiny, 3e-4 base, 2e-4 large
+    batch_size: int = 2048  # sequences an optimizer step, over all ranks; paper: 2,048
+    micro_batch_size: int = 32  # sequences a rank computes at once; memory only
+    warmup_steps: int = 5000  # linear; paper: 5,000 for all three sizes
+    max_position_embeddings: int = 512  # tokens
+    hidden_dropout: float = 0.1  # BERT: 0.1; the paper is silent
+    attention_dropout: float = 0.0  # BERT: 0.1; above 0 slower, see configs/tiny.toml
+
+    # Objective (section 4.2).
+    mask_prob: float = 0.15  # share of the tokens of A and B that are predicted
+    mask_token_prob: float = 0.8  # of these, the share that becomes [MASK]
+    random_token_prob: float = 0.1  # of these, the share that becomes a random token
+    whole_word: bool = False  # mask all pieces of a word or none; the paper is silent
+    drp_weight: float = 1.0  # of the relation loss; paper: 1, and 0 in its ablation
+
+    # Optimizer: AdamW.
+    weight_decay: float = 0.01  # not on biases and layer norms
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    adam_epsilon: float = 1e-6  # the paper is silent
+    gradient_clip: float = 1.0  # norm of the gradient; 0 for none; BERT: 1
+
+    # Execution.
+    precision: str = "auto"  # auto: bf16, else fp16, on a GPU; fp32 on a CPU
+    compile: bool = False  # torch.compile: slower to start, faster to run
+    checkpoint_every: int = 1000  # steps
+    keep_checkpoints: int = 2  # the newest so many, and the best
+    validate_every: int = 1000  # steps; the last step is always validated
+    validation_instances: int = 10_000  # at most, of each validation split
+    max_loss_spike: float = 3.0  # stop when a loss exceeds so many times its recent mean; 0: never
+    tensorboard: bool = True  # write events where the package is installed
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), str(field.type))
+            if isinstance(getattr(self, field.name), float):
+                is_finite = math.isfinite(getattr(self, field.name))
+                self._check(field.name, is_finite, "a finite number")
+        for name in _POSITIVE:
+            self._check(name, getattr(self, name) > 0, "a number above 0")
+        for name in _PROBABILITIES:
+            self._check(name, 0 <= getattr(self, name) <= 1, "a number from 0 to 1")
+        for name in _NON_NEGATIVE:
+            self._check(name, getattr(self, name) >= 0, "a number of at least 0")
+        self._check("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+        self._check("num_heads", self.hidden_size % self.num_heads == 0, "a divisor of hidden_size")
+        self._check("mask_prob", self.mask_prob > 0, "a number above 0")
+        self._check(
+            "random_token_prob",
+            self.mask_token_prob + self.random_token_prob <= 1,
+            "at most 1 - mask_token_prob",
+        )
+        self._check("warmup_steps", self.warmup_steps <= self.max_steps, "at most max_steps")
+
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ConfigError(f"expected {name} to be {expected}, found {getattr(self, name)!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+_POSITIVE = (
+    "hidden_size", "num_layers", "num_heads", "intermediate_size", "max_steps", "learning_rate",
+    "batch_size", "micro_batch_size", "max_position_embeddings", "adam_epsilon",
+    "checkpoint_every", "keep_checkpoints", "validate_every", "validation_instances",
+)  # fmt: skip
+_PROBABILITIES = (
+    "hidden_dropout", "attention_dropout", "mask_prob", "mask_token_prob", "random_token_prob",
+    "adam_beta1", "adam_beta2",
+)  # fmt: skip
+_NON_NEGATIVE = ("warmup_steps", "weight_decay", "gradient_clip", "drp_weight", "max_loss_spike")
+
+
+def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> PretrainConfig:
+    """Read a preset or a TOML file and apply `key=value` overrides.
+
+    When `max_steps` is overridden and `warmup_steps` is not, the warm-up keeps its share.
+
+    >>> load_config("tiny", ["max_steps=100"]).warmup_steps
+    50
+
+    Raises:
+        ConfigError: no such preset or file, an unknown key, or a value out of range.
+    """
+    values = _read_toml(name_or_path)
+    _check_keys(values, name_or_path)
+    given = dict(parse_override(text) for text in overrides)
+    _check_keys(given, "--set")
+    if (
+        type(given.get("max_steps")) is int
+        and "warmup_steps" not in given
+        and "warmup_steps" in values
+    ):
+        share = values["warmup_steps"] / max(1, values["max_steps"])
+        given["warmup_steps"] = min(round(share * given["max_steps"]), given["max_steps"])
+    return config_from_dict(values | given, name_or_path)
+
+
+def config_from_dict(values: dict[str, Any], where: str) -> PretrainConfig:
+    """Build a configuration from plain values found at `where`.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value out of range.
+    """
+    _check_keys(values, where)
+    try:
+        return PretrainConfig(**values)
+    except TypeError as error:
+        raise ConfigError(
+            f"expected the keys {', '.join(_required())}, found some missing in {where}: add them"
+        ) from error
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Parse `key=value`, the value as TOML; a bare word counts as text.
+
+    >>> parse_override("learning_rate=1e-3"), parse_override("precision=bf16")
+    (('learning_rate', 0.001), ('precision', 'bf16'))
+
+    Raises:
+        ConfigError: there is no `=`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"expected --set key=value, found {text!r}: write max_steps=9")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Return `key: found, not expected` for keys that must be equal for a run to go on."""
+    return [
+        f"{key} was {found.get(key)!r}, is now {expected.get(key)!r}"
+        for key in sorted(set(found) | set(expected))
+        if found.get(key) != expected.get(key) and key not in CHANGEABLE_ON_RESUME
+    ]
+
+
+def _read_toml(name_or_path: str) -> dict[str, Any]:
+    if name_or_path in PRESETS:
+        text = resources.files("linkbert").joinpath(f"configs/{name_or_path}.toml").read_text()
+    else:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise ConfigError(
+                f"expected a preset ({', '.join(PRESETS)}) or a TOML file, found {name_or_path!r}"
+            )
+        text = path.read_text()
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"expected TOML, found {error} in {name_or_path}") from error
+
+
+def _check_keys(values: dict[str, Any], where: str) -> None:
+    known = [field.name for field in fields(PretrainConfig)]
+    for key in values:
+        if key not in known:
+            closest = difflib.get_close_matches(key, known, 1, 0.0)[0]
+            raise ConfigError(f"unknown key {key!r} in {where}: the closest is {closest!r}")
+
+
+def _check_type(name: str, value: Any, type_name: str) -> None:
+    accepted = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}[type_name]
+    if not isinstance(value, accepted) or (type_name != "bool" and isinstance(value, bool)):
+        raise ConfigError(f"expected {name} to be of type {type_name}, found {value!r}")
+
+
+def _required() -> list[str]:
+    first = [field.name for field in fields(PretrainConfig)]
+    return first[: first.index("batch_size")]

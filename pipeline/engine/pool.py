@@ -1,0 +1,298 @@
+"""Worker processes that may die: each runs one task at a time, a dead one's task runs again.
+
+Beam's local runner either uses one core, hangs when a worker process dies, or loses elements in
+its threads, and it deals tasks out by count. So the step that runs tasks brings its own processes:
+the next free one takes the next task, a killed one is replaced within a moment, and a task that
+kills its worker twice is set aside while the rest finishes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.engine.stage import Job, Phase, Record, Records, Task, plan_phase, run_task
+from pipeline.engine.workers import load_workers
+from schemas.errors import StageError
+from schemas.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+_MAX_DEATHS_PER_TASK = 2
+_OBJECTS_BETWEEN_COLLECTIONS = 200_000
+_KEPT_BYTES = 1 << 26
+# Of malloc.h; see mallopt(3).
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One process, the pipe to it, and the task it is on."""
+
+    process: BaseProcess
+    connection: Connection
+    task: Task | None = None
+
+
+def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> Iterator[Record]:
+    """Run the tasks of one phase on worker processes; yield each record as it ends.
+
+    Raises:
+        StageError: a task killed its worker twice, after all others have ended; or a file cannot be
+            read or written.
+        Exception: whatever a task raised, at once.
+    """
+    ahead = _ahead.pop(_key(job, phase), None)
+    if ahead is not None:
+        yield from ahead
+        return
+    pool = _Pool(job, phase, min(num_workers, len(tasks)))
+    try:
+        yield from pool.run(tasks)
+    finally:
+        pool.kill()
+        pool.close()
+
+
+@contextmanager
+def tasks_ahead(job: Job, num_workers: int) -> Iterator[None]:
+    """Run what comes first in a stage now; `run_tasks`, called in the block, gives its records.
+
+    That is each phase of a single task, and the first of many or the last, whose tasks go on in the
+    block. What goes wrong in those is raised by `run_tasks`; what nobody asked for ends with it.
+    """
+    records: Records = {}
+    *_, last = job.stage.phases
+    with ExitStack() as stack:
+        for phase in job.stage.phases:
+            if phase.exchange is not None and phase.exchange.is_used(job):
+                break
+            tasks = plan_phase(job, phase, records)
+            if len(tasks) > 1 or phase is last:
+                running = _Running(_Pool(job, phase, min(num_workers, len(tasks))), tasks)
+                stack.callback(running.stop)
+                _ahead[_key(job, phase)] = running
+                stack.callback(_ahead.pop, _key(job, phase), None)
+                break
+            records[phase.name] = list(run_tasks(job, phase, tasks, num_workers))
+            _ahead[_key(job, phase)] = records[phase.name]
+            stack.callback(_ahead.pop, _key(job, phase), None)
+        yield
+
+
+class _Running:
+    """A pool that runs its tasks in a thread, while others wait for the records or not yet."""
+
+    def __init__(self, pool: _Pool, tasks: list[Task]) -> None:
+        self._pool = pool
+        self._answers: SimpleQueue[Record | BaseException | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, args=(tasks,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Record]:
+        while (answer := self._answers.get()) is not None:
+            if isinstance(answer, BaseException):
+                raise answer
+            yield answer
+
+    def stop(self) -> None:
+        self._pool.kill()
+        self._thread.join()
+        self._pool.close()
+
+    def _run(self, tasks: list[Task]) -> None:
+        try:
+            for record in self._pool.run(tasks):
+                self._answers.put(record)
+            self._answers.put(None)
+        except BaseException as error:  # raised again where the records are asked for
+            self._answers.put(error)
+
+
+def _key(job: Job, phase: Phase) -> tuple[str, str, str]:
+    return job.root, job.stage.name, phase.name
+
+
+_ahead: dict[tuple[str, str, str], Iterable[Record]] = {}
+"""The records of `tasks_ahead` that nobody has asked for."""
+
+
+class _Pool:
+    """The processes of one phase."""
+
+    def __init__(self, job: Job, phase: Phase, num_workers: int) -> None:
+        self._job, self._phase = job, phase
+        self._is_killed = False
+        self._context = multiprocessing.get_context("forkserver")
+        load_workers(phase.run.__module__)
+        self._workers = [self._start() for _ in range(num_workers)]
+
+    def run(self, tasks: list[Task]) -> Iterator[Record]:
+        # Heavy tasks first: the last to end is then a light one.
+        waiting = deque(sorted(tasks, key=lambda task: (-task.weight, task.index)))
+        deaths: dict[int, int] = {}
+        killers: list[Task] = []
+        progress = Progress(
+            f"{self._job.stage.name} {self._phase.name}",
+            sum(task.weight for task in tasks),
+            self._phase.unit,
+        )
+        while waiting or any(worker.task for worker in self._workers):
+            self._hand_out(waiting)
+            for worker in self._ready():
+                task = worker.task
+                assert task is not None
+                answer = _receive(worker.connection)
+                if self._is_killed:
+                    return
+                worker.task = None
+                if answer is None:
+                    self._replace(worker)
+                    deaths[task.index] = deaths.get(task.index, 0) + 1
+                    fatal = deaths[task.index] >= _MAX_DEATHS_PER_TASK
+                    (killers if fatal else waiting).append(task)
+                    logger.warning("a worker died on task %d of %s", task.index, self._phase.name)
+                elif isinstance(answer, OSError):
+                    raise StageError(_disk_message(self._job, self._phase, answer)) from answer
+                elif isinstance(answer, BaseException):
+                    raise answer
+                else:
+                    progress.advance(task.weight)
+                    yield answer
+        progress.close()
+        if killers:
+            raise StageError(_killers_message(self._job, self._phase, killers))
+
+    def kill(self) -> None:
+        """End every process at once; what it was writing never got its name."""
+        self._is_killed = True
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+
+    def close(self) -> None:
+        """Close the pipes, when nobody waits at them."""
+        for worker in self._workers:
+            worker.connection.close()
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(theirs, self._job, self._phase), daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.process.join()
+        worker.connection.close()
+        fresh = self._start()
+        worker.process, worker.connection = fresh.process, fresh.connection
+        if self._is_killed:  # in another thread, which may have seen the dead one here
+            fresh.process.kill()
+
+    def _hand_out(self, waiting: deque[Task]) -> None:
+        for worker in self._workers:
+            if worker.task is None and waiting:
+                worker.task = waiting.popleft()
+                # A process that died idle refuses the task; the closed pipe shows at once below.
+                with suppress(BrokenPipeError, ConnectionError):
+                    worker.connection.send(worker.task)
+
+    def _ready(self) -> list[_Worker]:
+        busy = {worker.connection: worker for worker in self._workers if worker.task is not None}
+        return [busy[connection] for connection in wait(list(busy)) if connection in busy]
+
+
+def _serve(connection: Connection, job: Job, phase: Phase) -> None:
+    """Run tasks until the pipe closes; leave when the parent does, even in mid-task."""
+    # Ctrl-C reaches every process of a terminal: it is for the main one, which ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _tune_process()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer: Record | BaseException = run_task(job, phase, task)
+        except Exception as error:
+            error.add_note(f"in task {task.index} of {job.stage.name} {phase.name}: {task.args}")
+            answer = error
+        connection.send(answer)
+
+
+def _tune_process() -> None:
+    """Save a quarter of a worker's time: what serves other programs costs tasks a lot."""
+    # A task makes many objects and hardly a cycle: to look for some so often would take a tenth.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    # It takes and frees some MB at a time: to give them back in between would take a fifteenth.
+    with suppress(AttributeError):  # not glibc
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES // 2)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    # At its first array pyarrow imports pandas, which takes half a second and serves no task here.
+    refuse = _RefusePandas()
+    sys.meta_path.insert(0, refuse)
+    pa.array([])
+    sys.meta_path.remove(refuse)
+
+
+class _RefusePandas(MetaPathFinder):
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _receive(connection: Connection) -> Any:
+    """Return the worker's answer, None when the process died."""
+    try:
+        return connection.recv()
+    except (EOFError, ConnectionError):
+        return None
+
+
+def _disk_message(job: Job, phase: Phase, error: OSError) -> str:
+    # Said here because Beam cannot copy an OSError and would keep nothing of it but its last line.
+    return (
+        f"expected {job.stage.name} {phase.name} to read its input and to write into {job.root}, "
+        f"found {error}: check the path, the rights and the space left; the same command goes on "
+        "from here"
+    )
+
+
+def _killers_message(job: Job, phase: Phase, killers: list[Task]) -> str:
+    described = "; ".join(f"task {task.index} {task.args}" for task in killers)
+    return (
+        f"expected every task of {job.stage.name} {phase.name} to end, found {len(killers)} that "
+        f"killed their worker {_MAX_DEATHS_PER_TASK} times, out of memory perhaps ({described}): "
+        "the others are done; run the same command again with fewer --workers"
+    )

@@ -1,0 +1,146 @@
+"""graph: titles become node ids, links become edges (LinkBERT, arXiv:2203.15827, section 4.1).
+
+    CORPUS/pages, CORPUS/redirects
+      ──index──▶   CORPUS/index       sorted hashes of all titles, redirects followed to their end
+      ──resolve──▶ CORPUS/mentions    one row a link: where it leads, or why nowhere
+      ──merge──▶   CORPUS/edges       one row a distinct edge, weighted by its mentions
+      ──nodes──▶   CORPUS/nodes       one row a document, with its degrees
+      ──csr──▶     CORPUS/csr         neighbours both ways, memory-mapped by `LinkGraph`
+
+The one idea: the index of titles is a small sorted file that every task maps, so nothing is ever
+joined; see `pipeline.wiki.title_index`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.engine.stage import (
+    Job,
+    Json,
+    Phase,
+    Record,
+    Records,
+    Stage,
+    load_manifest,
+    sum_counts,
+    write_folder_manifest,
+)
+from pipeline.graph.documents import plan_index, run_index
+from pipeline.graph.edges import plan_csr, plan_merge, plan_nodes, run_csr, run_merge, run_nodes
+from pipeline.graph.resolve import plan_resolve, run_resolve
+from pipeline.storage import files
+from schemas.errors import ConfigError
+from schemas.tables.mentions import FATES, REDIRECT, RESOLVED, SELF
+
+_LOST = tuple(fate for fate in FATES if fate not in (RESOLVED, REDIRECT))
+
+
+@dataclass(frozen=True, slots=True)
+class GraphConfig:
+    """How the graph is cut into tasks; the graph itself has no choices.
+
+    Attributes:
+        nodes_per_part: nodes in a part of nodes and of edges; bounds the memory of a task.
+        links_per_batch: links (of whole documents) that are resolved at once, at least; bounds
+            memory as well, and the more there are, the nearer their places in the index.
+    """
+
+    nodes_per_part: int = 1 << 17
+    links_per_batch: int = 1 << 19
+
+    def __post_init__(self) -> None:
+        for key in ("nodes_per_part", "links_per_batch"):
+            value = getattr(self, key)
+            if value < 1:
+                raise ConfigError(f"expected {key} of at least 1, found {value}: change it")
+
+
+def fingerprint_inputs(job: Job) -> dict[str, str]:
+    """Return the fingerprints of pages and redirects.
+
+    Raises:
+        StageError: one of them is not there or not finished.
+    """
+    return {name: load_manifest(job.path(name)).fingerprint() for name in ("pages", "redirects")}
+
+
+def finish(job: Job, records: Records) -> dict[str, Json]:
+    """Write the manifests, delete the spills and sum up what became of every link."""
+    everything = [record for phase in records.values() for record in phase]
+    [index] = records["index"]
+    totals = sum_counts(everything)
+    links = sum_counts(records["resolve"])
+    graph = {key: index[key] for key in ("num_nodes", "num_titles", "num_redirects", "salt")}
+    write_folder_manifest(job, "index", everything, extra={**graph, "counts": index["counts"]})
+    write_folder_manifest(
+        job,
+        "nodes",
+        everything,
+        table="nodes",
+        rows_in=load_manifest(job.path("pages")).rows_out,
+        drops={"duplicate_page": index["counts"]["duplicate_page"]},
+    )
+    write_folder_manifest(
+        job,
+        "mentions",
+        everything,
+        table="mentions",
+        rows_in=links["links"],
+        drops={"duplicate_page": links["duplicate_page"]},
+        extra={"fates": {fate: links[fate] for fate in FATES}},
+    )
+    _write_edges_manifest(job, everything, links)
+    write_folder_manifest(job, "csr", everything, extra=graph | {"num_edges": links["edges"]})
+    files.remove_tree(job.state_path("spill"))
+    return _summary(index, links, totals)
+
+
+def _write_edges_manifest(job: Job, records: list[Record], links: dict[str, int]) -> None:
+    drops = {reason: links[reason] for reason in (*_LOST, "caption")}
+    # Several mentions of one document on another are one edge.
+    drops["repeated"] = links["edge_mentions"] - links["edges"]
+    kinds = {key: links[key] for key in ("body_edges", "citation_edges", "hatnote_edges")}
+    write_folder_manifest(
+        job,
+        "edges",
+        records,
+        table="edges",
+        rows_in=links["links"] - links["duplicate_page"],
+        drops=drops,
+        extra=kinds,
+    )
+
+
+def _summary(index: Record, links: dict[str, int], totals: dict[str, int]) -> dict[str, Json]:
+    num_mentions = links["links"] - links["duplicate_page"]
+    num_found = links[RESOLVED] + links[REDIRECT] + links[SELF]
+    return {
+        "nodes": index["num_nodes"],
+        "edges": links["edges"],
+        "body_edges": links["body_edges"],
+        "citation_edges": links["citation_edges"],
+        # Edges that only hatnotes make; they come on top of the links people put into prose.
+        "hatnote_edges": links["hatnote_edges"],
+        "mentions": num_mentions,
+        "mentions_by_fate": {fate: links[fate] for fate in FATES},
+        "links_resolved_share": round(num_found / num_mentions, 4) if num_mentions else 0.0,
+        "disambiguation_nodes": totals["disambiguation"],
+        "isolated_nodes": totals["isolated"],
+        **index["counts"],
+    }
+
+
+GRAPH = Stage(
+    name="graph",
+    phases=(
+        Phase("index", plan_index, run_index),
+        Phase("resolve", plan_resolve, run_resolve, unit="pages"),
+        Phase("merge", plan_merge, run_merge),
+        Phase("nodes", plan_nodes, run_nodes),
+        Phase("csr", plan_csr, run_csr),
+    ),
+    outputs=("nodes", "edges", "mentions", "index", "csr"),
+    fingerprint_inputs=fingerprint_inputs,
+    finish=finish,
+)

@@ -1,0 +1,152 @@
+"""ingest: any corpus whose documents link to each other becomes the tables that `parse` writes.
+
+    FILE... ──read──▶   pieces, CORPUS/rejects      jsonl, PubMed XML or plain text
+            ──number──▶ CORPUS/redirects            ids become page ids, ids as targets titles
+            ──write──▶  CORPUS/pages
+
+Citations become links without a place in the text, as in BioLinkBERT (LinkBERT,
+arXiv:2203.15827, section 6); text without links serves as BookCorpus does in section 5.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipeline.engine.stage import (
+    Job,
+    Json,
+    Phase,
+    Records,
+    Stage,
+    sum_counts,
+    write_folder_manifest,
+)
+from pipeline.ingest.entries import EXACT_TITLES, WIKI_TITLES
+from pipeline.ingest.number import (
+    plan_number,
+    plan_write,
+    run_number,
+    run_write,
+)
+from pipeline.ingest.read import input_paths, plan_read, run_read
+from pipeline.storage import files
+from schemas.errors import ConfigError, DumpError
+
+FORMATS = ("jsonl", "pubmed", "text")
+
+_LINK_DROPS = (
+    "link_not_exact",
+    "link_outside_text",
+    "link_without_target",
+    "malformed_link",
+    "bad_id",
+    "not_unicode",
+    "citation_repeated",
+    "citation_without_pmid",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestConfig:
+    """How to read the inputs.
+
+    Attributes:
+        format: jsonl, pubmed or text.
+        titles: `wiki` spells titles and targets as MediaWiki does (first letter a capital, blanks
+            for underscores, `#` begins a section), `exact` leaves them; only for jsonl.
+        only_exact_links: leave out links of jsonl that say `"exact": false`.
+    """
+
+    format: str = "jsonl"
+    titles: str = WIKI_TITLES
+    only_exact_links: bool = False
+
+    def __post_init__(self) -> None:
+        for key, allowed in (("format", FORMATS), ("titles", (WIKI_TITLES, EXACT_TITLES))):
+            value = getattr(self, key)
+            if value not in allowed:
+                raise ConfigError(
+                    f"expected {key} to be one of {', '.join(allowed)}, found {value!r}: change it"
+                )
+
+
+def fingerprint_inputs(job: Job) -> dict[str, str]:
+    """Return a digest of every input, under its number and name.
+
+    Raises:
+        DumpError: there is no input, or one is missing.
+    """
+    if not job.sources:
+        raise DumpError("expected files to ingest, found none: name at least one")
+    for source in job.sources:
+        if not files.matching(source):
+            raise DumpError(f"expected a file to ingest, found nothing at {source}: check the path")
+    return {
+        f"{number:05d} {PurePosixPath(path).name}": files.digest(path)[1]
+        for number, path in enumerate(input_paths(job))
+    }
+
+
+def finish(job: Job, records: Records) -> dict[str, Json]:
+    """Write the manifests, delete the pieces and say what became of every record.
+
+    Raises:
+        DumpError: nothing at all could be read.
+    """
+    everything = [record for phase in records.values() for record in phase]
+    counts = sum_counts(everything)
+    if not counts["documents"]:
+        found = "nothing"
+        if counts["rejects"]:
+            found = f"{counts['rejects']} malformed records (see {job.path('rejects')})"
+        raise DumpError(
+            f"expected documents of format {job.config.format}, found {found}: "
+            "name other files or choose another --format"
+        )
+    drops = {name: counts[name] for name in ("deleted", "duplicate_id", "empty_text")}
+    lost_links = {name: counts.get(name, 0) for name in _LINK_DROPS if counts.get(name)}
+    extra = {
+        "siteinfo": {"dbname": "", "language": "", "generator": f"ingest {job.config.format}"},
+        "retitled": counts["retitled"],
+        "dangling_ids": counts["dangling_id"],
+        "links_dropped": lost_links,
+    }
+    num_documents = counts["documents"]
+    write_folder_manifest(
+        job, "pages", everything, table="pages", rows_in=num_documents, drops=drops, extra=extra
+    )
+    write_folder_manifest(
+        job, "redirects", everything, table="redirects", rows_in=counts["redirects"]
+    )
+    write_folder_manifest(job, "rejects", everything, table="rejects", rows_in=counts["rejects"])
+    files.remove_tree(job.state_path("spill"))
+    reasons = {
+        name.removeprefix("rejected_"): count
+        for name, count in counts.items()
+        if name.startswith("rejected_")
+    }
+    return {
+        "pages": num_documents - sum(drops.values()),
+        "redirects": counts["redirects"],
+        "rejects": counts["rejects"],
+        "rejects_by_reason": reasons,
+        **drops,
+        "links": counts.get("links", 0),
+        "links_dropped": lost_links,
+        "retitled": counts["retitled"],
+        "dangling_ids": counts["dangling_id"],
+    }
+
+
+INGEST = Stage(
+    name="ingest",
+    phases=(
+        Phase("read", plan_read, run_read, unit="bytes"),
+        Phase("number", plan_number, run_number),
+        Phase("write", plan_write, run_write, unit="documents"),
+    ),
+    outputs=("pages", "redirects", "rejects"),
+    fingerprint_inputs=fingerprint_inputs,
+    finish=finish,
+)

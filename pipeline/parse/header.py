@@ -1,0 +1,96 @@
+"""<siteinfo>, the header of an export, to `SiteInfo`: names, namespaces, the rule of capitals.
+
+Schema: https://www.mediawiki.org/wiki/Help:Export. Versions before 0.5 lack the case of each
+namespace, before 0.9 the database name; many home-made exports lack the whole header.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from pipeline.wiki.site_info import SiteInfo, language_of
+from schemas.errors import DumpError
+
+_SITEINFO = re.compile(rb"<siteinfo\b.*?</siteinfo>", re.DOTALL)
+_KEY = re.compile(r"-?\d{1,9}", re.ASCII)
+_LANGUAGE = re.compile(rb"<mediawiki\b[^>]*?\bxml:lang=[\"']([A-Za-z0-9-]+)[\"']")
+
+
+def find_siteinfo(head: bytes) -> bytes | None:
+    """Return the <siteinfo> element in the first bytes of a dump, None without one."""
+    found = _SITEINFO.search(head)
+    return found.group() if found else None
+
+
+def base_url(head: bytes) -> str:
+    """Return the address of the wiki's main page, empty where the header has none.
+
+    >>> base_url(b"<siteinfo><base>https://ltg.wikipedia.org/wiki/X</base></siteinfo>")
+    'https://ltg.wikipedia.org/wiki/X'
+    """
+    siteinfo = find_siteinfo(head)
+    return "" if siteinfo is None else _parse(siteinfo).findtext("base") or ""
+
+
+def parse_siteinfo(head: bytes, language: str | None = None) -> SiteInfo | None:
+    """Return what the header of a dump says of its wiki, None without a header.
+
+    Args:
+        head: the first bytes of the dump, UTF-8.
+        language: the content language, where the user knows better.
+
+    Raises:
+        DumpError: the header is no well-formed XML.
+
+    >>> site = parse_siteinfo(b'<mediawiki xml:lang="ltg"><siteinfo><dbname>ltgwiki</dbname>'
+    ...     b'<namespaces><namespace key="14">Kategoreja</namespace></namespaces></siteinfo>')
+    >>> site.language, site.namespace_id("kategoreja")
+    ('ltg', 14)
+    """
+    siteinfo = find_siteinfo(head)
+    if siteinfo is None:
+        return None
+    root = _parse(siteinfo)
+    default_case = root.findtext("case") or "first-letter"
+    namespaces = [
+        (int(entry.get("key", "0")), entry)
+        for entry in root.iterfind("namespaces/namespace")
+        if _KEY.fullmatch(entry.get("key", "0"))
+    ]
+    return SiteInfo(
+        dbname=root.findtext("dbname") or "",
+        language=language or _language(head, root),
+        sitename=root.findtext("sitename") or "",
+        generator=root.findtext("generator") or "",
+        namespace_names={key: entry.text or "" for key, entry in namespaces},
+        title_case={key: entry.get("case", default_case) for key, entry in namespaces}
+        or {0: default_case},
+    )
+
+
+def header_language(head: bytes) -> str | None:
+    """Return `xml:lang` of the root element.
+
+    >>> header_language(b'<mediawiki version="0.11" xml:lang="ltg">')
+    'ltg'
+    """
+    found = _LANGUAGE.search(head)
+    return found.group(1).decode() if found else None
+
+
+def _language(head: bytes, root: ElementTree.Element) -> str:
+    known = language_of(root.findtext("dbname") or "", root.findtext("base") or "")
+    # The name of the database tells more than xml:lang, which some exports leave at "en".
+    declared = header_language(head)
+    return known if known != "en" or declared is None else declared
+
+
+def _parse(siteinfo: bytes) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(siteinfo)
+    except ElementTree.ParseError as error:
+        raise DumpError(
+            f"expected a well-formed <siteinfo>, found damage ({error}): "
+            "mend the header of the dump, or cut it out"
+        ) from error

@@ -1,0 +1,365 @@
+"""The first stage: a MediaWiki dump becomes the tables pages, redirects and rejects.
+
+    cut     one task a file    looks at its header; cuts into pieces what cannot be split
+    parse   one task a range   reads the pages that begin in it, writes part NNNNN of each table
+
+Pages stand in the tables in the order of the dump. What is read equals what is kept plus what is
+dropped, by reason, or the stage fails; and the ranges must pass every page on exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any
+
+from pipeline.engine.stage import (
+    Job,
+    Phase,
+    Record,
+    Records,
+    Stage,
+    Task,
+    part_name,
+    part_writer,
+    sum_counts,
+    write_folder_manifest,
+)
+from pipeline.parse import sorter as page_sorting
+from pipeline.parse.cpu_limit import CpuLimit
+from pipeline.parse.crash_guard import crash_notes, find_crashing
+from pipeline.parse.header import base_url, header_language, parse_siteinfo
+from pipeline.parse.licences import licence_of
+from pipeline.parse.page_xml import LEFT_OUT
+from pipeline.parse.pieces import (
+    cut_pieces,
+    named,
+    piece_bytes,
+    piece_path,
+    read_piece,
+    read_source,
+    until_cut_off,
+)
+from pipeline.parse.sorter import PageSorter
+from pipeline.parse.sources import (
+    date_in_name,
+    file_name,
+    fingerprint,
+    inspect_source,
+    plan_ranges,
+    source_paths,
+)
+from pipeline.parse.splitter import PageSplitter, RangeFacts, check_chain
+from pipeline.storage import files
+from pipeline.storage.bz2_ranges import read_blocks
+from pipeline.storage.decompress import read_plain
+from pipeline.wiki.site_info import SiteInfo, default_site
+from schemas.errors import ConfigError, DumpError
+from schemas.parquet import TableWriter
+
+TABLES = ("pages", "redirects", "rejects")
+
+_SITE_NAME = "site.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ParseConfig:
+    """What decides the tables besides the dump.
+
+    Attributes:
+        namespaces: ids of the namespaces whose pages are kept; 0 holds the articles.
+        page_cpu_seconds: CPU time after which a page is rejected; ordinary ones take 0.01.
+        language: code of the content language, where the dump's header is wrong or missing.
+        allow_truncated: read a compressed file that is cut off as far as it goes.
+        max_page_bytes: a page longer than this, older revisions aside, is rejected. MediaWiki
+            saves none above 2 MB unless configured to.
+    """
+
+    namespaces: tuple[int, ...] = (0,)
+    page_cpu_seconds: float = 10.0
+    language: str | None = None
+    allow_truncated: bool = False
+    max_page_bytes: int = 1 << 26
+
+    def __post_init__(self) -> None:
+        if not self.namespaces:
+            raise ConfigError("expected at least one namespace, found none: 0 holds the articles")
+        if self.page_cpu_seconds <= 0:
+            raise ConfigError(f"expected page_cpu_seconds above 0, found {self.page_cpu_seconds:g}")
+
+
+def fingerprint_dumps(job: Job) -> dict[str, str]:
+    """Return a digest of each file of the dump.
+
+    Raises:
+        DumpError: one is missing, empty, no dump, or cut off.
+    """
+    found = {}
+    for index, path in enumerate(source_paths(job.sources)):
+        inspect_source(path, job.config.allow_truncated)
+        found[f"{index:03d} {file_name(path)}"] = fingerprint(path)
+    return found
+
+
+def plan_cut(job: Job, records: Records) -> list[Task]:
+    """Plan one task a file."""
+    return [
+        Task(index, {"path": path}, weight=files.size(path))
+        for index, path in enumerate(source_paths(job.sources))
+    ]
+
+
+def run_cut(job: Job, task: Task) -> Record:
+    """Read the header of a file; cut it into pieces where it cannot be split."""
+    source = inspect_source(task.args["path"], job.config.allow_truncated)
+    site = parse_siteinfo(source.head, job.config.language)
+    record: Record = {
+        "counts": {},
+        "files": {},
+        "num_bytes": source.num_bytes,
+        "compression": source.compression,
+        "site": None if site is None else site.to_json(),
+        "language": header_language(source.head),
+        "base_url": base_url(source.head),
+        "pieces": None,
+    }
+    if not source.is_splittable:
+        folder = _piece_folder(task.index)
+        xml = read_source(source)
+        if job.config.allow_truncated:
+            xml = until_cut_off(xml)
+        record["pieces"] = cut_pieces(xml, job.path(folder), piece_bytes(source))
+        record["files"] = {piece_path(folder, k): 0 for k in range(len(record["pieces"]))}
+    return record
+
+
+def _piece_folder(source_index: int) -> str:
+    return f"_state/parse/pieces/{source_index:05d}"
+
+
+def plan_parse(job: Job, records: Records) -> list[Task]:
+    """Plan one task a byte range or piece, in the order of the dump; note the wiki for all."""
+    cut = records["cut"]
+    files.write_json(job.state_path(_SITE_NAME), choose_site(cut, job.config.language).to_json())
+    total_bytes = sum(record["num_bytes"] for record in cut)
+    tasks: list[Task] = []
+    for path, record in zip(source_paths(job.sources), cut, strict=True):
+        shared = {"source": record["index"], "path": path}
+        if record["pieces"] is None:
+            for start, end in plan_ranges(record["num_bytes"], total_bytes):
+                args = {**shared, "compression": record["compression"], "start": start, "end": end}
+                tasks.append(Task(len(tasks), args, weight=end - start))
+        else:
+            for piece, length in enumerate(record["pieces"]):
+                args = {**shared, "piece": piece, "num_pieces": len(record["pieces"])}
+                tasks.append(Task(len(tasks), args, weight=length))
+    return tasks
+
+
+def choose_site(cut: list[Record], language: str | None) -> SiteInfo:
+    """Return the wiki of a dump from the headers of its files; some may have none.
+
+    Raises:
+        DumpError: the files are of different wikis.
+    """
+    sites = [SiteInfo.from_json(record["site"]) for record in cut if record["site"] is not None]
+    names = sorted({site.dbname for site in sites if site.dbname})
+    if len(names) > 1:
+        raise DumpError(
+            f"expected the dump of one wiki, found files of {', '.join(names)}: "
+            "parse each into a folder of its own"
+        )
+    if sites:
+        return sites[0]
+    declared = language or next((record["language"] for record in cut if record["language"]), None)
+    return default_site() if declared is None else SiteInfo(language=declared)
+
+
+def run_parse(job: Job, task: Task) -> Record:
+    """Read the pages that begin in one range and write its part of each table."""
+    with ExitStack() as stack:
+        notes = stack.enter_context(crash_notes(job.state_path("running", f"{task.index:05d}")))
+        crashing = frozenset[int]()
+        if notes.suspect is not None:
+            crashing = find_crashing(partial(try_pages, job, task), notes.suspect)
+        writers = {
+            table: stack.enter_context(part_writer(job, table, task.index)) for table in TABLES
+        }
+        splitter, sorter = _open_task(job, task, writers, stack, crashing)
+        for raw in splitter.pages():
+            notes.note(raw.offset)
+            sorter.add(raw)
+        sorter.flush()
+        rows = {table: writer.num_rows for table, writer in writers.items()}
+    return {
+        "counts": dict(sorted(sorter.counts.items())),
+        "files": {files.join(table, part_name(task.index)): rows[table] for table in TABLES},
+        "source": task.args["source"],
+        "facts": asdict(splitter.facts),
+        "last_timestamp": sorter.last_timestamp,
+    }
+
+
+def try_pages(job: Job, task: Task, start: int) -> None:
+    """Sort the pages of a task from an offset on to nowhere, printing the offset of each before."""
+    with ExitStack() as stack:
+        nowhere = stack.enter_context(open(os.devnull, "wb"))
+        writers = {
+            table: stack.enter_context(closing(TableWriter(nowhere, table))) for table in TABLES
+        }
+        splitter, sorter = _open_task(job, task, writers, stack)
+        for raw in splitter.pages():
+            if raw.offset >= start:
+                print(raw.offset, flush=True)
+                sorter.add(raw)
+
+
+def _open_task(
+    job: Job,
+    task: Task,
+    writers: dict[str, TableWriter],
+    stack: ExitStack,
+    crashing: frozenset[int] = frozenset(),
+) -> tuple[PageSplitter, PageSorter]:
+    site = _site(files.read_bytes(job.state_path(_SITE_NAME)))
+    splitter = PageSplitter(*_open_range(job, task.args, stack), job.config.max_page_bytes)
+    name = file_name(task.args["path"])
+    limit = stack.enter_context(CpuLimit(job.config.page_cpu_seconds))
+    return splitter, PageSorter(site, job.config.namespaces, name, writers, limit, crashing)
+
+
+@lru_cache(maxsize=1)
+def _site(record: bytes) -> SiteInfo:
+    """Return one object for all tasks of a process: it remembers the targets it has seen."""
+    return SiteInfo.from_json(json.loads(record))
+
+
+def _open_range(
+    job: Job, args: dict[str, Any], stack: ExitStack
+) -> tuple[Iterator[bytes], Iterator[bytes]]:
+    """Return the XML that a range or piece owns, and the XML after it."""
+    if "piece" in args:
+        folder = job.path(_piece_folder(args["source"]))
+        paths = [piece_path(folder, index) for index in range(args["piece"], args["num_pieces"])]
+        return read_piece(paths[0]), chain.from_iterable(map(read_piece, paths[1:]))
+    file = stack.enter_context(files.open_read(args["path"]))
+    read = read_blocks if args["compression"] == "bz2" else read_plain
+    owned, after = read(file, args["start"], args["end"]), read(file, args["end"])
+    if job.config.allow_truncated:
+        owned, after = until_cut_off(owned), until_cut_off(after)
+    return named(args["path"], owned), named(args["path"], after)
+
+
+def finish_parse(job: Job, records: Records) -> dict[str, Any]:
+    """Check that nothing was lost, write the manifests and return the summary."""
+    names = [file_name(path) for path in source_paths(job.sources)]
+    parse = records["parse"]
+    pages = summarise_pages(sum_counts(parse))
+    _check_found(pages, job.config.namespaces, names)
+    extra = _describe(job, records, names)
+    for index, name in enumerate(names):
+        facts = [RangeFacts(**record["facts"]) for record in parse if record["source"] == index]
+        extra["loose_ends"] += check_chain(facts, name)
+    _write_manifests(job, parse, pages, extra)
+    files.remove_tree(job.state_path("pieces"))
+    return {**pages, **{name: extra[name] for name in extra if name != "siteinfo"}}
+
+
+def summarise_pages(counts: dict[str, int]) -> dict[str, Any]:
+    """Return what became of the pages read; the numbers below `pages_read` add up to it.
+
+    >>> summarise_pages({"pages_read": 3, "pages": 1, "namespace_10": 2})["other_namespaces"]
+    {'10': 2}
+    """
+    return {
+        "pages_read": counts.get(page_sorting.PAGES_READ, 0),
+        "pages": counts.get(page_sorting.PAGES, 0),
+        "redirects": counts.get(page_sorting.REDIRECTS, 0),
+        "other_namespaces": _with_prefix(counts, page_sorting.OTHER_NAMESPACE),
+        "other_models": _with_prefix(counts, page_sorting.OTHER_MODEL),
+        "rejected": _with_prefix(counts, page_sorting.REJECTED),
+    }
+
+
+def _with_prefix(counts: dict[str, int], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): n for name, n in counts.items() if name.startswith(prefix)}
+
+
+def _check_found(pages: dict[str, Any], namespaces: tuple[int, ...], names: list[str]) -> None:
+    where = names[0] if len(names) == 1 else f"{len(names)} files from {names[0]} on"
+    if not pages["pages_read"]:
+        raise DumpError(f"expected pages, found a dump without any in {where}: get it anew")
+    if pages["rejected"].get(LEFT_OUT, 0) > pages["pages"] + pages["redirects"]:
+        raise DumpError(
+            f"expected pages with their text, found a stub dump without it in {where}: "
+            "give the pages-articles dump"
+        )
+    if not pages["pages"] and not pages["rejected"]:
+        found = ", ".join(f"{space}: {n}" for space, n in pages["other_namespaces"].items())
+        raise DumpError(
+            f"expected articles in the namespaces {', '.join(map(str, namespaces))}, found none "
+            f"among {pages['pages_read']} pages of {where} ({pages['redirects']} redirects, "
+            f"namespaces {found or 'none'}): choose others with --namespaces, or another dump"
+        )
+
+
+def _describe(job: Job, records: Records, names: list[str]) -> dict[str, Any]:
+    """Return what the manifests say beyond rows and drops."""
+    counts = sum_counts(records["parse"])
+    addresses = [record["base_url"] for record in records["cut"] if record["base_url"]]
+    last = max(record["last_timestamp"] for record in records["parse"])
+    date = max(filter(None, map(date_in_name, names)), default=last[:10])
+    return {
+        "siteinfo": json.loads(files.read_bytes(job.state_path(_SITE_NAME))),
+        "dumps": names,
+        "dump_date": date,
+        "licence": licence_of(addresses[0] if addresses else "", date),
+        "links": _with_prefix(counts, page_sorting.LINKS),
+        "links_dropped": _with_prefix(counts, page_sorting.LINKS_DROPPED),
+        "older_revisions": counts.get(page_sorting.OLDER_REVISIONS, 0),
+        "pages_without_id": counts.get(page_sorting.WITHOUT_ID, 0),
+        "loose_ends": 0,
+    }
+
+
+def _write_manifests(
+    job: Job, parse: list[Record], pages: dict[str, Any], extra: dict[str, Any]
+) -> None:
+    drops = {
+        "redirect": pages["redirects"],
+        **{f"namespace_{space}": n for space, n in pages["other_namespaces"].items()},
+        **{f"model_{model}": n for model, n in pages["other_models"].items()},
+        **{f"rejected_{reason}": n for reason, n in pages["rejected"].items()},
+    }
+    rows_in = {
+        "pages": pages["pages_read"],
+        "redirects": pages["redirects"],
+        "rejects": sum(pages["rejected"].values()),
+    }
+    for table in TABLES:
+        write_folder_manifest(
+            job,
+            table,
+            parse,
+            table=table,
+            rows_in=rows_in[table],
+            drops=drops if table == "pages" else None,
+            extra=extra if table == "pages" else None,
+        )
+
+
+PARSE = Stage(
+    name="parse",
+    phases=(
+        Phase("cut", plan_cut, run_cut, unit="bytes"),
+        Phase("parse", plan_parse, run_parse, unit="bytes"),
+    ),
+    outputs=TABLES,
+    fingerprint_inputs=fingerprint_dumps,
+    finish=finish_parse,
+)

@@ -1,0 +1,104 @@
+"""The options of `sample`, and how a corpus is named with its own kind of links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from pipeline.sample.pairs.recipe import Rules
+from schemas.errors import ConfigError
+
+HYPERLINK, TFIDF, RANDOM_LINKS, NO_LINKS = LINK_MODES = ("hyperlink", "tfidf", "random", "none")
+AUTO_JOIN, GATHER, SHUFFLE = JOINS = ("auto", "gather", "shuffle")
+
+_CHOICES = {
+    "links": LINK_MODES,
+    "weighting": ("inverse-in-degree", "uniform"),
+    "link_scope": ("segment", "document"),
+    "target_segment": ("uniform", "lead"),
+    "mix_policy": ("exact", "independent"),
+    "join": JOINS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleConfig:
+    """How pairs are drawn and written; the paper's choices are the defaults.
+
+    Attributes:
+        seed: of every draw.
+        epochs: plans drawn; in each, every training segment is segment_a once.
+        links: where linked pairs come from; a further corpus may have its own.
+        weighting: of linked documents (section 4.3).
+        link_scope: links whose anchor starts in segment_a, or all of its document.
+        target_segment: of a linked document: any of its segments, or the first.
+        mix: wanted parts of contiguous, random and linked (section 5.1: equal).
+        mix_policy: totals as near to the mix as possible, or each segment on its own.
+        validation_fraction: documents held out of training, half of them at random, half in linked
+            clusters. 5 % of a small wiki give some hundred pairs to test on; of a large one the
+            next option keeps it from taking more than it needs.
+        validation_documents: at most so many in each of the two sets.
+        join: how segments come to the shards: `gather` reads the files of tokens, `shuffle` sends
+            them through Beam, `auto` is shuffle where a corpus lies on an object store. All write
+            the same bytes.
+        shard_bytes: about how many bytes of token ids a shard holds.
+    """
+
+    seed: int = 0
+    epochs: int = 1
+    links: str = HYPERLINK
+    weighting: str = "inverse-in-degree"
+    link_scope: str = "segment"
+    target_segment: str = "uniform"
+    mix: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mix_policy: str = "exact"
+    validation_fraction: float = 0.05
+    validation_documents: int = 10_000
+    join: str = AUTO_JOIN
+    shard_bytes: int = 128 << 20
+
+    def __post_init__(self) -> None:
+        for key, choices in _CHOICES.items():
+            value = getattr(self, key)
+            if value not in choices:
+                raise ConfigError(
+                    f"expected {key} to be one of {', '.join(choices)}, found {value!r}: change it"
+                )
+        for key in ("epochs", "validation_documents", "shard_bytes"):
+            if getattr(self, key) < 1:
+                raise ConfigError(
+                    f"expected {key} of at least 1, found {getattr(self, key)}: change it"
+                )
+        if not 0 <= self.validation_fraction < 1:
+            raise ConfigError(
+                "expected validation_fraction from 0 to below 1, "
+                f"found {self.validation_fraction}: change it"
+            )
+        is_finite = all(map(isfinite, self.mix))
+        if len(self.mix) != 3 or not is_finite or min(self.mix) < 0 or sum(self.mix) <= 0:
+            raise ConfigError(
+                "expected mix to be three shares of 0 or more, contiguous, random and linked, "
+                f"found {self.mix}: change it"
+            )
+
+    def rules(self, links: str) -> Rules:
+        """Return the rules for a corpus with this kind of links."""
+        contiguous, random, linked = self.mix
+        return Rules(
+            shares=(contiguous, random, 0.0 if links == NO_LINKS else linked),
+            is_exact=self.mix_policy == "exact",
+            is_random_linked=links == RANDOM_LINKS,
+            is_lead_only=self.target_segment == "lead",
+        )
+
+
+def split_source(source: str, default_links: str) -> tuple[str, str]:
+    """Return the path of a corpus and its kind of links, from CORPUS or CORPUS:LINKS.
+
+    >>> split_source("books:none", "hyperlink"), split_source("gs://bucket/wiki", "tfidf")
+    (('books', 'none'), ('gs://bucket/wiki', 'tfidf'))
+    """
+    path, colon, links = source.rpartition(":")
+    if colon and links in LINK_MODES:
+        return path.rstrip("/"), links
+    return source.rstrip("/"), default_links

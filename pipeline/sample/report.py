@@ -1,0 +1,152 @@
+"""What `sample` tells of the pairs it drew: for manifests, summary and the reader's doubt.
+
+An exact mix makes the relation partly readable from segment_a alone: where few segments have a
+usable link, most of those become linked. So the manifests give the relations by class of
+segment_a, and the best accuracy a guess from that class alone can have. That, not 1/3, is chance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.engine.stage import Job, Json, Record, Records, load_manifest
+from pipeline.sample.config import NO_LINKS
+from pipeline.sample.corpus import Source, sources_of
+from pipeline.sample.pairs.relations import class_accuracy
+from pipeline.sample.plan import relation_counts
+from pipeline.storage import files
+from schemas.tables.instances import NUM_SPECIAL_TOKENS, RELATIONS
+
+ByClass = dict[str, dict[str, int]]
+
+_MAX_CLASS_ACCURACY = 0.45
+_MIN_LINKED_PAIRS = 200
+# Half a percent off a third would already show in an epoch of a million pairs.
+_MIX_TOLERANCE = 0.005
+
+
+def describe_split(
+    job: Job, split: str, records: Records, token_facts: dict[str, Json]
+) -> dict[str, Json]:
+    """Return the `extra` of the manifest of one split."""
+    plans = [record for record in records["plan"] if record["split"] == split]
+    by_class = add_by_class([fact["by_class"] for record in plans for fact in record["corpora"]])
+    return {
+        "vocab_size": token_facts["vocab_size"],
+        "token_dtype": token_facts["token_dtype"],
+        "special_ids": token_facts["special_ids"],
+        "max_length": 2 * _max_tokens(job) + NUM_SPECIAL_TOKENS,
+        "num_epochs": len(plans),
+        "instances_per_epoch": [record["counts"]["pairs"] for record in plans],
+        "relations": relation_counts(by_class),
+        "relations_by_class": by_class,
+        "drp_class_accuracy": round(class_accuracy(_without_dropped(by_class)), 4),
+        "corpora": [_describe_corpus(job, source, plans) for source in sources_of(job)],
+    }
+
+
+def _max_tokens(job: Job) -> int:
+    return max(
+        int(load_manifest(files.join(source.path, "tokens")).extra["max_tokens"])
+        for source in sources_of(job)
+    )
+
+
+def add_by_class(counted: list[ByClass]) -> ByClass:
+    """Add up relations by class over epochs and corpora.
+
+    >>> add_by_class([{"both": {"linked": 1}}, {"both": {"linked": 2, "random": 1}}])
+    {'both': {'linked': 3, 'random': 1}}
+    """
+    total: ByClass = {}
+    for by_class in counted:
+        for class_name, row in by_class.items():
+            into = total.setdefault(class_name, {})
+            for relation, count in row.items():
+                into[relation] = into.get(relation, 0) + count
+    return total
+
+
+def _without_dropped(by_class: ByClass) -> ByClass:
+    return {
+        class_name: {relation: count for relation, count in row.items() if relation in RELATIONS}
+        for class_name, row in by_class.items()
+    }
+
+
+def _describe_corpus(job: Job, source: Source, plans: list[Record]) -> dict[str, Json]:
+    pages = load_manifest(files.join(source.path, "pages")).extra
+    site = pages.get("siteinfo", {})
+    by_class = add_by_class([record["corpora"][source.index]["by_class"] for record in plans])
+    found = [record["corpora"][source.index].get("gini") for record in plans]
+    return {
+        "path": _relative(source.path, job.root),
+        "links": source.links,
+        "dbname": site.get("dbname", ""),
+        "sitename": site.get("sitename", ""),
+        "language": site.get("language", ""),
+        "dump_date": pages.get("dump_date", ""),
+        "licence": pages.get("licence", ""),
+        "relations": relation_counts(by_class),
+        "gini": next(filter(None, found), None),
+    }
+
+
+def _relative(corpus: str, root: str) -> str:
+    """Return where a corpus lies as seen from the shards, so that both can move together."""
+    return files.relative(corpus, root)
+
+
+def warnings_of(job: Job, described: dict[str, dict[str, Any]]) -> list[str]:
+    """Return one line for everything about the drawn pairs that a reader must know."""
+    train = described["train"]
+    chance = train["drp_class_accuracy"]
+    warnings = []
+    if chance > _MAX_CLASS_ACCURACY:
+        warnings.append(
+            f"the relation can be guessed from segment_a alone with {chance:.1%} accuracy: measure "
+            "document relation prediction against that, not against a third"
+        )
+    reason = _mix_shortfall(job, train["relations"])
+    if reason:
+        warnings.append(reason)
+    for split in ("validation", "validation_closed") if _wants_links(job) else ():
+        num_linked = described[split]["relations"]["linked"]
+        if sum(described[split]["relations"].values()) and num_linked < _MIN_LINKED_PAIRS:
+            warnings.append(
+                f"{split} has {num_linked} linked pairs, fewer than {_MIN_LINKED_PAIRS}: "
+                "read its accuracies with their interval"
+            )
+    return warnings
+
+
+def _wants_links(job: Job) -> bool:
+    return any(source.links != NO_LINKS for source in sources_of(job)) and job.config.mix[2] > 0
+
+
+def _mix_shortfall(job: Job, relations: dict[str, int]) -> str:
+    """Return why the mix is not the wanted one, empty where it is."""
+    wanted = list(job.config.mix)
+    if not _wants_links(job):
+        wanted[2] = 0.0
+    total = max(sum(relations.values()), 1)
+    missing = [
+        (name, share / sum(wanted))
+        for name, share in zip(RELATIONS, wanted, strict=True)
+        if relations[name] / total < share / sum(wanted) - _MIX_TOLERANCE
+    ]
+    if not missing:
+        return ""
+    shown = ", ".join(
+        f"{name} {relations[name] / total:.1%} of {share:.1%}" for name, share in missing
+    )
+    reasons = "; ".join(_SHORTFALLS[name] for name, _ in missing)
+    return f"the mix falls short ({shown}): {reasons}"
+
+
+_SHORTFALLS = {
+    "contiguous": "too few segments have a next one in their document, shorter segments "
+    "(`linkbert segment --max-tokens`) have more",
+    "random": "too few documents have an unlinked other one",
+    "linked": "too few segments have a usable link, --link-scope document opens more",
+}

@@ -1,0 +1,161 @@
+"""The phase `gather` of `sample`: each shard is a slice of a plan, written as instances.
+
+plan, index, CORPUS/tokens ──▶ <split>/part-EEE-NNNNN.parquet   (epoch, shard)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.engine.arrays import open_array
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.sample.catalogue import Catalogue, SegmentFacts, token_facts, token_paths
+from pipeline.sample.gather import SpecialIds, TokenStore, instance_columns, join_pairs, open_store
+from pipeline.sample.plan import plan_name
+from pipeline.sample.spread import (
+    plan_spills,
+    put_together,
+    read_sent,
+    read_spilled,
+    shard_bounds,
+)
+from pipeline.storage import files
+from schemas.parquet import TableWriter
+from schemas.tables.segments import TOKEN_DTYPE_KEY
+
+# What the loader reads at once.
+_ROW_GROUP_ROWS = 4096
+
+AnyArray = npt.NDArray[Any]
+Rows = tuple[SegmentFacts, SegmentFacts, AnyArray]
+"""What is known of A and of B, and the relation, of some rows [P]."""
+
+
+def shard_name(split: str, epoch: int, shard: int) -> str:
+    """Return the path under the root of one shard.
+
+    >>> shard_name("train", 2, 7)
+    'train/part-002-00007.parquet'
+    """
+    return f"{split}/part-{epoch:03d}-{shard:05d}.parquet"
+
+
+def plan_shards(job: Job, records: Records) -> list[Task]:
+    """One task a shard."""
+    tasks: list[Task] = []
+    next_ids: dict[str, int] = {}
+    num_spills = Counter(
+        (task.args["split"], task.args["epoch"]) for task in plan_spills(job, records)
+    )
+    for record in records["plan"]:
+        split, bounds = record["split"], shard_bounds(job, record)
+        first_id = next_ids.get(split, 0)
+        for shard, (first, stop) in enumerate(pairwise(bounds)):
+            args = {
+                "split": split,
+                "epoch": record["epoch"],
+                "shard": shard,
+                "first": first,
+                "stop": stop,
+                "first_id": first_id + first,
+                "num_spills": num_spills[record["split"], record["epoch"]],
+            }
+            tasks.append(Task(len(tasks), args, max(1, stop - first)))
+        next_ids[split] = first_id + bounds[-1]
+    return tasks
+
+
+def run_gather(job: Job, task: Task) -> Record:
+    """Write one shard: copy its segments from the mapped ids, or from what was spilled for it."""
+    if task.args["num_spills"]:
+        return _write_received(job, task, read_spilled(job, task))
+    with ExitStack() as stack:
+        segment_a, segment_b, relation = _open_plan(job, task, stack)
+        catalogue = Catalogue.open(job, stack)
+        dtype = np.dtype(token_facts(job)["token_dtype"])
+        store = stack.enter_context(open_store(token_paths(job), dtype))
+
+        def rows_at(here: slice) -> Rows:
+            a, b = (catalogue.look_up(numbers[here]) for numbers in (segment_a, segment_b))
+            return a, b, relation[here]
+
+        return write_shard(job, task, gather_batches(job, task, store, rows_at))
+
+
+def run_received(job: Job, task: Task, sent: Iterable[bytes]) -> Record:
+    """Write one shard from what was sent to it."""
+    return _write_received(job, task, read_sent(sent))
+
+
+def _write_received(job: Job, task: Task, batches: list[pa.RecordBatch]) -> Record:
+    dtype = np.dtype(token_facts(job)["token_dtype"])
+    rows = put_together(batches, task.args["stop"] - task.args["first"], dtype)
+
+    def rows_at(here: slice) -> Rows:
+        return rows.a.part(here), rows.b.part(here), rows.relation[here]
+
+    return write_shard(job, task, gather_batches(job, task, rows.store, rows_at))
+
+
+def _open_plan(job: Job, task: Task, stack: ExitStack) -> list[AnyArray]:
+    """Return the slice of the plan that is one shard: segment_a, segment_b and relation."""
+    here = slice(task.args["first"], task.args["stop"])
+    split, epoch = task.args["split"], task.args["epoch"]
+    paths = [job.path(plan_name(split, epoch, name)) for name in ("a", "b", "relation")]
+    return [stack.enter_context(open_array(path))[here] for path in paths]
+
+
+def gather_batches(
+    job: Job, task: Task, store: TokenStore, rows_at: Callable[[slice], Rows]
+) -> Iterator[dict[str, Any]]:
+    """Yield the columns of each row group of a shard.
+
+    Args:
+        job: the job.
+        task: the shard.
+        store: where the tokens are.
+        rows_at: returns what is known of some of its rows.
+    """
+    ids = token_facts(job)["special_ids"]
+    special = SpecialIds(ids["cls"], ids["sep"])
+    num_rows = task.args["stop"] - task.args["first"]
+    for start in range(0, num_rows, _ROW_GROUP_ROWS):
+        stop = min(start + _ROW_GROUP_ROWS, num_rows)
+        a, b, relation = rows_at(slice(start, stop))
+        joined, sizes = join_pairs(store, a.runs, b.runs, special)
+        first_id = task.args["first_id"]
+        others = {
+            "instance_id": np.arange(first_id + start, first_id + stop),
+            "epoch": np.full(stop - start, task.args["epoch"], np.int32),
+            "corpus": a.corpus,
+            "num_tokens_a": a.runs.sizes,
+            "relation": relation,
+            "source_id": a.node,
+            "source_segment": a.index,
+            "target_id": b.node,
+            "target_segment": b.index,
+        }
+        yield instance_columns(joined, sizes, others)
+
+
+def write_shard(job: Job, task: Task, batches: Iterator[dict[str, Any]]) -> Record:
+    """Write one shard, a batch a row group."""
+    name = shard_name(task.args["split"], task.args["epoch"], task.args["shard"])
+    dtype = np.dtype(token_facts(job)["token_dtype"])
+    num_tokens = 0
+    with files.write_whole(job.path(name)) as file:
+        writer = TableWriter(file, "instances", {TOKEN_DTYPE_KEY: dtype.str.encode()})
+        for columns in batches:
+            num_tokens += int(columns["num_tokens"].sum())
+            writer.write(columns)
+        writer.close()
+    counts = {"instances": writer.num_rows, "tokens": num_tokens}
+    return {"counts": counts, "files": {name: writer.num_rows}}

@@ -1,0 +1,299 @@
+"""Bring segments to shards when the store of tokens cannot be read at random.
+
+    plan ──route──▶ which places of the plan each run of token files fills
+    token files, one run at a time ──spread──▶ a batch a shard: the segments that the shard needs
+    all batches of a shard ──gather──▶ its rows, in the order of the plan
+
+Each token file is read once, in order. Batches go through spill files where the store is local but
+larger than the page cache, and through Beam where it lies on an object store (`--join shuffle`).
+A batch holds all that its rows need, so a shard opens nothing else. The bytes are those of reading
+at random.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.engine.arrays import open_array, save_array
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.sample.catalogue import Catalogue, SegmentFacts, token_facts, token_paths
+from pipeline.sample.config import AUTO_JOIN, SHUFFLE
+from pipeline.sample.corpus import sources_of
+from pipeline.sample.gather import TokenRuns, TokenStore, open_store
+from pipeline.sample.pairs.partners import Int64Array
+from pipeline.sample.plan import plan_name
+from pipeline.storage import files
+from schemas.tables.instances import NUM_SPECIAL_TOKENS
+from schemas.token_column import binary_column
+
+AnyArray = npt.NDArray[Any]
+
+# Places are 2 * row + side, with rows counted from the first of the shard: A before B.
+BATCH_SCHEMA = pa.schema(
+    [
+        ("place", pa.int64()),
+        ("corpus", pa.int32()),
+        ("node_id", pa.int32()),
+        ("segment_index", pa.int64()),
+        ("relation", pa.int8()),
+        ("token_ids", pa.binary()),
+    ]
+)
+# A sender reads so many bytes that each shard gets about this much of them; a batch is cut there.
+_BATCH_BYTES = 2 << 20
+_MAX_BATCH_BYTES = 8 << 20
+_CHUNK_PLACES = 1 << 20
+
+
+def is_shuffled(job: Job) -> bool:
+    """Tell whether Beam carries the tokens: when asked to, else when a corpus is not local."""
+    if job.config.join == AUTO_JOIN:
+        return any(files.is_remote(source.path) for source in sources_of(job))
+    return bool(job.config.join == SHUFFLE)
+
+
+def is_spread(job: Job) -> bool:
+    """Tell whether tokens are read in order: through Beam, or because memory cannot hold them."""
+    return is_shuffled(job) or not _fits_page_cache(job)
+
+
+def _fits_page_cache(job: Job) -> bool:
+    """Tell whether the store takes at most half of the memory; a remote one becomes a copy."""
+    if any(files.is_remote(source.path) for source in sources_of(job)):
+        return True
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return sum(map(files.size, token_paths(job))) <= memory // 2
+
+
+def shard_bounds(job: Job, plan: Record) -> list[int]:
+    """Return where each shard of a plan begins, and the end of the last: equal slices."""
+    itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
+    num_rows = plan["counts"]["pairs"]
+    num_tokens = plan["counts"]["tokens"] + NUM_SPECIAL_TOKENS * num_rows
+    num_shards = max(1, round(num_tokens * itemsize / job.config.shard_bytes))
+    return [num_rows * shard // num_shards for shard in range(num_shards + 1)]
+
+
+def plan_route(job: Job, records: Records) -> list[Task]:
+    """One task a plan; none where ids are mapped instead."""
+    if not is_spread(job):
+        return []
+    sizes = [files.size(path) for path in token_paths(job)]
+    tasks: list[Task] = []
+    for record in records["plan"]:
+        plan = {name: record[name] for name in ("split", "epoch")}
+        bounds = shard_bounds(job, record)
+        args = {**plan, "bounds": bounds, "runs": file_runs(sizes, len(bounds) * _BATCH_BYTES)}
+        tasks.append(Task(len(tasks), args, max(1, bounds[-1])))
+    return tasks
+
+
+def file_runs(sizes: list[int], wanted: int) -> list[int]:
+    """Cut files into runs of about `wanted` bytes or more: where each begins, and the end.
+
+    >>> file_runs([3, 3, 3, 9, 1], 6)
+    [0, 2, 4, 5]
+    """
+    bounds, held = [0], 0
+    for index, size in enumerate(sizes):
+        held += size
+        if held >= wanted:
+            bounds.append(index + 1)
+            held = 0
+    return bounds if held == 0 and len(bounds) > 1 else [*bounds, len(sizes)]
+
+
+def run_route(job: Job, task: Task) -> Record:
+    """Sort the places of a plan by the run of files that their segments lie in."""
+    sizes = [files.size(path) for path in token_paths(job)]
+    itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
+    first_tokens = np.cumsum([0, *sizes], dtype=np.int64)[task.args["runs"]] // itemsize
+    assert len(first_tokens) < 1 << 16, len(first_tokens)
+    with ExitStack() as stack:
+        catalogue = Catalogue.open(job, stack)
+        plan = _open_plan(job, task, stack)
+        # Two bytes a key: sorting them is linear.
+        runs = np.empty(2 * len(plan[0]), np.uint16)
+        for start in range(0, len(runs), _CHUNK_PLACES):
+            places = np.arange(start, min(start + _CHUNK_PLACES, len(runs)))
+            starts = catalogue.look_up(_numbers_at(plan, places)).runs.starts
+            runs[places] = np.searchsorted(first_tokens, starts, side="right") - 1
+    order = np.argsort(runs, kind="stable").astype(np.uint32)
+    ends = np.cumsum(np.bincount(runs, minlength=len(first_tokens) - 1))
+    written = save_array(job, _route_name(task, "places"), order)
+    written |= save_array(job, _route_name(task, "starts"), np.concatenate([[0], ends]))
+    return {"counts": {"places": len(order)}, "files": written}
+
+
+def _route_name(task: Task, name: str) -> str:
+    return plan_name(task.args["split"], task.args["epoch"], f"route-{name}")
+
+
+def _open_plan(job: Job, task: Task, stack: ExitStack) -> list[AnyArray]:
+    """Return segment_a, segment_b and relation of all pairs of a plan, memory-mapped."""
+    split, epoch = task.args["split"], task.args["epoch"]
+    return [
+        stack.enter_context(open_array(job.path(plan_name(split, epoch, name))))
+        for name in ("a", "b", "relation")
+    ]
+
+
+def _numbers_at(plan: list[AnyArray], places: Int64Array) -> AnyArray:
+    """Return the numbers of the segments at some places of a plan."""
+    rows = places >> 1
+    return np.asarray(np.where(places & 1, plan[1][rows], plan[0][rows]))
+
+
+def plan_spills(job: Job, records: Records) -> list[Task]:
+    """One task a plan and run of files; none where ids are mapped, or where Beam carries them."""
+    return [] if is_shuffled(job) else plan_senders(job, records)
+
+
+def plan_senders(job: Job, records: Records) -> list[Task]:
+    """One task a plan and run of files, by the bytes it sends."""
+    tasks: list[Task] = []
+    routes = plan_route(job, records)
+    sizes = [files.size(path) for path in token_paths(job)] if routes else []
+    first_task = 0
+    for route in routes:
+        plan = {name: route.args[name] for name in ("split", "epoch", "bounds")}
+        for run, (first, stop) in enumerate(pairwise(route.args["runs"])):
+            args = {**plan, "run": run, "files": [first, stop], "first_task": first_task}
+            # Each segment is A once and B about once, and its row names it: twice its size.
+            tasks.append(Task(len(tasks), args, max(1, 2 * sum(sizes[first:stop]))))
+        first_task += len(plan["bounds"]) - 1
+    return tasks
+
+
+def spread(job: Job, task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield, shard by shard, the segments of one run of token files, in the order of places."""
+    first_file, stop_file = task.args["files"]
+    dtype = np.dtype(token_facts(job)["token_dtype"])
+    before = sum(files.size(path) for path in token_paths(job)[:first_file])
+    first_token = before // dtype.itemsize
+    with ExitStack() as stack:
+        catalogue = Catalogue.open(job, stack)
+        plan = _open_plan(job, task, stack)
+        store = stack.enter_context(open_store(token_paths(job)[first_file:stop_file], dtype))
+        starts = stack.enter_context(open_array(job.path(_route_name(task, "starts"))))
+        places = stack.enter_context(open_array(job.path(_route_name(task, "places"))))
+        here = places[starts[task.args["run"]] : starts[task.args["run"] + 1]].astype(np.int64)
+        bounds = 2 * np.array(task.args["bounds"], np.int64)
+        for shard, (low, high) in enumerate(pairwise(np.searchsorted(here, bounds).tolist())):
+            facts = catalogue.look_up(_numbers_at(plan, here[low:high]))
+            slices = store.slices(facts.runs.starts - first_token, facts.runs.sizes)
+            flat = np.frombuffer(b"".join(slices), dtype)
+            columns = {
+                "place": here[low:high] - bounds[shard],
+                "corpus": facts.corpus,
+                "node_id": facts.node,
+                "segment_index": facts.index,
+                "relation": plan[2][here[low:high] >> 1],
+                "token_ids": binary_column(flat, facts.runs.sizes.astype(np.int32)),
+            }
+            yield shard, pa.RecordBatch.from_pydict(columns, schema=BATCH_SCHEMA)
+
+
+def run_spill(job: Job, task: Task) -> Record:
+    """Write the batches of one run of files, one a shard, to a spill file."""
+    name = _spill_name(task.args["split"], task.args["epoch"], task.args["run"])
+    num_segments = 0
+    with ExitStack() as stack:
+        sink = stack.enter_context(files.write_whole(job.path(name)))
+        writer = stack.enter_context(pa.ipc.new_file(sink, BATCH_SCHEMA))
+        for _, batch in spread(job, task):
+            writer.write_batch(batch)
+            num_segments += len(batch)
+    return {"counts": {"spilled": num_segments}, "files": {name: 0}}
+
+
+def _spill_name(split: str, epoch: int, run: int) -> str:
+    return f"_state/sample/spill/{split}-{epoch:03d}-{run:05d}.arrow"
+
+
+def read_spilled(job: Job, task: Task) -> list[pa.RecordBatch]:
+    """Return what was spilled for a shard."""
+    batches = []
+    for run in range(task.args["num_spills"]):
+        name = _spill_name(task.args["split"], task.args["epoch"], run)
+        with files.open_read(job.path(name)) as source, pa.ipc.open_file(source) as reader:
+            batches.append(reader.get_batch(task.args["shard"]))
+    return batches
+
+
+def send(job: Job, task: Task) -> Iterator[tuple[int, bytes]]:
+    """Yield what one run of files gives to each shard, as Arrow streams of about 8 MB at most."""
+    for shard, batch in spread(job, task):
+        num_pieces = -(-batch.nbytes // _MAX_BATCH_BYTES)
+        size = -(-len(batch) // num_pieces) if len(batch) else 1
+        for start in range(0, len(batch), size):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, BATCH_SCHEMA) as writer:
+                writer.write_batch(batch.slice(start, size))
+            yield task.args["first_task"] + shard, sink.getvalue().to_pybytes()
+
+
+def read_sent(sent: Iterable[bytes]) -> list[pa.RecordBatch]:
+    """Return the batches in what was sent."""
+    return [batch for data in sent for batch in pa.ipc.open_stream(data)]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRows:
+    """The rows of a shard put together from batches: what is known of A and B, and relations."""
+
+    store: TokenStore
+    a: SegmentFacts
+    b: SegmentFacts
+    relation: AnyArray
+
+
+def put_together(
+    batches: Iterable[pa.RecordBatch], num_pairs: int, dtype: np.dtype[Any]
+) -> ReceivedRows:
+    """Return the rows of a shard.
+
+    Args:
+        batches: in any order; every place of the shard occurs once.
+        num_pairs: rows of the shard.
+        dtype: of the ids.
+    """
+    table = pa.Table.from_batches(batches, BATCH_SCHEMA)
+    places = table.column("place").to_numpy()
+    assert len(places) == 2 * num_pairs, (len(places), num_pairs)
+    order = np.empty(len(places), np.int64)
+    order[places] = np.arange(len(places))
+    sizes = pc.binary_length(table.column("token_ids")).to_numpy().astype(np.int64)
+    sizes //= dtype.itemsize
+    starts = np.cumsum(sizes) - sizes
+    names = ("corpus", "node_id", "segment_index")
+    corpus, node, index = (table.column(name).to_numpy() for name in names)
+
+    def facts_at(side: int) -> SegmentFacts:
+        at = order[side::2]
+        return SegmentFacts(corpus[at], node[at], index[at], TokenRuns(starts[at], sizes[at]))
+
+    views = [memoryview(_data_of(chunk)).cast("B") for chunk in table.column("token_ids").chunks]
+    bases = np.cumsum([0, *(len(view) // dtype.itemsize for view in views)], dtype=np.int64)
+    relation = table.column("relation").to_numpy()[order[::2]]
+    return ReceivedRows(TokenStore(bases, views, dtype), facts_at(0), facts_at(1), relation)
+
+
+def _data_of(chunk: pa.Array) -> pa.Buffer:
+    """Return the bytes of a binary array, one value after the other."""
+    if not len(chunk):
+        return pa.py_buffer(b"")
+    offsets = np.frombuffer(chunk.buffers()[1], np.int32)[
+        chunk.offset : chunk.offset + len(chunk) + 1
+    ]
+    return chunk.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))

@@ -1,0 +1,294 @@
+"""The stage `segment`: documents become segments of token ids, with the documents each links to.
+
+    CORPUS/pages, nodes, mentions, tokenizer
+      ──segment──▶ CORPUS/segments    one row a segment
+                   CORPUS/tokens      the same ids as one flat file a part, to be memory-mapped:
+                                      part-NNNNN.ids, and part-NNNNN.offsets.npy int64 [rows + 1]
+
+Part k of both follows part k of pages. The tokens are there twice because `sample` reads segments
+in random order, which no compressed column can give.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from pipeline.engine.arrays import page_parts, save_array
+from pipeline.engine.stage import (
+    Job,
+    Phase,
+    Record,
+    Records,
+    Stage,
+    Task,
+    load_manifest,
+    part_name,
+    part_writer,
+    sum_counts,
+    write_folder_manifest,
+)
+from pipeline.segment.cutting import (
+    Encoded,
+    Offsets,
+    Segment,
+    SegmentLimits,
+    cut_document,
+    targets_by_segment,
+)
+from pipeline.segment.inputs import Page, read_nodes, read_pages
+from pipeline.segment.sentences import Unit, join_within, split_units
+from pipeline.storage import files
+from pipeline.tokenizer.encoder import SentenceEncoder, encoder_of
+from pipeline.tokenizer.stage import read_tokenizer
+from schemas.errors import StageError
+from schemas.parquet import TableWriter
+from schemas.tables.segments import SCHEMA, TOKEN_DTYPE_KEY
+from schemas.token_column import binary_column
+
+# A batch of pages is encoded together: enough to keep the encoder busy, little enough to be small.
+_BATCH_PAGES = 64
+_ROW_GROUP_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentConfig:
+    """How documents are cut; sizes in tokens, without special ones.
+
+    Attributes:
+        max_tokens: the longest segment: 254 + 254 + 3 special tokens are 511.
+        min_tokens: the shortest, unless the document itself is shorter.
+        exclude_disambiguation: leave out pages that only tell titles apart.
+    """
+
+    max_tokens: int = 254
+    min_tokens: int = 32
+    exclude_disambiguation: bool = False
+
+    def __post_init__(self) -> None:
+        SegmentLimits(self.max_tokens, self.min_tokens)
+
+    def limits(self) -> SegmentLimits:
+        """Return the sizes as the cutting function takes them."""
+        return SegmentLimits(self.max_tokens, self.min_tokens)
+
+
+def fingerprint_inputs(job: Job) -> dict[str, str]:
+    """Return the fingerprints of pages, nodes, mentions and tokenizer.
+
+    Raises:
+        StageError: one is missing, or the graph was made from other pages.
+    """
+    manifests = {
+        name: load_manifest(job.path(name)) for name in ("pages", "nodes", "mentions", "tokenizer")
+    }
+    found = {name: manifest.fingerprint() for name, manifest in manifests.items()}
+    for name in ("nodes", "mentions"):
+        if manifests[name].inputs.get("pages") != found["pages"]:
+            raise StageError(
+                f"expected {name} made from the pages in {job.root}, found one made from others: "
+                "run `linkbert graph` again with --overwrite"
+            )
+    return found
+
+
+def plan_segment(job: Job, records: Records) -> list[Task]:
+    """One task a part of pages."""
+    facts = load_manifest(job.path("tokenizer")).extra
+    return [
+        Task(index, {"token_dtype": facts["token_dtype"]}, num_rows)
+        for index, (_, num_rows) in enumerate(page_parts(job))
+    ]
+
+
+def run_segment(job: Job, task: Task) -> Record:
+    """Write segments part k and tokens part k; count documents and segments."""
+    # One thread a task: the tasks themselves use all cores.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    dtype = np.dtype(task.args["token_dtype"])
+    encoder = encoder_of(read_tokenizer(job.root), dtype.str)
+    ids_name = f"tokens/{part_name(task.index).removesuffix('.parquet')}.ids"
+    offsets_name = f"{ids_name.removesuffix('ids')}offsets.npy"
+    metadata = {TOKEN_DTYPE_KEY: dtype.str.encode()}
+    nodes = read_nodes(job, task.index)
+    with (
+        files.write_whole(job.path(ids_name)) as ids_file,
+        part_writer(job, "segments", task.index, metadata=metadata) as writer,
+    ):
+        output = _Output(writer, ids_file, dtype)
+        skipped = _skipped_nodes(job, nodes)
+        counts = dict.fromkeys(_COUNTS, 0)
+        for pages in read_pages(job, task.index, nodes, _BATCH_PAGES):
+            kept = [page for page in pages if page.node_id not in skipped]
+            counts["disambiguation"] += len(pages) - len(kept)
+            for page, encoded in zip(kept, encode_pages(kept, encoder), strict=True):
+                _cut_page(page, encoded, job.config.limits(), output, counts)
+        output.flush()
+        num_rows = writer.num_rows
+    counts["documents"] = len(nodes.node_ids)
+    counts |= {"segments": num_rows, "tokens": output.num_tokens}
+    written = {f"segments/{part_name(task.index)}": num_rows, ids_name: 0}
+    return {"counts": counts, "files": written | save_array(job, offsets_name, output.offsets())}
+
+
+_COUNTS = (
+    "documents",
+    "disambiguation",
+    "without_tokens",
+    "cut_sentences",
+    "linked_segments",
+    "segment_targets",
+    "links",
+    "unplaced_links",
+)
+
+
+def _skipped_nodes(job: Job, nodes: Any) -> set[int]:
+    if not job.config.exclude_disambiguation:
+        return set()
+    return set(nodes.node_ids[nodes.is_disambiguation].tolist())
+
+
+def encode_pages(pages: list[Page], encoder: SentenceEncoder) -> Iterator[list[Encoded]]:
+    """Yield the encoded sentences of each page; all sentences are encoded together."""
+    units = [join_within(split_units(page.text), page.anchors) for page in pages]
+    sentences = [
+        page.text[unit.start_char : unit.end_char]
+        for page, own in zip(pages, units, strict=True)
+        for unit in own
+    ]
+    encoded = zip(encoder.encode(sentences), sentences, strict=True)
+    for own in units:
+        yield [_encoded(unit, *next(encoded), encoder.tokenizer) for unit in own]
+
+
+def _encoded(unit: Unit, token_ids: npt.NDArray[Any], text: str, tokenizer: Tokenizer) -> Encoded:
+    def offsets() -> tuple[Offsets, list[int | None]]:
+        slow = tokenizer.encode(text, add_special_tokens=False)
+        return slow.offsets, slow.word_ids
+
+    return Encoded(unit, token_ids, offsets)
+
+
+def _cut_page(
+    page: Page,
+    encoded: list[Encoded],
+    limits: SegmentLimits,
+    output: _Output,
+    counts: dict[str, int],
+) -> None:
+    segments, num_cut = cut_document(encoded, limits)
+    starts = np.array([segment.start_char for segment in segments], np.int64)
+    targets = targets_by_segment(starts, page.link_starts, page.link_targets.astype(np.int64))
+    token_ids = [np.asarray(sentence.token_ids, output.dtype) for sentence in encoded]
+    output.add(page.node_id, segments, token_ids, targets)
+    counts["without_tokens"] += not segments
+    counts["cut_sentences"] += num_cut
+    counts["links"] += len(page.link_targets) + page.num_unplaced
+    counts["unplaced_links"] += page.num_unplaced
+    counts["linked_segments"] += sum(len(each) > 0 for each in targets)
+    counts["segment_targets"] += sum(len(each) for each in targets)
+
+
+class _Output:
+    """Rows on their way into the table and the flat file, written a row group at a time."""
+
+    def __init__(self, writer: TableWriter, ids_file: IO[bytes], dtype: np.dtype[Any]) -> None:
+        self._writer, self._ids_file, self.dtype = writer, ids_file, dtype
+        self._all_sizes: list[npt.NDArray[np.int32]] = []
+        self.num_tokens = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._keys: list[tuple[int, int, int, int]] = []
+        self._sizes: list[int] = []
+        self._token_ids: list[npt.NDArray[Any]] = []
+        self._targets: list[npt.NDArray[Any]] = []
+
+    def add(
+        self,
+        node_id: int,
+        segments: list[Segment],
+        token_ids: list[npt.NDArray[Any]],
+        targets: list[npt.NDArray[np.int64]],
+    ) -> None:
+        """Take the segments of one document, and the ids of its sentences."""
+        for index, segment in enumerate(segments):
+            self._keys.append((node_id, index, segment.start_char, segment.end_char))
+            self._sizes.append(segment.end_token - segment.start_token)
+        self._token_ids.extend(token_ids)
+        self._targets.extend(targets)
+        if len(self._keys) >= _ROW_GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been taken as one row group."""
+        if not self._keys:
+            return
+        sizes = np.array(self._sizes, np.int32)
+        flat = np.concatenate(self._token_ids)
+        assert len(flat) == sizes.sum(), (len(flat), sizes.sum())
+        names = ("node_id", "segment_index", "start_char", "end_char")
+        columns: dict[str, Any] = dict(zip(names, np.array(self._keys, np.int32).T, strict=True))
+        columns["num_tokens"] = sizes
+        columns["token_ids"] = binary_column(flat, sizes)
+        columns["target_ids"] = _list_column(self._targets)
+        self._writer.write(columns)
+        self._ids_file.write(flat.data)
+        self._all_sizes.append(sizes)
+        self.num_tokens += len(flat)
+        self._clear()
+
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Return where each segment begins in the flat file, in tokens, and the end of the last."""
+        sizes = np.concatenate([np.zeros(1, np.int32), *self._all_sizes])
+        return np.cumsum(sizes, dtype=np.int64)
+
+
+def _list_column(lists: list[npt.NDArray[Any]]) -> pa.Array:
+    offsets = np.cumsum([0, *(len(each) for each in lists)], dtype=np.int32)
+    values = np.concatenate(lists).astype(np.int32)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(values), type=SCHEMA.field("target_ids").type
+    )
+
+
+def finish(job: Job, records: Records) -> dict[str, Any]:
+    """Write the manifests of segments and tokens; return the counts."""
+    counts = sum_counts(records["segment"])
+    nodes = load_manifest(job.path("nodes"))
+    if counts["documents"] != nodes.rows_out:
+        raise StageError(
+            f"expected the {nodes.rows_out} documents of nodes, found {counts['documents']} "
+            f"in the pages of {job.root}: this is a fault of the stage, please report it"
+        )
+    facts = load_manifest(job.path("tokenizer")).extra
+    extra = {name: facts[name] for name in ("vocab_size", "token_dtype", "special_ids")}
+    extra |= {"max_tokens": job.config.max_tokens, "counts": counts}
+    write_folder_manifest(
+        job,
+        "segments",
+        records["segment"],
+        table="segments",
+        rows_in=counts["segments"],
+        extra=extra,
+    )
+    write_folder_manifest(job, "tokens", records["segment"], extra=extra)
+    mean = counts["tokens"] / counts["segments"] if counts["segments"] else 0.0
+    return {**counts, "mean_tokens": round(mean, 1)}
+
+
+SEGMENT = Stage(
+    name="segment",
+    phases=(Phase("segment", plan_segment, run_segment, unit="pages"),),
+    outputs=("segments", "tokens"),
+    fingerprint_inputs=fingerprint_inputs,
+    finish=finish,
+)

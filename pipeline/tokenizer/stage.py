@@ -1,0 +1,242 @@
+"""The stage `tokenizer`: pages in, `CORPUS/tokenizer/tokenizer.json` out.
+
+It trains WordPiece on pages drawn by the hash of their id, or takes a tokenizer that exists; the
+ids of a taken one stay as they are. Several corpora that are sampled together share one tokenizer:
+train it on all of them in the first, then take it in the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer
+
+from pipeline.engine.stage import (
+    Job,
+    Phase,
+    Record,
+    Records,
+    Stage,
+    Task,
+    load_manifest,
+    write_folder_manifest,
+)
+from pipeline.storage import files
+from pipeline.tokenizer import wordpiece
+from schemas.counter_rng import counter_key, counter_uniform
+from schemas.errors import ConfigError
+from schemas.tables.segments import token_dtype
+
+TOKENIZER_FILE = "tokenizer/tokenizer.json"
+SETTINGS_FILE = "tokenizer/tokenizer_config.json"
+"""What transformers wants to know besides, so that AutoTokenizer gives the ids of training."""
+
+# Above this share of [UNK] the vocabulary does not fit the text.
+_MAX_UNKNOWN_SHARE = 0.005
+_MEASURED_BYTES = 4_000_000
+_BATCH_PAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerConfig:
+    """How the tokenizer comes about.
+
+    Attributes:
+        vocab_size: tokens, special ones included; BERT's cased vocabulary has 28,996.
+        lowercase: fold case; marks stay.
+        strip_accents: drop marks, in cased text too.
+        sample_bytes: about how much text, in UTF-8 bytes, to train on.
+        is_taken: the last source of the job is a tokenizer.json, vocab.txt or Hugging Face folder;
+            all others are corpora, the job's root first.
+    """
+
+    vocab_size: int = 30_000
+    lowercase: bool = False
+    strip_accents: bool = False
+    sample_bytes: int = 100_000_000
+    is_taken: bool = False
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.vocab_size <= 1 << 20:
+            raise ConfigError(
+                f"expected vocab_size from 100 to {1 << 20}, found {self.vocab_size}: change it"
+            )
+        if self.sample_bytes < 1:
+            raise ConfigError(
+                f"expected sample_bytes of at least 1, found {self.sample_bytes}: raise it"
+            )
+        if self.is_taken and (self.lowercase or self.strip_accents):
+            raise ConfigError(
+                "expected no --lowercase or --strip-accents together with --from, found one: "
+                "a taken tokenizer keeps its own rules; leave them out"
+            )
+
+
+def tokenizer_job(corpora: Sequence[str], config: TokenizerConfig, taken_from: str = "") -> Job:
+    """Return the job that writes the tokenizer of `corpora[0]`.
+
+    Args:
+        corpora: corpus folders to train on; the first one receives the tokenizer.
+        config: its `is_taken` must say whether `taken_from` is given.
+        taken_from: a tokenizer.json, vocab.txt or folder that holds one of them.
+    """
+    assert config.is_taken == bool(taken_from), (config, taken_from)
+    return Job(TOKENIZER, corpora[0], config, (*corpora, *([taken_from] if taken_from else [])))
+
+
+def fingerprint_inputs(job: Job) -> dict[str, str]:
+    """Return the fingerprints of the corpora's pages and of the taken tokenizer."""
+    found = {
+        f"pages{index or ''}": load_manifest(files.join(corpus, "pages")).fingerprint()
+        for index, corpus in enumerate(_corpora(job))
+    }
+    if job.config.is_taken:
+        found["taken"] = files.digest(_taken_file(job.sources[-1]))[1]
+    return found
+
+
+def plan_make(job: Job, records: Records) -> list[Task]:
+    """Plan one task: training counts words of all texts together, on all cores."""
+    return [Task(0, {})]
+
+
+def run_make(job: Job, task: Task) -> Record:
+    """Train or take the tokenizer, write it, and measure it on other pages of the first corpus."""
+    config = job.config
+    if config.is_taken:
+        tokenizer = _taken_tokenizer(job.sources[-1])
+    else:
+        tokenizer = wordpiece.train_wordpiece(
+            lambda: sampled_texts(_corpora(job), config.sample_bytes, "train"),
+            config.vocab_size,
+            lowercase=config.lowercase,
+            strip_accents=config.strip_accents,
+        )
+    with files.write_whole(job.path(TOKENIZER_FILE)) as file:
+        file.write(wordpiece.serialise(tokenizer))
+    files.write_json(job.path(SETTINGS_FILE), wordpiece.transformers_settings())
+    measured = sampled_texts(_corpora(job), _MEASURED_BYTES, "measure")
+    quality = wordpiece.measure(tokenizer, measured)
+    vocab = tokenizer.get_vocab(with_added_tokens=True)
+    return {
+        "counts": {
+            "words": quality.num_words,
+            "tokens": quality.num_tokens,
+            "unknown": quality.num_unknown,
+        },
+        "facts": {
+            # Ids may have gaps in a taken vocabulary: the embedding needs the highest.
+            "vocab_size": max(vocab.values()) + 1,
+            "token_dtype": token_dtype(max(vocab.values()) + 1),
+            "special_ids": wordpiece.special_ids_of(vocab),
+            "is_cased": wordpiece.is_cased(tokenizer),
+            "strips_accents": wordpiece.strips_accents(tokenizer),
+            "tokens_per_word": round(quality.tokens_per_word, 4),
+            "unknown_share": round(quality.unknown_share, 6),
+        },
+        "files": {TOKENIZER_FILE: 0, SETTINGS_FILE: 0},
+    }
+
+
+def finish(job: Job, records: Records) -> dict[str, Any]:
+    """Write the manifest; return size, fit and warnings."""
+    facts = records["make"][0]["facts"]
+    write_folder_manifest(job, "tokenizer", records["make"], extra=facts)
+    return {**facts, "warnings": _warnings(facts)}
+
+
+def _warnings(facts: dict[str, Any]) -> list[str]:
+    if facts["unknown_share"] <= _MAX_UNKNOWN_SHARE:
+        return []
+    return [
+        f"{facts['unknown_share']:.2%} of tokens are [UNK], more than {_MAX_UNKNOWN_SHARE:.1%}: "
+        "train a tokenizer on this corpus, or raise --vocab-size"
+    ]
+
+
+def load_tokenizer(corpus: str) -> Tokenizer:
+    """Return the tokenizer of a corpus or shards folder, set to encode ordinary text."""
+    return wordpiece.encoding_form(wordpiece.parse_tokenizer(read_tokenizer(corpus)))
+
+
+def read_tokenizer(corpus: str) -> str:
+    """Return the JSON of the tokenizer of a corpus or shards folder."""
+    return files.read_bytes(files.join(corpus, TOKENIZER_FILE)).decode()
+
+
+def sampled_texts(corpora: Sequence[str], sample_bytes: int, purpose: str) -> Iterator[str]:
+    """Yield the texts of pages drawn by the hash of their id, about `sample_bytes` in all.
+
+    The draw depends on the pages alone, so a corpus in other parts gives the same texts.
+    """
+    parts = [path for corpus in corpora for path in _page_parts(corpus)]
+    total = sum(_text_bytes(path) for path in parts)
+    share = min(1.0, sample_bytes / max(total, 1))
+    key = counter_key(0, "tokenizer", purpose)
+    for path in parts:
+        with files.open_read(path) as source, pq.ParquetFile(source) as table:
+            for batch in table.iter_batches(_BATCH_PAGES, columns=["page_id", "text"]):
+                page_ids = np.asarray(batch.column("page_id"))
+                # Ids below zero do not exist in dumps, but ingested corpora are free in theirs.
+                chosen = counter_uniform(key, page_ids.view(np.uint64)) < share
+                texts = batch.column("text")
+                for row in np.flatnonzero(chosen).tolist():
+                    yield texts[row].as_py()
+
+
+def _text_bytes(path: str) -> int:
+    """Return the uncompressed size of the text column, from the footer."""
+    with files.open_read(path) as source, pq.ParquetFile(source) as table:
+        column = table.schema_arrow.get_field_index("text")
+        assert column >= 0, path
+        groups = (table.metadata.row_group(index) for index in range(table.num_row_groups))
+        # Columns before `text` are flat, so its index among leaves is its index in the schema.
+        return sum(group.column(column).total_uncompressed_size for group in groups)
+
+
+def _page_parts(corpus: str) -> list[str]:
+    folder = files.join(corpus, "pages")
+    return [files.join(folder, entry.name) for entry in load_manifest(folder).files]
+
+
+def _corpora(job: Job) -> list[str]:
+    return list(job.sources[:-1] if job.config.is_taken else job.sources)
+
+
+def _taken_file(path: str) -> str:
+    """Return the file that defines the tokenizer at `path`: itself, or the best in a folder.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if path.endswith((".json", ".txt")) and files.exists(path):
+        return path
+    for name in ("tokenizer.json", TOKENIZER_FILE, "vocab.txt"):
+        inside = files.join(path, name)
+        if files.exists(inside):
+            return inside
+    raise ConfigError(
+        "expected a tokenizer.json, a vocab.txt or a folder that holds one, "
+        f"found none at {path}: check the path given to --from"
+    )
+
+
+def _taken_tokenizer(path: str) -> Tokenizer:
+    found = _taken_file(path)
+    data = files.read_bytes(found).decode()
+    if found.endswith(".json"):
+        return wordpiece.parse_tokenizer(data)
+    return wordpiece.parse_vocab(data)
+
+
+TOKENIZER = Stage(
+    name="tokenizer",
+    phases=(Phase("make", plan_make, run_make),),
+    outputs=("tokenizer",),
+    fingerprint_inputs=fingerprint_inputs,
+    finish=finish,
+)

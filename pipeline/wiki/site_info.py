@@ -1,0 +1,335 @@
+"""What a wiki calls things: namespaces, interwiki prefixes, link trails, redirect words.
+
+A dump's <siteinfo> gives the local namespace names and the rule for capital letters; the aliases
+(`WP`, `Image`, `Bild`), the letters that continue a link and the redirect words are in no dump,
+so they come from `pipeline/wiki/languages.json`. See the MediaWiki manual, Manual:Namespace and
+Manual:$wgCapitalLinks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+SPECIAL: Final = -1
+MAIN: Final = 0
+TALK: Final = 1
+PROJECT: Final = 4
+FILE: Final = 6
+CATEGORY: Final = 14
+
+FIRST_LETTER: Final = "first-letter"
+
+CANONICAL_NAMES: Final[Mapping[int, str]] = {
+    -2: "Media",
+    -1: "Special",
+    0: "",
+    1: "Talk",
+    2: "User",
+    3: "User talk",
+    4: "Project",
+    5: "Project talk",
+    6: "File",
+    7: "File talk",
+    8: "MediaWiki",
+    9: "MediaWiki talk",
+    10: "Template",
+    11: "Template talk",
+    12: "Help",
+    13: "Help talk",
+    14: "Category",
+    15: "Category talk",
+    710: "TimedText",
+    711: "TimedText talk",
+    828: "Module",
+    829: "Module talk",
+}
+"""The English names that every MediaWiki understands beside its own."""
+
+_UNIVERSAL_ALIASES: Final = {"image": FILE, "image talk": FILE + 1}
+_DOTTED_I_LANGUAGES: Final = frozenset({"az", "kaa", "tr"})
+# What the database names of Wikimedia wikis end with, longest first: enwiki, dewiktionary.
+_PROJECT_SUFFIXES: Final = (
+    "wikiversity",
+    "wiktionary",
+    "wikivoyage",
+    "wikisource",
+    "wikiquote",
+    "wikibooks",
+    "wikinews",
+    "wiki",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _SiteRules:
+    """What is compiled from a SiteInfo once, because every link asks for it."""
+
+    namespace_ids: dict[str, int]
+    is_wikipedia: bool
+    own_prefixes: frozenset[str]
+    link_trail: re.Pattern[str] | None
+    redirect: re.Pattern[str]
+    disambiguation_templates: frozenset[str]
+    disambiguation_suffixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInfo:
+    """A wiki as its dump describes it; what no dump says is looked up by language.
+
+    >>> site = SiteInfo("dewiki", "de", namespace_names={6: "Datei", 14: "Kategorie"})
+    >>> site.namespace_id("bild"), site.namespace_id("Datei"), site.namespace_id("2001")
+    (6, 6, None)
+    >>> SiteInfo.from_json(site.to_json()) == site
+    True
+    """
+
+    dbname: str = ""
+    language: str = "en"
+    sitename: str = ""
+    generator: str = ""
+    namespace_names: Mapping[int, str] = field(default_factory=dict)
+    title_case: Mapping[int, str] = field(default_factory=dict)
+    """By namespace: "first-letter" (the default) or "case-sensitive"."""
+    known_targets: dict[str, Any] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """What links of this wiki were found to lead to: a memory of pipeline/wikitext/tokens.py."""
+    _rules: _SiteRules = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rules", _compile_rules(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SiteInfo.from_json, (self.to_json(),)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object for the manifest of pages; `from_json` reads it back."""
+        return {
+            "dbname": self.dbname,
+            "language": self.language,
+            "sitename": self.sitename,
+            "generator": self.generator,
+            "namespace_names": {str(key): self.namespace_names[key] for key in _sorted(self)},
+            "title_case": {str(key): self.title_case[key] for key in sorted(self.title_case)},
+        }
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> SiteInfo:
+        """Return the SiteInfo that `to_json` wrote."""
+        names, cases = record["namespace_names"], record["title_case"]
+        return SiteInfo(
+            dbname=record["dbname"],
+            language=record["language"],
+            sitename=record["sitename"],
+            generator=record["generator"],
+            namespace_names={int(key): value for key, value in names.items()},
+            title_case={int(key): value for key, value in cases.items()},
+        )
+
+    def namespace_id(self, prefix: str) -> int | None:
+        """Return the namespace that `prefix` names (any case, `_` or blanks), else None."""
+        return self._rules.namespace_ids.get(_fold(prefix))
+
+    def namespace_name(self, namespace: int) -> str:
+        """Return the local name of a namespace, "" for the main one.
+
+        >>> default_site().namespace_name(15)
+        'Category talk'
+        """
+        name = self.namespace_names.get(namespace)
+        if name is None:
+            shipped = language_facts(self.language)["namespaces"].get(str(namespace))
+            english = CANONICAL_NAMES.get(namespace, f"Namespace {namespace}")
+            name = shipped[0] if shipped else english
+        return name
+
+    def is_interwiki_prefix(self, prefix: str) -> bool:
+        """Tell whether `prefix:` takes a link to another wiki.
+
+        >>> [default_site().is_interwiki_prefix(word) for word in ("fr", "Wikt", "2001", "en")]
+        [True, True, False, False]
+        """
+        word = _fold(prefix)
+        return word not in self._rules.own_prefixes and word in _interwiki_prefixes()
+
+    def is_language_prefix(self, prefix: str) -> bool:
+        """Tell whether `prefix:` is the same wiki in another language (a link in the side bar)."""
+        word = _fold(prefix)
+        return word not in self._rules.own_prefixes and word in _language_codes()
+
+    def is_own_prefix(self, prefix: str) -> bool:
+        """Tell whether `prefix:` is an interwiki prefix that leads back to this wiki.
+
+        >>> default_site().is_own_prefix("en"), default_site().is_own_prefix("fr")
+        (True, False)
+        """
+        return _fold(prefix) in self._rules.own_prefixes
+
+    def capitalise(self, title: str, namespace: int) -> str:
+        """Raise the first letter as the wiki does in this namespace.
+
+        Python's `upper` is not that rule: it turns Georgian letters into their rare capitals and
+        `ß` into two letters. The title case of a letter, where that is one letter, is.
+
+        >>> site = default_site()
+        >>> [site.capitalise(word, 0) for word in ("iPhone", "ბერლინი", "ßeta", "ǆep")]
+        ['IPhone', 'ბერლინი', 'ßeta', 'ǅep']
+        """
+        if not title or self.title_case.get(namespace, FIRST_LETTER) != FIRST_LETTER:
+            return title
+        first = title[0]
+        if first == "i" and self.language in _DOTTED_I_LANGUAGES:
+            return "İ" + title[1:]
+        raised = first.title()
+        return raised + title[1:] if len(raised) == 1 else title
+
+    @property
+    def link_trail(self) -> re.Pattern[str] | None:
+        """The letters after `]]` that belong to the link, or None where there are none."""
+        return self._rules.link_trail
+
+    @property
+    def redirect_pattern(self) -> re.Pattern[str]:
+        """`#REDIRECT [[target` in the words of the language; group 1 is the raw target."""
+        return self._rules.redirect
+
+    @property
+    def disambiguation_templates(self) -> frozenset[str]:
+        """Lower-case names of the templates that mark a disambiguation page."""
+        return self._rules.disambiguation_templates
+
+    @property
+    def disambiguation_suffixes(self) -> tuple[str, ...]:
+        """Lower-case endings of titles of disambiguation pages: " (disambiguation)"."""
+        return self._rules.disambiguation_suffixes
+
+
+def default_site() -> SiteInfo:
+    """Return the site of a dump without <siteinfo>: an English wiki.
+
+    >>> default_site().namespace_id("wp")
+    4
+    """
+    return _DEFAULT_SITE
+
+
+def language_of(dbname: str, base_url: str = "") -> str:
+    """Guess the language of a wiki from its database name and its address; English otherwise.
+
+    >>> language_of("ltgwiki"), language_of("zh_min_nanwiki"), language_of("shintowiki")
+    ('ltg', 'zh-min-nan', 'en')
+    >>> language_of("", "https://de.wiktionary.org/wiki/Hauptseite")
+    'de'
+    """
+    for suffix in _PROJECT_SUFFIXES:
+        if dbname.endswith(suffix):
+            code = dbname.removesuffix(suffix).replace("_", "-")
+            if code in _language_codes():
+                return _current_code(code)
+            break
+    host = re.match(r"(?:https?:)?//([a-z-]+)\.(?:m\.)?wik[a-z]+\.org(?:/|$)", base_url)
+    if host and host.group(1) in _language_codes():
+        return _current_code(host.group(1))
+    return "en"
+
+
+def language_facts(language: str) -> Mapping[str, Any]:
+    """Return the entry of `pipeline/wiki/languages.json` for a language, English names without one.
+
+    >>> language_facts("de")["redirect"], language_facts("xx")["link_trail"]
+    (['#WEITERLEITUNG'], '[a-z]')
+    """
+    facts = _load("languages.json")["languages"]
+    entry: Mapping[str, Any] = facts.get(language) or facts["en"]
+    return entry
+
+
+def _sorted(site: SiteInfo) -> list[int]:
+    return sorted(site.namespace_names)
+
+
+def _current_code(code: str) -> str:
+    return {"simple": "en", "be-x-old": "be-tarask", "nb": "no", "gsw": "als"}.get(code, code)
+
+
+def _fold(name: str) -> str:
+    """Fold what MediaWiki does not tell apart in a prefix: case, blanks, underscores, NFC."""
+    if name.isascii() and "_" not in name and "  " not in name:
+        return name.strip().lower()
+    return " ".join(unicodedata.normalize("NFC", name).replace("_", " ").split()).casefold()
+
+
+def _compile_rules(site: SiteInfo) -> _SiteRules:
+    facts = language_facts(site.language)
+    is_wikipedia = site.dbname == "" or (
+        site.dbname.endswith("wiki")
+        and site.dbname.removesuffix("wiki").replace("_", "-") in _language_codes()
+    )
+    names = [*facts["disambiguation_templates"], *language_facts("en")["disambiguation_templates"]]
+    suffixes = {facts.get("disambiguation_suffix"), "disambiguation"} - {None}
+    trail = facts["link_trail"]
+    return _SiteRules(
+        namespace_ids=_namespace_ids(site, is_wikipedia),
+        is_wikipedia=is_wikipedia,
+        own_prefixes=_own_prefixes(site.language) if is_wikipedia else frozenset(),
+        link_trail=re.compile(f"(?:{trail})+") if trail else None,
+        redirect=_redirect_pattern(facts["redirect"]),
+        disambiguation_templates=frozenset(_fold(name) for name in names),
+        disambiguation_suffixes=tuple(sorted(f" ({word})".casefold() for word in suffixes)),
+    )
+
+
+def _own_prefixes(language: str) -> frozenset[str]:
+    # `w:` names the English Wikipedia from every other one: aawiki's table of page links has no
+    # link of its page 1713, which holds [[w:User:Interiot/EditCountOptIn]].
+    return frozenset({language, "w", "wikipedia"} if language == "en" else {language})
+
+
+def _namespace_ids(site: SiteInfo, is_wikipedia: bool) -> dict[str, int]:
+    """Names from weakest to strongest: shipped aliases, canonical English, siteinfo."""
+    found = dict(_UNIVERSAL_ALIASES)
+    for key, names in language_facts(site.language)["namespaces"].items():
+        number = int(key)
+        # What a Wikipedia calls its project pages says nothing about another wiki, and a
+        # namespace above 15 exists only where siteinfo names it (or where there is none).
+        if number in (PROJECT, PROJECT + 1) and not is_wikipedia:
+            continue
+        if number > 15 and site.namespace_names and number not in site.namespace_names:
+            continue
+        found.update({_fold(name): number for name in names})
+    found.update({_fold(name): number for number, name in CANONICAL_NAMES.items() if name})
+    found.update({_fold(name): number for number, name in site.namespace_names.items() if name})
+    found.pop("", None)
+    return found
+
+
+def _redirect_pattern(words: list[str]) -> re.Pattern[str]:
+    """The first line of a redirect: word, optional colon, link. Manual: Help:Redirects."""
+    choice = "|".join(re.escape(word) for word in sorted({*words, "#REDIRECT"}, key=len)[::-1])
+    return re.compile(rf"\s*(?:{choice})\s*:?\s*\[\[([^\[\]{{|}}\n]+)", re.IGNORECASE)
+
+
+@cache
+def _interwiki_prefixes() -> frozenset[str]:
+    return frozenset(_fold(name) for name in _load("interwiki.json")["sites"]) | _language_codes()
+
+
+@cache
+def _language_codes() -> frozenset[str]:
+    return frozenset(_load("interwiki.json")["languages"])
+
+
+@cache
+def _load(name: str) -> Any:
+    return json.loads(resources.files(__package__).joinpath(name).read_text("utf-8"))
+
+
+_DEFAULT_SITE = SiteInfo()

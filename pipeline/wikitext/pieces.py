@@ -1,0 +1,118 @@
+"""Cut a page into plain text, plain links and the few pieces that need a walk over tokens.
+
+    marked-up text ──┬─ plain text         as it is
+                     ├─ [[target|anchor]]  the tokenizer is asked once a target, not once a link
+                     └─ the rest           headings, entities, links that are not plain: by tokens
+
+Without templates, tables and tags wikitext has hardly any context: what stands between two links
+says nothing about them. So the tokenizer need not see a page as a whole, nor the same piece twice,
+which saves half of its time and of the walk's. A page for which that does not hold (brackets
+that do not pair, headings across links) is refused here and tokenized as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import lru_cache
+from typing import Final
+
+from pipeline.wiki.site_info import FILE, SiteInfo, default_site
+from pipeline.wikitext import marks
+from pipeline.wikitext.tokens import Walk, Walker, tokenize
+
+_OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
+# All of them follow a first character that the pattern as a whole begins with: places of other
+# characters are then not tried. Target and anchor; then what the letters after it are to be.
+_PLAIN_LINK: Final = r"(?<=\[)\[([^\[\]|\n&]++)(?:\|([^\[\]\n&]++))?\]\]"
+# Any link, also one that holds others, as files do.
+_LINK: Final = r"(?<=\[)\[[^\[\]]*+(?:\[\[[^\[\]]*+\]\][^\[\]]*+)*+\]\]"
+_HEADING: Final = r"(?<=\n)=[^\n\[\]]*+(?:\[\[[^\n\[\]]*+\]\][^\n\[\]]*+)*+(?=\n|\Z)"
+_PLAIN_HEADING: Final = re.compile(r"\n(={1,6})([\w ,.!?'’()・–-]++)\1")
+_ENTITY: Final = "(?<=&)#?[A-Za-z0-9]{1,32};"
+# Of headings, and of lists: those that stood behind brackets of nothing.
+_LINE_MARK: Final = re.compile("\n[=*#:;]")
+_FIELDS: Final = 5
+"""Of a piece: plain text before it, the piece, and of a plain link target, anchor and letters."""
+
+
+def walk_pieces(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None:
+    """Return what `walk_tokens` returns, or None if the page has to be tokenized as a whole.
+
+    >>> walk = walk_pieces("an [[apple|Apple]]s &amp; [[pear]]", default_site(), Counter())
+    >>> marks.restore("".join(walk.pieces)).replace(_OPEN, "<").replace(_CLOSE, ">")
+    'an <Apples> & <pear>'
+    >>> walk_pieces("[[a [[b]]", default_site(), Counter()) is None
+    True
+    """
+    parts = _pattern(site.link_trail).split(text)
+    if not _is_well_cut(parts, site):
+        return None
+    walker = Walker(site, dropped)
+    found, known, look_up = walker.found, walker.known, walker.look_up
+    add, add_link = found.pieces.append, found.links.append
+    parts += [None] * (_FIELDS - 1)
+    fields = iter(parts)
+    for plain, piece, target, anchor, trail in zip(*[fields] * _FIELDS, strict=True):
+        if plain:
+            add(plain)
+        if target is not None:
+            leads_to, shown, kind, silence = known.get(target) or look_up(target)
+            if shown is not None and (anchor is None or _is_plain(anchor)):
+                add_link((leads_to, kind))
+                add(f"{_OPEN}{anchor or shown}{trail}{_CLOSE}")
+            elif silence:
+                walker.note_silent(leads_to, silence, anchor)
+                add(trail)
+            else:
+                walker.walk(tokenize(piece))
+        elif piece is not None:
+            if "[[" in piece:
+                walker.walk(tokenize(piece))
+            else:
+                add(_text_of(piece))
+    return found
+
+
+@lru_cache(maxsize=16)
+def _pattern(trail: re.Pattern[str] | None) -> re.Pattern[str]:
+    letters = f"{trail.pattern}|" if trail else ""
+    return re.compile(
+        rf"([\[\n&](?:{_PLAIN_LINK}({letters})|{_LINK}(?:{letters})|{_HEADING}|{_ENTITY}))"
+    )
+
+
+def _is_well_cut(parts: list[str], site: SiteInfo) -> bool:
+    """Tell whether all brackets went into links, all headings into pieces of their own."""
+    plain = "".join(parts[::_FIELDS])
+    if "[[" in plain or "]]" in plain or _LINE_MARK.search(plain):
+        return False
+    pieces, targets = parts[1::_FIELDS], parts[2::_FIELDS]
+    odd = [piece for piece, target in zip(pieces, targets, strict=True) if target is None]
+    return all(_stands_alone(piece, site) for piece in odd)
+
+
+def _stands_alone(odd: str, site: SiteInfo) -> bool:
+    """Tell whether a piece means the same without what is around it.
+
+    Only files hold other links: in other brackets, the outer ones are no link.
+    """
+    if odd[0] != "[":
+        return True
+    if "\n=" in odd:
+        return False
+    is_flat = odd.find("[[", 2) < 0
+    return is_flat or site.namespace_id(odd[2:].partition(":")[0]) == FILE
+
+
+def _is_plain(anchor: str) -> bool:
+    return anchor[0] != " " and anchor[-1] != " " and anchor.isprintable()
+
+
+@lru_cache(maxsize=1 << 14)
+def _text_of(piece: str) -> str:
+    """Return the marked text of a heading without links, of an entity."""
+    heading = _PLAIN_HEADING.fullmatch(piece)
+    if heading:
+        return f"\n\n{marks.HEADINGS[len(heading[1]) - 1]}{heading[2]}\n"
+    return "".join(Walker(default_site(), Counter()).walk(tokenize(piece)).pieces)

@@ -1,0 +1,373 @@
+"""Walk mwparserfromhell's tokens: internal links out of the text, their places marked in it.
+
+Its C tokenizer takes a sixth of the time of a full parse; the tree of Python nodes, which takes the
+rest, is not built. The tokenizer is not public, so `_tokenizer_class` says what is used of it and
+falls back to the slower public one.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Final, NamedTuple
+
+from mwparserfromhell.definitions import URI_SCHEMES
+from mwparserfromhell.parser import tokens as token_types
+
+from pipeline.wiki.site_info import CATEGORY, FILE, MAIN, SiteInfo
+from pipeline.wiki.titles import InvalidTitle, Target, decode_target, normalise_title, plain_target
+from pipeline.wikitext import marks
+from schemas.tables import pages
+
+_TEXT: Final = token_types.Text
+_LINK_OPEN: Final = token_types.WikilinkOpen
+_LINK_SEPARATOR: Final = token_types.WikilinkSeparator
+_LINK_CLOSE: Final = token_types.WikilinkClose
+_AMPERSAND: Final = marks.LITERAL["&"]
+_CATEGORY: Final = "category"
+_LANGUAGE: Final = "language_link"
+_FILE: Final = "file"
+_OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
+_ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
+_TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
+_BARE_LINK_TOKENS: Final = 3
+# In brackets, what begins like an address is one.
+_NO_MARKUP: Final = re.compile(rf"(?! *(?://|(?i:{'|'.join(URI_SCHEMES)}):))[\w ,.:#/!?'’()・–-]+")
+_MAX_KNOWN_TARGETS: Final = 1 << 16
+_LINK_MARKS: Final = f"{_OPEN}{_CLOSE}{marks.UNSEEN_LINK}"
+_INNER_MARK: Final = re.compile(f"[{_LINK_MARKS}]")
+_REFUSED_HATNOTE: Final = re.compile(rf"\[\[{marks.HATNOTE_TARGET}[^\[\]]*\]\]")
+_REFUSED_TARGET: Final = re.compile(rf"\[\[[^\[\]|{_LINK_MARKS}]*\|")
+_PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
+# An anchor is one line of text: what would begin a block inside it is no more than a blank.
+_IN_ANCHOR: Final = str.maketrans(
+    dict.fromkeys(f"\n\r\t\xa0{marks.LINE}{marks.HEADINGS}", " ")
+    | dict.fromkeys((marks.BARRIER, marks.ITEM), "")
+)
+
+
+@dataclass(slots=True)
+class Walk:
+    """What a walk finds: text with marks, and in the order of the marks what the links are."""
+
+    pieces: list[str] = field(default_factory=list)
+    links: list[tuple[Target, str]] = field(default_factory=list)
+    """Target and kind of each link that has a mark in the text."""
+    categories: list[str] = field(default_factory=list)
+
+    def marked_text(self, dropped: Counter[str]) -> str:
+        """Return the text with its marks, without the brackets of what the tokenizer refused."""
+        text = "".join(self.pieces)
+        if "[[" in text or "]]" in text:
+            dropped["invalid_title"] += text.count("[[")
+            text = _REFUSED_HATNOTE.sub("", text)
+            text = _REFUSED_TARGET.sub("", text).replace("[[", "").replace("]]", "")
+        return text
+
+
+@dataclass(slots=True)
+class _Open:
+    """A link whose closing brackets are still to come; its text lies in pieces[start:]."""
+
+    start: int
+    raw: str | None = None
+    target: Target | InvalidTitle | None = None
+    is_file: bool = False
+
+
+def walk_tokens(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
+    """Return the text with its links marked; links that leave nothing are counted in `dropped`.
+
+    >>> from pipeline.wiki.site_info import default_site
+    >>> walk = walk_tokens("an [[apple|Apple]]s", default_site(), Counter())
+    >>> "".join(walk.pieces).replace(marks.ANCHOR_OPEN, "<").replace(marks.ANCHOR_CLOSE, ">")
+    'an <Apples>'
+    >>> walk.links[0][0].title
+    'Apple'
+    """
+    return Walker(site, dropped).walk(tokenize(text))
+
+
+class Known(NamedTuple):
+    """What a target as written was found to be."""
+
+    target: Any
+    """Target or InvalidTitle; no InvalidTitle where one of the others is set."""
+    shown: str | None
+    """What a link without an anchor shows; None where that needs a closer look or is nothing."""
+    kind: str
+    """Of a link that shows something."""
+    silence: str
+    """Why a link to it shows nothing where it stands: _CATEGORY, _LANGUAGE, _FILE; else empty."""
+
+
+# What Known(...) does, in half the time.
+_new_known = partial(tuple.__new__, Known)
+
+
+class Walker:
+    """The state of one walk; `files` counts the open files, which hide the text in them."""
+
+    def __init__(self, site: SiteInfo, dropped: Counter[str]) -> None:
+        self.found = Walk()
+        self.known: dict[str, Known] = site.known_targets
+        self._site, self._dropped = site, dropped
+        self._open: list[_Open] = []
+        self._files = 0
+        self._trail = site.link_trail
+
+    def walk(self, tokens: list[Any]) -> Walk:
+        """Follow the tokens of a text in which every link ends; may be called again."""
+        pieces, opened, trail = self.found.pieces, self._open, self._trail
+        is_after_link = False
+        index, end = 0, len(tokens)
+        while index < end:
+            token = tokens[index]
+            kind = token.__class__
+            if kind is _TEXT:
+                piece = token["text"]
+                match = trail.match(piece) if is_after_link and trail else None
+                if match:
+                    pieces.insert(-1, match.group())
+                    piece = piece[match.end() :]
+                pieces.append(piece)
+                is_after_link = False
+                index += 1
+                continue
+            is_after_link = False
+            if kind is _LINK_OPEN:
+                opened.append(_Open(len(pieces)))
+            elif kind is _LINK_SEPARATOR:
+                self._resolve(opened[-1])
+            elif kind is _LINK_CLOSE:
+                is_after_link = self._close()
+            elif kind is token_types.HTMLEntityStart:
+                start, index = index, _index_of(_ENTITY_ENDS, tokens, index)
+                pieces.append(_entity(tokens[start + 1 : index]))
+            elif kind is token_types.HeadingStart:
+                pieces.append(f"\n{marks.HEADINGS[token['level'] - 1]}")
+            elif kind is token_types.HeadingEnd:
+                pieces.append("\n")
+            elif kind is token_types.TagOpenOpen:
+                # A tag that the tokenizer makes of list marks or rules that are left.
+                index = _index_of(_TAG_ENDS, tokens, index)
+            index += 1
+        return self.found
+
+    def look_up(self, raw: str) -> Known:
+        """Find out what a target is, and remember it in `known`."""
+        plain = plain_target(raw, self._site)
+        found = (
+            self._look_closer(raw) if plain is None else _new_known((plain, raw, pages.BODY, ""))
+        )
+        if len(self.known) >= _MAX_KNOWN_TARGETS:
+            self.known.clear()
+        self.known[raw] = found
+        return found
+
+    def _look_closer(self, raw: str) -> Known:
+        target, shown, kind, silence = normalise_title(raw, self._site), None, pages.BODY, ""
+        if isinstance(target, Target) and raw.isprintable() and _is_whole_target(raw):
+            if target.is_interwiki:
+                kind = pages.INTERWIKI
+            if target.namespace or target.is_interwiki:
+                silence = self._silence_of(target, raw)
+            if not silence and raw[0] != " " and raw[-1] != " " and "%" not in raw:
+                shown = _shown_link(raw, target) or None
+        return _new_known((target, shown, kind, silence))
+
+    def _silence_of(self, target: Target, raw: str) -> str:
+        """Tell whether a link belongs to the page as a whole, or shows a file instead of a text."""
+        if raw.lstrip().startswith(":"):
+            return ""
+        if target.is_interwiki:
+            is_language = self._site.is_language_prefix(target.title.partition(":")[0])
+            return _LANGUAGE if is_language else ""
+        return {CATEGORY: _CATEGORY, FILE: _FILE}.get(target.namespace, "")
+
+    def note_silent(self, target: Target, silence: str, anchor: str | None = None) -> None:
+        """Take a link that shows nothing where it stands; a file's anchor holds no links."""
+        if silence == _CATEGORY:
+            self.found.categories.append(target.title.partition(":")[2])
+        elif silence == _LANGUAGE:
+            self._dropped["language_link"] += 1
+        else:
+            self._drop_file(anchor or "")
+
+    # ---------------------------------------------------------------- links
+
+    def _resolve(self, link: _Open) -> None:
+        """Take the target off the text and look at where it leads."""
+        pieces = self.found.pieces
+        raw = pieces.pop() if len(pieces) == link.start + 1 else "".join(pieces[link.start :])
+        del pieces[link.start :]
+        raw = self._without_links(raw)
+        # Printable text holds no marks and no stand-ins.
+        link.raw = raw if raw.isprintable() else marks.restore(raw.replace(_AMPERSAND, "&amp;"))
+        link.target = self._target(link.raw)
+        if link.target.__class__ is Target and link.target[2] == FILE:
+            link.is_file = not link.raw.lstrip().startswith(":")
+            self._files += link.is_file
+
+    def _without_links(self, raw: str) -> str:
+        """Take the links out of a target, or of the sorting key of a category, found last."""
+        num_links = raw.count(_OPEN) + raw.count(marks.UNSEEN_LINK)
+        if not num_links:
+            return raw
+        del self.found.links[-num_links:]
+        self._dropped["invalid_title"] += num_links
+        return _INNER_MARK.sub("", raw)
+
+    def _target(self, raw: str) -> Target | InvalidTitle:
+        raw = raw.removeprefix(marks.HATNOTE_TARGET)
+        target: Target | InvalidTitle = (self.known.get(raw) or self.look_up(raw))[0]
+        return target
+
+    def _close(self) -> bool:
+        """End a link; return whether letters that follow belong to it."""
+        link = self._open.pop()
+        is_bare = link.raw is None
+        if is_bare:
+            self._resolve(link)
+        raw, target, pieces = link.raw or "", link.target, self.found.pieces
+        anchor = pieces.pop() if len(pieces) == link.start + 1 else "".join(pieces[link.start :])
+        del pieces[link.start :]
+        if target.__class__ is not Target:
+            return self._keep_as_text(raw, None if is_bare else anchor)
+        assert isinstance(target, Target), "a closed link was resolved"
+        is_special = target.namespace or target.is_interwiki or self._files or not raw[0].isalnum()
+        if is_special and self._is_without_text(link, raw, target, anchor):
+            return False
+        if is_bare:
+            anchor = _shown_link(raw, target)
+        elif not anchor.strip():
+            anchor = _pipe_trick(raw, target)
+        return self._mark(target, anchor)
+
+    def _is_without_text(self, link: _Open, raw: str, target: Target, anchor: str) -> bool:
+        """Take the links that show nothing where they stand; return whether this was one."""
+        if link.is_file:
+            self._files -= 1
+            self._drop_file(anchor)
+        elif raw.startswith(marks.HATNOTE_TARGET):
+            self._mark_unseen(target, pages.HATNOTE)
+        elif silence := self._silence_of(target, raw):
+            self._without_links(anchor)
+            self.note_silent(target, silence)
+        elif self._files:
+            self._mark_unseen(target, pages.CAPTION)
+        else:
+            return False
+        return True
+
+    def _drop_file(self, anchor: str) -> None:
+        """Leave of a file only the marks of the links in its caption."""
+        if marks.UNSEEN_LINK in anchor:
+            self.found.pieces.append(marks.UNSEEN_LINK * anchor.count(marks.UNSEEN_LINK))
+        self._dropped["file" if anchor else "file_without_caption"] += 1
+
+    def _keep_as_text(self, raw: str, anchor: str | None) -> bool:
+        """Show what an impossible link was meant to show; its brackets say nothing to a reader."""
+        self._dropped["invalid_title"] += 1
+        if not raw.startswith(marks.HATNOTE_TARGET):
+            self.found.pieces.append(html.unescape(raw) if anchor is None else anchor)
+        return False
+
+    def _mark_unseen(self, target: Target, kind: str) -> None:
+        self.found.links.append((target, kind))
+        self.found.pieces.append(marks.UNSEEN_LINK)
+
+    def _mark(self, target: Target, anchor: str) -> bool:
+        """Put the anchor between marks, its outer blanks outside them."""
+        inner = anchor if anchor.isprintable() else anchor.translate(_IN_ANCHOR)
+        stripped = inner.strip(" ")
+        if not stripped:
+            self._dropped["without_text"] += 1
+            return False
+        kind = pages.INTERWIKI if target.is_interwiki else pages.BODY
+        self.found.links.append((target, kind))
+        if len(stripped) == len(inner):
+            self.found.pieces += (_OPEN + inner, _CLOSE)
+            return True
+        before = " " if inner[0] == " " else ""
+        after = " " if inner[-1] == " " else ""
+        anchor = f"{before}{_OPEN}{stripped}"
+        self.found.pieces += (anchor, _CLOSE + after)
+        return not after
+
+
+def _is_whole_target(raw: str) -> bool:
+    """Tell whether the tokenizer, too, takes a text for the target of a link and nothing else."""
+    if _NO_MARKUP.fullmatch(raw):
+        return True
+    tokens = tokenize(f"[[{raw}]]")
+    return len(tokens) == _BARE_LINK_TOKENS and tokens[1].__class__ is _TEXT
+
+
+def _index_of(kinds: tuple[Any, ...], tokens: list[Any], index: int) -> int:
+    """Return where the first token of these kinds stands, from `index` on."""
+    while tokens[index].__class__ not in kinds:
+        index += 1
+    return index
+
+
+def _entity(tokens: list[Any]) -> str:
+    """Return what the tokens of `&#x41;` between its start and end stand for."""
+    spelled = ""
+    for token in tokens:
+        kind = token.__class__
+        if kind is token_types.HTMLEntityNumeric:
+            spelled += "#"
+        else:
+            spelled += token["char"] if kind is token_types.HTMLEntityHex else token["text"]
+    return _decode_entity(spelled)
+
+
+def _shown_link(raw: str, target: Target) -> str:
+    """What a link without text shows: its target, as written."""
+    shown = _shown_title(raw)
+    # "See Category:X" reads "See X": the namespace is the wiki's word, not prose.
+    is_word = target.namespace in (CATEGORY, FILE)
+    return shown.partition(":")[2].lstrip() if is_word else shown
+
+
+def _shown_title(raw: str) -> str:
+    """A target as written, without the leading colon."""
+    text = (decode_target(raw) if "&" in raw or "%" in raw else raw).strip()
+    return text[1:].lstrip() if text.startswith(":") else text
+
+
+def _pipe_trick(raw: str, target: Target) -> str:
+    """[[Paris (Texas)|]] was meant to show "Paris". Manual: Help:Pipe trick."""
+    title = _shown_title(raw).partition("#")[0]
+    if target.is_interwiki or target.namespace != MAIN:
+        title = title.partition(":")[2]
+    return _PIPE_TRICK.sub("", title) or title
+
+
+@cache
+def _decode_entity(spelled: str) -> str:
+    text = html.unescape(f"&{spelled};")
+    # It is text: no entity, bracket or bar begins or ends with it.
+    return marks.protect(marks.without_marks(text))
+
+
+def tokenize(text: str) -> list[Any]:
+    """Return the tokens of a wikitext, quotes aside."""
+    tokens: list[Any] = _tokenizer_class()().tokenize(text, 0, True)
+    return tokens
+
+
+@cache
+def _tokenizer_class() -> Any:
+    """The C tokenizer: `tokenize(text, context, skip_style_tags)` gives the list of tokens."""
+    try:
+        from mwparserfromhell.parser._tokenizer import CTokenizer
+    except ImportError:
+        from mwparserfromhell.parser.tokenizer import Tokenizer
+
+        return Tokenizer
+    return CTokenizer

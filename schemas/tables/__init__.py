@@ -1,0 +1,1 @@
+"""The tables of the chain, one Arrow schema per module."""

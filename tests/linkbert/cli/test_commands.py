@@ -1,0 +1,215 @@
+"""Every command: its help, its frozen options, and what it says of bad input."""
+
+import argparse
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from linkbert.cli.commands import _COMMANDS, main
+from linkbert.cli.options import build_parser
+
+REPOSITORY = Path(__file__).parents[3]
+COMMON = {"workers", "seed", "overwrite", "quiet", "json", "debug", "help"}
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    [action] = [
+        action
+        for action in build_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    ]
+    return dict(action.choices)
+
+
+@pytest.mark.parametrize("name", sorted(_COMMANDS))
+def test_each_command_has_help_with_an_example_and_stands_in_the_readme(name: str) -> None:
+    parser = subcommands()[name]
+    assert parser.epilog is not None
+    assert parser.epilog.startswith(f"example: linkbert {name}")
+    assert f"`linkbert {name}" in (REPOSITORY / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(_COMMANDS))
+def test_each_example_parses(name: str) -> None:
+    parser = subcommands()[name]
+    assert parser.epilog is not None
+    build_parser().parse_args(parser.epilog.removeprefix("example: linkbert ").split())
+
+
+def test_the_options_are_these() -> None:
+    """Others rely on them: adding one is a decision, renaming one breaks somebody's script."""
+    found = {
+        name: sorted(
+            {
+                option
+                for action in parser._actions
+                for option in (action.option_strings or [action.dest])
+            }
+            - {f"--{option}" for option in COMMON}
+            - {"-h"}
+        )
+        for name, parser in subcommands().items()
+    }
+    frozen = json.loads((REPOSITORY / "tests/data/options.json").read_text())
+    assert found == frozen
+
+
+def test_every_argument_says_what_it_is() -> None:
+    silent = [
+        (name, action.dest)
+        for name, parser in subcommands().items()
+        for action in parser._actions
+        if not action.help
+    ]
+    assert silent == []
+    sample = subcommands()["sample"].format_help()
+    assert "(default: 0.05)" in sample
+    assert not re.search(r"default: (None|False|\[\])", sample)
+
+
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["parse"], ["pretrain", "x", "--out", "y"]])
+def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert "usage: linkbert" in capsys.readouterr().err
+
+
+def one_line_of(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    """Run a command that must fail with one line and return the line."""
+    assert main([*argv, "--quiet"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    return lines[0]
+
+
+def test_a_missing_dump_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = str(tmp_path / "none.xml.bz2")
+    line = one_line_of(capsys, ["parse", missing, "--out", str(tmp_path / "corpus")])
+    assert line.startswith("linkbert parse: ")
+    assert missing in line
+
+
+def test_a_file_that_is_no_dump_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.xml").write_text("<html><body>No wiki here</body></html>")
+    line = one_line_of(capsys, ["parse", str(tmp_path / "page.xml"), "--out", str(tmp_path / "c")])
+    assert "MediaWiki" in line
+
+
+def test_a_truncated_bz2_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = (REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2").read_bytes()
+    cut = tmp_path / "cut.xml.bz2"
+    cut.write_bytes(whole[: len(whole) // 2])
+    line = one_line_of(capsys, ["parse", str(cut), "--out", str(tmp_path / "corpus")])
+    assert "cut.xml.bz2" in line
+
+
+def test_an_unknown_config_key_names_the_closest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["pretrain", str(tmp_path), "--out", str(tmp_path / "run"), "--config", "tiny"]
+    line = one_line_of(capsys, [*argv, "--set", "learning_rat=1"])
+    assert "learning_rat" in line
+    assert "'learning_rate'" in line
+
+
+def test_an_output_that_exists_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "corpus/pages").mkdir(parents=True)
+    (tmp_path / "corpus/pages/mine.txt").write_text("precious")
+    mini = str(REPOSITORY / "tests/data/mini.xml")
+    line = one_line_of(capsys, ["parse", mini, "--out", str(tmp_path / "corpus")])
+    assert "--overwrite" in line
+    assert (tmp_path / "corpus/pages/mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("command", ["graph", "segment", "tokenizer"])
+def test_a_corpus_that_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert str(tmp_path) in one_line_of(capsys, [command, str(tmp_path / "corpus")])
+
+
+def test_a_path_without_anything_of_ours_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("show", "check"):
+        assert str(tmp_path) in one_line_of(capsys, [command, str(tmp_path)])
+
+
+@pytest.fixture
+def corpus_without_links(tmp_path: Path) -> str:
+    """Return a corpus of plain text up to its segments."""
+    sentence = "The {} river runs from the north to the old town and back again every single year. "
+    text = "\n\n".join(sentence.format(word) * 12 for word in ("long", "short", "wide", "deep"))
+    (tmp_path / "plain.txt").write_text(text)
+    corpus = str(tmp_path / "corpus")
+    ingest = ["ingest", str(tmp_path / "plain.txt"), "--out", corpus, "--format", "text"]
+    for argv in (ingest, ["graph", corpus], ["tokenizer", corpus, "--vocab-size", "100"],
+                 ["segment", corpus, "--max-tokens", "62"]):  # fmt: skip
+        assert main([*argv, "--quiet", "--json"]) == 0
+    return corpus
+
+
+def test_a_corpus_without_usable_links_names_links_none(
+    corpus_without_links: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    line = one_line_of(capsys, ["sample", corpus_without_links, "--out", str(tmp_path / "shards")])
+    assert "--links none" in line
+    argv = ["sample", corpus_without_links, "--out", str(tmp_path / "bert"), "--links", "none"]
+    assert main([*argv, "--quiet"]) == 0
+
+
+def test_a_corpus_of_another_schema_version_is_one_line(
+    corpus_without_links: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    manifest = Path(corpus_without_links, "pages/_manifest.json")
+    manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    line = one_line_of(capsys, ["graph", corpus_without_links])
+    assert "expected schema version 1, found 99" in line
+
+
+def test_the_help_fits_a_screen_with_a_line_a_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert {line.split()[0] for line in lines if line.startswith("  ")} == set(_COMMANDS)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_shell_completes_commands_and_options(
+    shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("shtab", reason="the extra completion is not installed")
+    with pytest.raises(SystemExit) as stop:
+        main(["--completion", shell])
+    assert stop.value.code == 0
+    script = capsys.readouterr().out
+    assert all(f"{name}:" in script or f"_{name}_" in script for name in _COMMANDS)
+    assert "--validation-fraction" in script
+    if shell == "bash":
+        (tmp_path / "completion").write_text(script)
+        subprocess.run(["bash", "-n", str(tmp_path / "completion")], check=True)
+
+
+def test_an_unknown_shell_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab", reason="the extra completion is not installed")
+    with pytest.raises(SystemExit) as stop:
+        main(["--completion", "fish-and-chips"])
+    assert stop.value.code == 2
+    assert "bash" in capsys.readouterr().err

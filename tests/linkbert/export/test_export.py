@@ -1,0 +1,142 @@
+"""The exported folder is what transformers 4.57 and 5 expect, and equals our own model."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import SafetensorError
+
+from linkbert.export.export import export
+from linkbert.training.trainer import pretrain
+from schemas.errors import CheckpointError, ConfigError, StageError
+from schemas.manifest import read_manifest
+from tests.linkbert.conftest import small_config
+
+LOADING = Path(__file__).with_name("loading_program.py")
+COMPATIBILITY = Path(__file__).parents[3] / ".compat"
+
+FILES = {
+    "README.md",
+    "_manifest.json",
+    "config.json",
+    "drp.safetensors",
+    "model.safetensors",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+}
+
+
+@pytest.fixture(scope="module")
+def model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export(finished_run, folder)
+    return folder
+
+
+def test_folder_holds_what_it_should(model: Path) -> None:
+    assert {path.name for path in model.iterdir()} == FILES
+    config = json.loads((model / "config.json").read_text())
+    assert config["architectures"] == ["BertForMaskedLM"]
+    manifest = read_manifest(model)
+    assert {entry.name for entry in manifest.files} == FILES - {"_manifest.json"}
+    assert all(path.stat().st_mode & 0o044 for path in model.iterdir())
+
+
+def test_same_run_gives_the_same_bytes(model: Path, finished_run: Path, tmp_path: Path) -> None:
+    export(finished_run, tmp_path / "again")
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (model / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("version", ["installed", "transformers4"])
+@pytest.mark.timeout(120)
+def test_every_auto_class_loads_it_and_computes_the_same(model: Path, version: str) -> None:
+    shadow = COMPATIBILITY / version
+    if version == "installed":
+        assert importlib.util.find_spec("transformers") is not None
+    elif not shadow.is_dir():
+        pytest.skip(f"no {version} in {COMPATIBILITY.name}: make test installs it")
+    path = os.pathsep.join([str(shadow), str(COMPATIBILITY.parent)])
+    done = subprocess.run(
+        [sys.executable, str(LOADING), str(model), "4" if version == "transformers4" else "5"],
+        env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "all loaded and equal"
+
+
+def test_card_states_where_the_model_comes_from(model: Path) -> None:
+    card = (model / "README.md").read_text()
+    for stated in (
+        "Testpedia", "2017-09-20", "CC BY-SA 3.0",
+        "Trained for 20 steps, 5,", "contiguous 33.3 %", "| validation | 32 |",
+    ):  # fmt: skip
+        assert stated in card
+
+
+@pytest.mark.parametrize(("wanted", "step"), [(None, 20), ("15", 15), ("step-00000010", 10)])
+def test_any_checkpoint_can_be_exported(
+    finished_run: Path, tmp_path: Path, wanted: str | None, step: int
+) -> None:
+    result = export(finished_run, tmp_path / "model", checkpoint=wanted)
+    assert result.step == step
+    assert f"{step} of 20" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_checkpoint_that_is_not_there_is_named(finished_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"one of the steps 5, 10, 15, 20 or best, found '7'"):
+        export(finished_run, tmp_path / "model", checkpoint="7")
+    with pytest.raises(CheckpointError, match="expected the folder of a pretraining run"):
+        export(tmp_path, tmp_path / "model")
+
+
+def test_existing_folder_is_kept_unless_it_is_an_export(model: Path, finished_run: Path) -> None:
+    written = (model / "model.safetensors").stat().st_mtime_ns
+    assert export(finished_run, model).step == 20
+    assert (model / "model.safetensors").stat().st_mtime_ns == written
+    with pytest.raises(StageError, match="expected a new folder"):
+        export(finished_run, model, checkpoint="10")
+    assert export(finished_run, model, overwrite=True).step == 20
+    with pytest.raises(StageError, match="expected an earlier export"):
+        export(finished_run, finished_run, overwrite=True)
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr("linkbert.export.export.save_file", full)
+    with pytest.raises(CheckpointError, match=r"^expected to write .*No space left.*: free space"):
+        export(finished_run, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_goes_on_from_an_export(model: Path, shards: Path, tmp_path: Path) -> None:
+    config = small_config("max_steps=3", "warmup_steps=1", "learning_rate=1e-6")
+    result = pretrain(shards, tmp_path / "run", config, init=model)
+    scratch = pretrain(shards, tmp_path / "scratch", config)
+    assert result.first_loss < scratch.first_loss - 0.1
+
+
+def test_init_of_another_vocabulary_or_shape_is_refused(
+    model: Path, shards: Path, tmp_path: Path
+) -> None:
+    wider = small_config("max_steps=3", "hidden_size=64")
+    with pytest.raises(ConfigError, match="hidden_size 32 instead of 64"):
+        pretrain(shards, tmp_path / "run", wider, init=model)
+    from tests.linkbert.shards_folder import write_shards
+
+    other = write_shards(tmp_path / "other", vocab_size=70)
+    with pytest.raises(ConfigError, match=r"different from id 64 on.*--from"):
+        pretrain(other, tmp_path / "run2", small_config("max_steps=3"), init=model)

@@ -1,0 +1,38 @@
+"""Pieces of a file hold its bytes once, in order, and mostly begin with a page."""
+
+import lzma
+from pathlib import Path
+
+import pytest
+
+from pipeline.parse.pieces import cut_pieces, piece_path, read_piece
+from pipeline.storage.decompress import decompress
+from schemas.errors import DumpError
+
+PAGES = b"".join(b"<page>%d %s</page>\n" % (n, b"x" * (n % 50)) for n in range(500))
+
+
+@pytest.mark.parametrize("chunk", [7, 300, 100_000])
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20])
+def test_pieces_hold_every_byte_once(tmp_path: Path, chunk: int, size: int) -> None:
+    chunks = iter([PAGES[i : i + chunk] for i in range(0, len(PAGES), chunk)])
+    lengths = cut_pieces(chunks, str(tmp_path), size)
+    read = [b"".join(read_piece(piece_path(str(tmp_path), k))) for k in range(len(lengths))]
+    assert b"".join(read) == PAGES
+    assert [len(piece) for piece in read] == lengths
+    assert all(lengths)
+
+
+def test_pieces_begin_with_a_page(tmp_path: Path) -> None:
+    chunks = iter([PAGES[i : i + 300] for i in range(0, len(PAGES), 300)])
+    for index in range(len(cut_pieces(chunks, str(tmp_path), 1000))):
+        assert next(read_piece(piece_path(str(tmp_path), index))).startswith(b"<page>")
+
+
+def test_damaged_stream_says_where(tmp_path: Path) -> None:
+    packed = bytearray(lzma.compress(PAGES * 20))
+    packed[len(packed) // 2] ^= 0xFF
+    path = tmp_path / "damaged.xz"
+    path.write_bytes(packed)
+    with open(path, "rb") as file, pytest.raises(DumpError, match="damage near byte"):
+        list(decompress(file, "xz"))

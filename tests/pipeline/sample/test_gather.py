@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.sample.gather import SpecialIds, TokenRuns, join_pairs, open_store
+
+
+@pytest.mark.parametrize("dtype", ["<u2", "<u4"])
+def test_pairs_are_joined_across_files(tmp_path: Path, dtype: str) -> None:
+    contents = [np.arange(10, 15, dtype=dtype), np.zeros(0, dtype), np.arange(20, 29, dtype=dtype)]
+    paths = []
+    for index, content in enumerate(contents):
+        paths.append(str(tmp_path / f"{index}.ids"))
+        content.tofile(paths[-1])
+    a = TokenRuns(np.array([0, 5]), np.array([5, 2]))
+    b = TokenRuns(np.array([11, 4]), np.array([3, 1]))
+    with open_store(paths, np.dtype(dtype)) as store:
+        joined, sizes = join_pairs(store, a, b, SpecialIds(cls=1, sep=2))
+    assert sizes.tolist() == [11, 6]
+    assert joined.tolist() == [1, 10, 11, 12, 13, 14, 2, 26, 27, 28, 2, 1, 20, 21, 2, 14, 2]
+    assert joined.dtype == np.dtype(dtype)
+
+
+def test_no_pairs_are_no_tokens(tmp_path: Path) -> None:
+    none = TokenRuns(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    (tmp_path / "a.ids").write_bytes(b"ab")
+    with open_store([str(tmp_path / "a.ids")], np.dtype("<u2")) as store:
+        joined, sizes = join_pairs(store, none, none, SpecialIds(1, 2))
+    assert len(joined) == len(sizes) == 0
