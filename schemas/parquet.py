@@ -6,7 +6,6 @@ batches give the same file under one pyarrow version (the version is in the foot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -145,12 +144,3 @@ def _type_of(schema: pa.Schema, name: str) -> str:
 def table_parts(folder: str | Path) -> list[Path]:
     """Return the parts of a local table folder in their order."""
     return sorted(Path(folder).glob("part-*.parquet"))
-
-
-def read_batches(
-    folder: str | Path, columns: list[str] | None = None, batch_rows: int = 8192
-) -> Iterator[pa.RecordBatch]:
-    """Stream a local table folder part by part, in order, in flat memory."""
-    for part in table_parts(folder):
-        with pq.ParquetFile(part) as file:
-            yield from file.iter_batches(batch_rows, columns=columns, use_threads=False)

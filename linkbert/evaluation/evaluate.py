@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from linkbert.evaluation.held_out import held_out_pairs
-from linkbert.evaluation.instances import drp_report, mlm_report, split_figures
+from linkbert.evaluation.instances import drp_report, mlm_report
 from linkbert.evaluation.link_context import SpecialIds, score_pairs, summarise_scores
 from linkbert.evaluation.ranking import rank, ranking_report
 from linkbert.loader.dataset import Split
@@ -26,7 +26,10 @@ from linkbert.model.huggingface import RELATION_HEAD_NAME
 from linkbert.model.network import LinkBert
 from linkbert.model.pretrained import LinkBertForPreTraining
 from linkbert.model.vocabulary import check_same_vocabulary
+from linkbert.training.distributed import Ranks
+from linkbert.training.optimizer import Precision
 from linkbert.training.run_folder import Shards, open_shards
+from linkbert.training.validation import SplitFigures, Validator
 from schemas.errors import CheckpointError, ConfigError, SchemaError
 
 BERT_MASKING = (0.15, 0.8, 0.1)
@@ -143,26 +146,29 @@ def _drp(
     model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
     stated = split.manifest.extra.get("drp_class_accuracy")
-    figures, relations, articles = _figures(model, split, shards, options)
-    return drp_report(figures, relations, articles, stated)
+    return drp_report(_figures(model, split, shards, options), stated)
 
 
 def _mlm(
     model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
-    return mlm_report(*_figures(model, split, shards, options))
+    return mlm_report(_figures(model, split, shards, options))
 
 
-def _figures(model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions) -> Any:
-    return split_figures(
-        model,
-        split,
-        evaluation_rule(shards.facts, options.seed),
-        shards.facts["token_dtype"],
+def _figures(
+    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+) -> SplitFigures:
+    device = next(model.parameters()).device
+    validator = Validator(
+        splits={},
+        rule=evaluation_rule(shards.facts, options.seed),
+        token_dtype=shards.facts["token_dtype"],
+        micro_batch_size=options.batch_size,
         max_instances=options.max_pairs,
-        batch_size=options.batch_size,
-        device=next(model.parameters()).device,
+        precision=Precision("fp32", device.type),
+        ranks=Ranks(0, 1, device),
     )
+    return validator.figures(model, split)
 
 
 def _ranking(

@@ -17,7 +17,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,6 @@ class TrainingState:
     tokens: int = 0  # tokens read, [CLS] and [SEP] included
     relation_counts: list[int] = field(default_factory=lambda: [0, 0, 0])
     first_loss: float | None = None
-    last_loss: float | None = None
     recent_loss: float | None = None  # running mean, to notice spikes
     best_step: int | None = None  # of the checkpoint with the lowest validation loss
     best_loss: float | None = None
@@ -125,13 +124,19 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(
             model=load_file(folder / MODEL_NAME),
             optimizer=load_file(folder / OPTIMIZER_NAME),
-            state=TrainingState(**values["state"]),
+            state=_state(values["state"]),
             identity=values["identity"],
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(
             f"expected a checkpoint, found a damaged one in {folder} ({error}): remove it"
         ) from error
+
+
+def _state(values: dict[str, Any]) -> TrainingState:
+    """Return the counters; older versions wrote one more, which nothing reads."""
+    known = {each.name for each in fields(TrainingState)}
+    return TrainingState(**{name: value for name, value in values.items() if name in known})
 
 
 def load_newest(run: Path) -> Checkpoint | None:

@@ -11,7 +11,7 @@ import difflib
 import math
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,50 +41,85 @@ class PretrainConfig:
     """Everything that pretraining may vary besides data and seed; the field order is the file's."""
 
     # Model. The vocabulary's size comes with the shards.
-    hidden_size: int  # paper: 128 tiny, 768 base, 1,024 large
-    num_layers: int  # paper: 2 tiny, 12 base, 24 large
-    num_heads: int  # BERT: hidden_size / 64
-    intermediate_size: int  # BERT: 4 * hidden_size
-    max_steps: int  # optimizer steps; paper: 10,000 tiny, 40,000 base and large
-    learning_rate: float  # peak; paper: 5e-3 tiny, 3e-4 base, 2e-4 large
-    batch_size: int = 2048  # sequences an optimizer step, over all ranks; paper: 2,048
-    micro_batch_size: int = 32  # sequences a rank computes at once; memory only
-    warmup_steps: int = 5000  # linear; paper: 5,000 for all three sizes
-    max_position_embeddings: int = 512  # tokens
-    hidden_dropout: float = 0.1  # BERT: 0.1; the paper is silent
-    attention_dropout: float = 0.0  # BERT: 0.1; above 0 slower, see configs/tiny.toml
+    hidden_size: int = field(metadata={"help": "paper: 128 tiny, 768 base, 1,024 large"})
+    num_layers: int = field(metadata={"help": "paper: 2 tiny, 12 base, 24 large"})
+    num_heads: int = field(metadata={"help": "BERT: hidden_size / 64"})
+    intermediate_size: int = field(metadata={"help": "BERT: 4 * hidden_size"})
+    max_steps: int = field(
+        metadata={"help": "optimizer steps; paper: 10,000 tiny, 40,000 base and large"}
+    )
+    learning_rate: float = field(metadata={"help": "peak; paper: 5e-3 tiny, 3e-4 base, 2e-4 large"})
+    batch_size: int = field(
+        default=2048, metadata={"help": "sequences an optimizer step, over all ranks; paper: 2,048"}
+    )
+    micro_batch_size: int = field(
+        default=32, metadata={"help": "sequences a rank computes at once; memory only"}
+    )
+    warmup_steps: int = field(
+        default=5000, metadata={"help": "linear; paper: 5,000 for all three sizes"}
+    )
+    max_position_embeddings: int = field(default=512, metadata={"help": "tokens"})
+    hidden_dropout: float = field(default=0.1, metadata={"help": "BERT: 0.1; the paper is silent"})
+    attention_dropout: float = field(
+        default=0.0, metadata={"help": "BERT: 0.1; above 0 slower, see configs/tiny.toml"}
+    )
 
     # Objective (section 4.2).
-    mask_prob: float = 0.15  # share of the tokens of A and B that are predicted
-    mask_token_prob: float = 0.8  # of these, the share that becomes [MASK]
-    random_token_prob: float = 0.1  # of these, the share that becomes a random token
-    whole_word: bool = False  # mask all pieces of a word or none; the paper is silent
-    drp_weight: float = 1.0  # of the relation loss; paper: 1, and 0 in its ablation
+    mask_prob: float = field(
+        default=0.15, metadata={"help": "share of the tokens of A and B that are predicted"}
+    )
+    mask_token_prob: float = field(
+        default=0.8, metadata={"help": "of these, the share that becomes [MASK]"}
+    )
+    random_token_prob: float = field(
+        default=0.1, metadata={"help": "of these, the share that becomes a random token"}
+    )
+    whole_word: bool = field(
+        default=False, metadata={"help": "mask all pieces of a word or none; the paper is silent"}
+    )
+    drp_weight: float = field(
+        default=1.0, metadata={"help": "of the relation loss; paper: 1, and 0 in its ablation"}
+    )
 
     # Optimizer: AdamW.
-    weight_decay: float = 0.01  # not on biases and layer norms
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.98
-    adam_epsilon: float = 1e-6  # the paper is silent
-    gradient_clip: float = 1.0  # norm of the gradient; 0 for none; BERT: 1
+    weight_decay: float = field(default=0.01, metadata={"help": "not on biases and layer norms"})
+    adam_beta1: float = field(default=0.9, metadata={"help": "paper: 0.9"})
+    adam_beta2: float = field(default=0.98, metadata={"help": "paper: 0.98"})
+    adam_epsilon: float = field(default=1e-6, metadata={"help": "the paper is silent"})
+    gradient_clip: float = field(
+        default=1.0, metadata={"help": "norm of the gradient; 0 for none; BERT: 1"}
+    )
 
     # Execution.
-    precision: str = "auto"  # auto: bf16, else fp16, on a GPU; fp32 on a CPU
-    compile: bool = False  # torch.compile: slower to start, faster to run
-    checkpoint_every: int = 1000  # steps
-    keep_checkpoints: int = 2  # the newest so many, and the best
-    validate_every: int = 1000  # steps; the last step is always validated
-    validation_instances: int = 10_000  # at most, of each validation split
-    max_loss_spike: float = 3.0  # stop when a loss exceeds so many times its recent mean; 0: never
-    tensorboard: bool = True  # write events where the package is installed
+    precision: str = field(
+        default="auto", metadata={"help": "auto: bf16, else fp16, on a GPU; fp32 on a CPU"}
+    )
+    compile: bool = field(
+        default=False, metadata={"help": "torch.compile: slower to start, faster to run"}
+    )
+    checkpoint_every: int = field(default=1000, metadata={"help": "steps"})
+    keep_checkpoints: int = field(default=2, metadata={"help": "the newest so many, and the best"})
+    validate_every: int = field(
+        default=1000, metadata={"help": "steps; the last step is always validated"}
+    )
+    validation_instances: int = field(
+        default=10_000, metadata={"help": "at most, of each validation split"}
+    )
+    max_loss_spike: float = field(
+        default=3.0,
+        metadata={"help": "stop when a loss exceeds so many times its recent mean; 0: never"},
+    )
+    tensorboard: bool = field(
+        default=True, metadata={"help": "write events where the package is installed"}
+    )
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
-        for field in fields(self):
-            _check_type(field.name, getattr(self, field.name), str(field.type))
-            if isinstance(getattr(self, field.name), float):
-                is_finite = math.isfinite(getattr(self, field.name))
-                self._check(field.name, is_finite, "a finite number")
+        for each in fields(self):
+            _check_type(each.name, getattr(self, each.name), str(each.type))
+            if isinstance(getattr(self, each.name), float):
+                is_finite = math.isfinite(getattr(self, each.name))
+                self._check(each.name, is_finite, "a finite number")
         for name in _POSITIVE:
             self._check(name, getattr(self, name) > 0, "a number above 0")
         for name in _PROBABILITIES:
@@ -206,7 +241,7 @@ def _read_toml(name_or_path: str) -> dict[str, Any]:
 
 
 def _check_keys(values: dict[str, Any], where: str) -> None:
-    known = [field.name for field in fields(PretrainConfig)]
+    known = [each.name for each in fields(PretrainConfig)]
     for key in values:
         if key not in known:
             closest = difflib.get_close_matches(key, known, 1, 0.0)[0]
@@ -220,5 +255,5 @@ def _check_type(name: str, value: Any, type_name: str) -> None:
 
 
 def _required() -> list[str]:
-    first = [field.name for field in fields(PretrainConfig)]
+    first = [each.name for each in fields(PretrainConfig)]
     return first[: first.index("batch_size")]

@@ -24,8 +24,12 @@ from linkbert.model.network import LinkBert, Losses, ModelConfig, initialise
 from linkbert.model.vocabulary import check_same_vocabulary
 from linkbert.training.config import PretrainConfig
 from linkbert.training.distributed import Ranks
-from linkbert.training.optimizer import build_optimizer, learning_rate_at
-from linkbert.training.precision import Precision, choose_precision
+from linkbert.training.optimizer import (
+    Precision,
+    build_optimizer,
+    choose_precision,
+    learning_rate_at,
+)
 from linkbert.training.run_folder import Shards
 from schemas.counter_rng import counter_key
 from schemas.errors import ConfigError

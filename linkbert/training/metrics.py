@@ -6,25 +6,33 @@ where the peak of the GPU is known. Seconds run from one batch to the next, wait
 included, validation and checkpoints not. Memory is the peak of this rank: of the GPU's, or of the
 process on a CPU. validation.jsonl has one line a validation. Times and memory are in these two
 files and in TensorBoard's events alone: everything else of a run is reproducible.
+
+RUN/tensorboard holds the same figures as events, where the package tensorboard is installed (extra
+`tensorboard`); without it a run goes on and says so once. Events are on the disk before a
+checkpoint is, and a continued run tells TensorBoard from which step on older events are void, so
+what it shows is one curve without gaps or doubles.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from linkbert.model.network import Batch, ModelConfig
-from linkbert.training.tensorboard_events import FOLDER_NAME as EVENTS_FOLDER
-from linkbert.training.tensorboard_events import EventLog
+
+logger = logging.getLogger(__name__)
 
 METRICS_NAME = "metrics.jsonl"
 VALIDATION_NAME = "validation.jsonl"
+EVENTS_FOLDER = "tensorboard"
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 """Dense half-precision peaks by device, from NVIDIA's data sheets (SXM variants)."""
@@ -77,6 +85,58 @@ class StepLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class EventLog:
+    """Write scalars under RUN/tensorboard; does nothing where the package is missing.
+
+    Args:
+        folder: where event files lie.
+        last_step: the step of the checkpoint that the run goes on from, 0 for a new run.
+        is_wanted: whether to write at all.
+    """
+
+    def __init__(self, folder: Path, last_step: int, is_wanted: bool = True) -> None:
+        self._writer: Any = None
+        if not is_wanted:
+            return
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            logger.info('no TensorBoard events: pip install "linkbert[tensorboard]" writes them')
+            return
+        before = any(folder.glob("events.*")) if folder.is_dir() else False
+        purge_step = last_step + 1 if before else None
+        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+
+    def write(self, step: int, figures: dict[str, Any], group: str) -> None:
+        """Write every number among (nested) figures as `group/name/name`."""
+        if self._writer is not None:
+            for name, value in _numbers(figures, group):
+                self._writer.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Bring what was written to the disk."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _numbers(figures: dict[str, Any], path: str) -> Iterator[tuple[str, float]]:
+    """Yield names and values, without the step itself, lists and what is not a number.
+
+    >>> list(_numbers({"step": 3, "loss": 0.5, "linked": {"loss": 2}, "interval": [0, 1]}, "a"))
+    [('a/loss', 0.5), ('a/linked/loss', 2.0)]
+    """
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{path}/{name}")
+        elif isinstance(value, (int, float)) and name != "step":
+            yield f"{path}/{name}", float(value)
 
 
 def seconds_in_steps(run: Path) -> float:

@@ -1,13 +1,23 @@
-"""AdamW and its schedule (LinkBERT, arXiv:2203.15827, section 5.1): warm-up, then linear decay."""
+"""AdamW, its schedule and its number formats (LinkBERT, arXiv:2203.15827, section 5.1).
+
+The learning rate warms up, then decays linearly. fp32 computes in float32. bf16 and fp16 compute
+matrix products in half precision and keep weights, norms and losses in float32; fp16 scales
+gradients, because its smallest numbers are too large.
+"""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from linkbert.training.config import PretrainConfig
+from schemas.errors import ConfigError
+
+_HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def learning_rate_at(step: int, config: PretrainConfig) -> float:
@@ -40,3 +50,40 @@ def build_optimizer(model: nn.Module, config: PretrainConfig) -> torch.optim.Ada
         weight_decay=config.weight_decay,
         fused=True,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """A number format on a device; `name` is fp32, bf16 or fp16."""
+
+    name: str
+    device_type: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context in which the forward pass runs."""
+        half = _HALF_TYPES.get(self.name)
+        return torch.autocast(self.device_type, half, enabled=half is not None)
+
+    def gradient_scaler(self) -> torch.amp.GradScaler:
+        """Return a scaler of gradients, which does nothing but for fp16."""
+        return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """Resolve `auto`: bf16 where a GPU has it, else fp16; fp32 on a CPU.
+
+    >>> choose_precision("auto", torch.device("cpu")).name
+    'fp32'
+
+    Raises:
+        ConfigError: the device cannot compute in the format.
+    """
+    if device.type != "cuda":
+        if wanted == "fp16":
+            raise ConfigError("expected a GPU for precision fp16, found none: use fp32 or bf16")
+        return Precision("fp32" if wanted == "auto" else wanted, device.type)
+    # Emulated bf16 (before Ampere) is slower than fp32.
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    if wanted == "bf16" and not has_bf16:
+        raise ConfigError("expected a GPU with bf16, found an older one: use precision=fp16")
+    return Precision(("bf16" if has_bf16 else "fp16") if wanted == "auto" else wanted, device.type)

@@ -25,8 +25,7 @@ from typing import Any
 from linkbert.loader.dataset import Split, open_split, refuse_remote
 from linkbert.training.checkpoint import FOLDER_NAME, checkpoint_path
 from linkbert.training.config import PretrainConfig, differences
-from linkbert.training.metrics import METRICS_NAME, VALIDATION_NAME
-from linkbert.training.tensorboard_events import FOLDER_NAME as EVENTS_FOLDER
+from linkbert.training.metrics import EVENTS_FOLDER, METRICS_NAME, VALIDATION_NAME
 from schemas import __version__
 from schemas.errors import CheckpointError, ConfigError, SchemaError, StageError
 from schemas.manifest import (

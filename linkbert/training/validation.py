@@ -9,7 +9,7 @@ accuracy possible from the kind of segment A alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from linkbert.loader.dataset import InstanceReader, Split
 from linkbert.loader.masking import MaskingRule
 from linkbert.model.network import Batch, LinkBert
 from linkbert.training.distributed import Ranks
-from linkbert.training.precision import Precision
+from linkbert.training.optimizer import Precision
 from schemas.tables.instances import RELATIONS
 
 _INSTANCES_AT_ONCE = 1024
@@ -36,9 +36,28 @@ Figures = npt.NDArray[np.float64]
 _MLM_SUM, _MLM_CORRECT, _NUM_MASKED, _DRP_LOSS, _PREDICTED = range(5)
 
 
+class SplitFigures(NamedTuple):
+    """The figures of the first instances of a split.
+
+    Attributes:
+        of_instances: float64 [instances, 5], as `instance_figures` has them.
+        relations: int8 [instances].
+        articles: int64 [instances], the article of each A, dense from 0.
+    """
+
+    of_instances: Figures
+    relations: npt.NDArray[np.int8]
+    articles: npt.NDArray[np.int64]
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int8]:
+        """The relation predicted for each instance."""
+        return self.of_instances[:, _PREDICTED].astype(np.int8)
+
+
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """Everything that validation needs besides the model."""
+    """Everything that validation and evaluation need besides the model."""
 
     splits: dict[str, Split]
     rule: MaskingRule
@@ -50,31 +69,29 @@ class Validator:
 
     def run(self, model: LinkBert) -> dict[str, dict[str, Any]]:
         """Return the figures of every split that holds instances."""
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            results = {
-                name: self._run_split(model, split)
-                for name, split in self.splits.items()
-                if split.num_instances
-            }
-        model.train(was_training)
+        results = {}
+        for name, split in self.splits.items():
+            if split.num_instances:
+                found = self.figures(model, split)
+                results[name] = {**summarise(found), "chance": _chance(split, found.relations)}
         return results
 
-    def _run_split(self, model: LinkBert, split: Split) -> dict[str, Any]:
+    @torch.no_grad()
+    def figures(self, model: LinkBert, split: Split) -> SplitFigures:
+        """Compute the figures of the first instances of a split, without dropout."""
+        was_training = model.training
+        model.eval()
         num_instances = min(split.num_instances, self.max_instances)
         reader = InstanceReader(split, seed=0)
-        tables = []
-        figures = []
+        tables, figures = [], []
         for start in range(0, num_instances, _INSTANCES_AT_ONCE):
             table = reader.read(start, min(start + _INSTANCES_AT_ONCE, num_instances))
             figures.append(self._figures(model, table))
             tables.append(table.select(["corpus", "source_id", "relation"]))
+        model.train(was_training)
         table = pa.concat_tables(tables)
-        found = np.concatenate(figures)
         relations = table.column("relation").to_numpy()
-        articles = _articles(table)
-        return {**summarise(found, relations, articles), "chance": _chance(split, relations)}
+        return SplitFigures(np.concatenate(figures), relations, _articles(table))
 
     def _figures(self, model: LinkBert, table: pa.Table) -> Figures:
         """Return the figures [instances, 5] of a stretch, each rank having computed its share."""
@@ -110,17 +127,10 @@ def instance_figures(model: LinkBert, batch: Batch) -> Tensor:
     return figures
 
 
-def summarise(
-    figures: Figures, relations: npt.NDArray[np.int8], articles: npt.NDArray[np.int64]
-) -> dict[str, Any]:
-    """Turn the figures of instances into those of a split.
-
-    Args:
-        figures: float64 [instances, 5].
-        relations: int8 [instances].
-        articles: int64 [instances], the article of each A, dense from 0.
-    """
-    correct = figures[:, _PREDICTED] == relations
+def summarise(found: SplitFigures) -> dict[str, Any]:
+    """Turn the figures of instances into those of a split, in all and by relation."""
+    figures, relations = found.of_instances, found.relations
+    correct = found.predicted == relations
     by_relation = {}
     for label, name in enumerate(RELATIONS):
         chosen = relations == label
@@ -128,7 +138,7 @@ def summarise(
             by_relation[name] = _means(figures[chosen], correct[chosen])
     return {
         **_means(figures, correct),
-        "interval": accuracy_interval(correct, articles),
+        "interval": accuracy_interval(correct, found.articles),
         "by_relation": by_relation,
     }
 

@@ -33,8 +33,7 @@ from linkbert.training.config import load_config
 from linkbert.training.distributed import Ranks
 from linkbert.training.learner import Learner
 from linkbert.training.metrics import model_flops, peak_flops
-from linkbert.training.optimizer import build_optimizer
-from linkbert.training.precision import choose_precision
+from linkbert.training.optimizer import build_optimizer, choose_precision
 from tests.benchmarks.synthetic_steps import hugging_face_inputs, hugging_face_model, step_batch
 
 VOCAB_SIZE = 30_522

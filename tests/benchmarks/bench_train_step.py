@@ -19,8 +19,7 @@ from linkbert.model.network import LinkBert, ModelConfig, initialise
 from linkbert.training.config import load_config
 from linkbert.training.distributed import Ranks
 from linkbert.training.learner import Learner, compile_layers
-from linkbert.training.optimizer import build_optimizer
-from linkbert.training.precision import choose_precision
+from linkbert.training.optimizer import build_optimizer, choose_precision
 from tests.benchmarks.synthetic_steps import hugging_face_inputs, hugging_face_model, step_batch
 
 VOCAB_SIZE = 30_522

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import SchemaError
-from schemas.parquet import TABLES, TableWriter, check_schema, conform, read_batches
+from schemas.parquet import TABLES, TableWriter, check_schema, conform
 
 EDGES = {"source_id": [0, 1], "target_id": [1, 2], "num_mentions": [1, 3]}
 
@@ -63,11 +63,3 @@ def test_every_table_reads_whole_from_its_folder_beside_the_manifest(tmp_path: P
         with open(folder / "part-00000.parquet", "wb") as file:
             TableWriter(file, name).close()
         assert pq.read_table(folder).schema.remove_metadata().equals(schema)
-
-
-def test_batches_stream_in_the_order_of_the_parts(tmp_path: Path) -> None:
-    for index in (1, 0):
-        columns = {name: [index * 10 + value for value in values] for name, values in EDGES.items()}
-        (tmp_path / f"part-{index:05d}.parquet").write_bytes(written(columns))
-    rows = [value for batch in read_batches(tmp_path) for value in batch["source_id"].to_pylist()]
-    assert rows == [0, 1, 10, 11]

@@ -8,8 +8,14 @@ from linkbert.loader.dataset import open_split
 from linkbert.loader.masking import masking_rule
 from linkbert.model.network import LinkBert, ModelConfig, initialise
 from linkbert.training.distributed import Ranks
-from linkbert.training.precision import choose_precision
-from linkbert.training.validation import Validator, accuracy_interval, instance_figures, summarise
+from linkbert.training.optimizer import choose_precision
+from linkbert.training.validation import (
+    SplitFigures,
+    Validator,
+    accuracy_interval,
+    instance_figures,
+    summarise,
+)
 from tests.linkbert.loader.test_batches import maker
 from tests.linkbert.shards_folder import SPECIAL_IDS
 
@@ -68,7 +74,7 @@ def test_figures_of_instances_add_up_to_the_losses_of_training(
 
 def test_means_are_weighted_by_masked_tokens() -> None:
     figures = np.array([[6.0, 1, 2, 0.5, 0], [3.0, 0, 1, 1.5, 2], [0.0, 3, 3, 1.0, 1]])
-    found = summarise(figures, np.array([0, 1, 1], np.int8), np.array([0, 1, 2]))
+    found = summarise(SplitFigures(figures, np.array([0, 1, 1], np.int8), np.array([0, 1, 2])))
     assert (found["mlm_loss"], found["mlm_accuracy"]) == (9 / 6, 4 / 6)
     assert (found["drp_loss"], found["drp_accuracy"]) == (1.0, 2 / 3)
     assert found["by_relation"]["random"]["drp_accuracy"] == 0.5

@@ -12,7 +12,7 @@ from linkbert.training import distributed
 from linkbert.training.checkpoint import checkpoint_path, load_checkpoint
 from linkbert.training.distributed import join_ranks
 from linkbert.training.learner import Learner
-from linkbert.training.precision import Precision, choose_precision
+from linkbert.training.optimizer import Precision, choose_precision
 from linkbert.training.trainer import pretrain
 from schemas.errors import ConfigError, StageError
 from tests.linkbert.conftest import small_config
