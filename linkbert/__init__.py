@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from linkbert.report import write_report
     from linkbert.training.config import PretrainConfig, load_config
     from linkbert.training.trainer import pretrain
+    from pipeline.graph.config import SubsetConfig
     from pipeline.graph.link_graph import LinkGraph
-    from pipeline.graph.subset import SubsetConfig
-    from pipeline.ingest.stage import IngestConfig
-    from pipeline.parse.stage import ParseConfig
+    from pipeline.ingest.config import IngestConfig
+    from pipeline.parse.config import ParseConfig
     from pipeline.sample.config import SampleConfig
-    from pipeline.segment.stage import SegmentConfig
-    from pipeline.tokenizer.stage import TokenizerConfig
+    from pipeline.segment.config import SegmentConfig
+    from pipeline.tokenizer.config import TokenizerConfig
 
 __all__ = [  # in the order of the chain
     "Corpus",
@@ -88,11 +88,11 @@ _PLACES = {
     },
     "run_experiment": ("linkbert.api", "run_experiment"),
     "pack": ("linkbert.api", "pack"),
-    "ParseConfig": ("pipeline.parse.stage", "ParseConfig"),
-    "IngestConfig": ("pipeline.ingest.stage", "IngestConfig"),
-    "SubsetConfig": ("pipeline.graph.subset", "SubsetConfig"),
-    "TokenizerConfig": ("pipeline.tokenizer.stage", "TokenizerConfig"),
-    "SegmentConfig": ("pipeline.segment.stage", "SegmentConfig"),
+    "ParseConfig": ("pipeline.parse.config", "ParseConfig"),
+    "IngestConfig": ("pipeline.ingest.config", "IngestConfig"),
+    "SubsetConfig": ("pipeline.graph.config", "SubsetConfig"),
+    "TokenizerConfig": ("pipeline.tokenizer.config", "TokenizerConfig"),
+    "SegmentConfig": ("pipeline.segment.config", "SegmentConfig"),
     "SampleConfig": ("pipeline.sample.config", "SampleConfig"),
     "LinkGraph": ("pipeline.graph.link_graph", "LinkGraph"),
     "Corpus": ("linkbert.inspection.corpus", "Corpus"),

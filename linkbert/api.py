@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from linkbert.experiment.config import ExperimentConfig
     from linkbert.inspection.check import CheckReport
     from pipeline.engine.stage import Stage
-    from pipeline.graph.subset import SubsetConfig
-    from pipeline.ingest.stage import IngestConfig
-    from pipeline.parse.stage import ParseConfig
+    from pipeline.graph.config import SubsetConfig
+    from pipeline.ingest.config import IngestConfig
+    from pipeline.parse.config import ParseConfig
     from pipeline.sample.config import SampleConfig
-    from pipeline.segment.stage import SegmentConfig
-    from pipeline.tokenizer.stage import TokenizerConfig
+    from pipeline.segment.config import SegmentConfig
+    from pipeline.tokenizer.config import TokenizerConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ def parse(
     Raises:
         DumpError: a file is missing, empty, cut off or no dump.
     """
-    from pipeline.parse.stage import PARSE, ParseConfig
+    from pipeline.parse.config import ParseConfig
+    from pipeline.parse.stage import PARSE
 
     return _run(PARSE, out, config or ParseConfig(), _paths(dumps), **execution)
 
@@ -92,7 +93,8 @@ def ingest(
     Raises:
         DumpError: a file is missing, or nothing in it could be read.
     """
-    from pipeline.ingest.stage import INGEST, IngestConfig
+    from pipeline.ingest.config import IngestConfig
+    from pipeline.ingest.stage import INGEST
 
     sources = [*_paths(documents), *_paths(redirects)]
     return _run(INGEST, out, config or IngestConfig(), sources, **execution)
@@ -104,7 +106,8 @@ def graph(corpus: AnyPath, **execution: Unpack[Execution]) -> Summary:
     Raises:
         StageError: the corpus has no finished pages and redirects.
     """
-    from pipeline.graph.stage import GRAPH, GraphConfig
+    from pipeline.graph.config import GraphConfig
+    from pipeline.graph.stage import GRAPH
 
     return _run(GRAPH, corpus, GraphConfig(), **execution)
 
@@ -148,11 +151,13 @@ def tokenizer(
     """
     from dataclasses import replace
 
-    from pipeline.tokenizer.stage import TOKENIZER, TokenizerConfig
+    from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
+    from pipeline.tokenizer.stage import TOKENIZER
 
     config = replace(config or TokenizerConfig(), is_taken=source is not None)
-    sources = [*_paths(corpora), *([] if source is None else [source])]
-    return _run(TOKENIZER, sources[0], config, sources, **execution)
+    folders = tuple(os.fspath(corpus) for corpus in _paths(corpora))
+    sources = TokenizerSources(folders, None if source is None else os.fspath(source))
+    return _run(TOKENIZER, folders[0], config, sources.paths(), **execution)
 
 
 def segment(
@@ -163,7 +168,8 @@ def segment(
     Raises:
         StageError: the corpus has no graph or tokenizer, or a graph of other pages.
     """
-    from pipeline.segment.stage import SEGMENT, SegmentConfig
+    from pipeline.segment.config import SegmentConfig
+    from pipeline.segment.stage import SEGMENT
 
     return _run(SEGMENT, corpus, config or SegmentConfig(), **execution)
 

@@ -1,9 +1,13 @@
 """Run the tasks of a stage in this process, one by one: what every runner must equal."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.engine.exchange import exchange_of, plan_exchange, receive, send
 from pipeline.engine.stage import Job, Phase, Records, finish_job, open_job, plan_phase, run_task
+from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
+from pipeline.tokenizer.stage import TOKENIZER
 
 
 def run_inline(job: Job, overwrite: bool = False) -> dict[str, Any]:
@@ -27,6 +31,13 @@ def _exchange_inline(job: Job, phase: Phase, records: Records) -> None:
     tasks = phase.plan(job, records)
     for index, batches in sent.items():
         receive(job, phase, tasks[index], reversed(batches))
+
+
+def tokenizer_job(corpora: Sequence[str], config: TokenizerConfig, taken_from: str = "") -> Job:
+    """Return the job that writes the tokenizer of the first corpus: trained, or taken."""
+    config = replace(config, is_taken=bool(taken_from))
+    sources = TokenizerSources(tuple(corpora), taken_from or None)
+    return Job(TOKENIZER, corpora[0], config, sources.paths())
 
 
 DEMO_STEPS = ["--set", "max_steps=12", "--set", "validation_instances=200"]

@@ -15,7 +15,8 @@ from linkbert.cli.commands import main
 from linkbert.inspection.check import check
 from linkbert.inspection.rederive import rederive
 from pipeline.engine.stage import Job
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from schemas.manifest import SEAL_NAME, FileEntry, read_manifest, write_json, write_manifest
 from tests.pipeline.engine.test_runners import DUMP, chain
 from tests.running import run_inline

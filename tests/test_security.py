@@ -24,10 +24,13 @@ from linkbert.cli.commands import main
 from linkbert.inspection.check import check
 from pipeline.engine.run import run_job
 from pipeline.engine.stage import Job
+from pipeline.graph.config import GraphConfig
 from pipeline.graph.link_graph import LinkGraph
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.ingest.stage import INGEST, IngestConfig
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.stage import INGEST
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from schemas.errors import LinkBertError, SchemaError, StageError
 from schemas.manifest import parse_manifest, read_manifest
 from tests.conftest import REPOSITORY

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine.stage import Job, Record, Stage, Task, load_manifest
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.parse.stage import PARSE, ParseConfig
-from pipeline.segment.stage import SEGMENT, SegmentConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
+from pipeline.segment.config import SegmentConfig
+from pipeline.segment.stage import SEGMENT
 from pipeline.storage import files
 from schemas.errors import LinkBertError
 

@@ -13,8 +13,6 @@ joined; see `pipeline.wiki.title_index`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pipeline.engine.stage import (
     Job,
     Json,
@@ -30,30 +28,9 @@ from pipeline.graph.documents import plan_index, run_index
 from pipeline.graph.edges import plan_csr, plan_merge, plan_nodes, run_csr, run_merge, run_nodes
 from pipeline.graph.resolve import plan_resolve, run_resolve
 from pipeline.storage import files
-from schemas.errors import ConfigError
 from schemas.tables.mentions import FATES, REDIRECT, RESOLVED, SELF
 
 _LOST = tuple(fate for fate in FATES if fate not in (RESOLVED, REDIRECT))
-
-
-@dataclass(frozen=True, slots=True)
-class GraphConfig:
-    """How the graph is cut into tasks; the graph itself has no choices.
-
-    Attributes:
-        nodes_per_part: nodes in a part of nodes and of edges; bounds the memory of a task.
-        links_per_batch: links (of whole documents) that are resolved at once, at least; bounds
-            memory as well, and the more there are, the nearer their places in the index.
-    """
-
-    nodes_per_part: int = 1 << 17
-    links_per_batch: int = 1 << 19
-
-    def __post_init__(self) -> None:
-        for key in ("nodes_per_part", "links_per_batch"):
-            value = getattr(self, key)
-            if value < 1:
-                raise ConfigError(f"expected {key} of at least 1, found {value}: change it")
 
 
 def fingerprint_inputs(job: Job) -> dict[str, str]:

@@ -10,7 +10,6 @@ set grows from a page: each round adds the documents most tied to those already 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,38 +36,11 @@ from pipeline.engine.stage import (
 from pipeline.graph.link_graph import LinkGraph
 from pipeline.storage import files
 from pipeline.wiki.title_index import Int64Array
-from schemas.errors import ConfigError, GraphError
-
-METHODS = ("links", "breadth")
+from schemas.errors import GraphError
 
 # Each round adds at most this share of what is there: small steps choose better, and a hundred
 # rounds reach a million documents.
 _GROWTH = 8
-
-
-@dataclass(frozen=True, slots=True)
-class SubsetConfig:
-    """Which documents to keep.
-
-    Attributes:
-        around: the title to start from.
-        size: documents to keep.
-        method: `links` grows by the strongest ties, `breadth` ring by ring.
-    """
-
-    around: str = ""
-    size: int = 1000
-    method: str = "links"
-
-    def __post_init__(self) -> None:
-        if not self.around:
-            raise ConfigError("expected around to be a title, found nothing: name a page")
-        if self.size < 1:
-            raise ConfigError(f"expected size of at least 1, found {self.size}: change it")
-        if self.method not in METHODS:
-            raise ConfigError(
-                f"expected method to be one of {', '.join(METHODS)}, found {self.method!r}"
-            )
 
 
 def grow_subset(graph: LinkGraph, start: int, size: int, method: str = "links") -> Int64Array:

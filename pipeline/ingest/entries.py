@@ -14,12 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.ingest.config import EXACT_TITLES, WIKI_TITLES
 from pipeline.wiki.site_info import MAIN, default_site
 from schemas.errors import DumpError
 from schemas.tables.pages import BODY
-
-WIKI_TITLES = "wiki"
-EXACT_TITLES = "exact"
 
 MAX_TEXT_CHARS = 1 << 26
 """The longest document of plain text; the Bible has 4 million characters."""

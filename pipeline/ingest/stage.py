@@ -10,7 +10,6 @@ arXiv:2203.15827, section 6); text without links serves as BookCorpus does in se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.engine.stage import (
@@ -22,7 +21,6 @@ from pipeline.engine.stage import (
     sum_counts,
     write_folder_manifest,
 )
-from pipeline.ingest.entries import EXACT_TITLES, WIKI_TITLES
 from pipeline.ingest.number import (
     plan_number,
     plan_write,
@@ -31,9 +29,7 @@ from pipeline.ingest.number import (
 )
 from pipeline.ingest.read import input_paths, plan_read, run_read
 from pipeline.storage import files
-from schemas.errors import ConfigError, DumpError
-
-FORMATS = ("jsonl", "pubmed", "text")
+from schemas.errors import DumpError
 
 _LINK_DROPS = (
     "link_not_exact",
@@ -45,30 +41,6 @@ _LINK_DROPS = (
     "citation_repeated",
     "citation_without_pmid",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class IngestConfig:
-    """How to read the inputs.
-
-    Attributes:
-        format: jsonl, pubmed or text.
-        titles: `wiki` spells titles and targets as MediaWiki does (first letter a capital, blanks
-            for underscores, `#` begins a section), `exact` leaves them; only for jsonl.
-        only_exact_links: leave out links of jsonl that say `"exact": false`.
-    """
-
-    format: str = "jsonl"
-    titles: str = WIKI_TITLES
-    only_exact_links: bool = False
-
-    def __post_init__(self) -> None:
-        for key, allowed in (("format", FORMATS), ("titles", (WIKI_TITLES, EXACT_TITLES))):
-            value = getattr(self, key)
-            if value not in allowed:
-                raise ConfigError(
-                    f"expected {key} to be one of {', '.join(allowed)}, found {value!r}: change it"
-                )
 
 
 def fingerprint_inputs(job: Job) -> dict[str, str]:

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
@@ -59,38 +59,12 @@ from pipeline.storage import files
 from pipeline.storage.bz2_ranges import read_blocks
 from pipeline.storage.decompress import read_plain
 from pipeline.wiki.site_info import SiteInfo, default_site
-from schemas.errors import ConfigError, DumpError
+from schemas.errors import DumpError
 from schemas.parquet import TableWriter
 
 TABLES = ("pages", "redirects", "rejects")
 
 _SITE_NAME = "site.json"
-
-
-@dataclass(frozen=True, slots=True)
-class ParseConfig:
-    """What decides the tables besides the dump.
-
-    Attributes:
-        namespaces: ids of the namespaces whose pages are kept; 0 holds the articles.
-        page_cpu_seconds: CPU time after which a page is rejected; ordinary ones take 0.01.
-        language: code of the content language, where the dump's header is wrong or missing.
-        allow_truncated: read a compressed file that is cut off as far as it goes.
-        max_page_bytes: a page longer than this, older revisions aside, is rejected. MediaWiki
-            saves none above 2 MB unless configured to.
-    """
-
-    namespaces: tuple[int, ...] = (0,)
-    page_cpu_seconds: float = 10.0
-    language: str | None = None
-    allow_truncated: bool = False
-    max_page_bytes: int = 1 << 26
-
-    def __post_init__(self) -> None:
-        if not self.namespaces:
-            raise ConfigError("expected at least one namespace, found none: 0 holds the articles")
-        if self.page_cpu_seconds <= 0:
-            raise ConfigError(f"expected page_cpu_seconds above 0, found {self.page_cpu_seconds:g}")
 
 
 def fingerprint_dumps(job: Job) -> dict[str, str]:

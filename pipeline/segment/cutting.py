@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.segment.config import SegmentConfig
 from pipeline.segment.sentences import Unit
-from schemas.errors import ConfigError
 
 IntArray = npt.NDArray[np.int64]
 
@@ -58,33 +58,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentLimits:
-    """Sizes in tokens.
-
-    Attributes:
-        max_tokens: the longest segment; 254 + 254 + 3 special tokens are 511.
-        min_tokens: the shortest one of a document that has more tokens than one segment holds.
-            A segment can be at least half of the longest: more cannot always be kept.
-    """
-
-    max_tokens: int = 254
-    min_tokens: int = 32
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.max_tokens <= 8192:
-            raise ConfigError(
-                f"expected max_tokens from 2 to 8192, found {self.max_tokens}: change it"
-            )
-        if self.min_tokens < 1:
-            raise ConfigError(f"expected min_tokens of at least 1, found {self.min_tokens}")
-
-    @property
-    def shortest(self) -> int:
-        """Return the minimum that can always be kept."""
-        return min(self.min_tokens, self.max_tokens // 2)
-
-
-@dataclass(frozen=True, slots=True)
 class _Boundary:
     """A place where a segment may end: after `token` tokens; `cost` is what ending there costs."""
 
@@ -94,7 +67,7 @@ class _Boundary:
     next_char: int
 
 
-def cut_document(encoded: list[Encoded], limits: SegmentLimits) -> tuple[list[Segment], int]:
+def cut_document(encoded: list[Encoded], limits: SegmentConfig) -> tuple[list[Segment], int]:
     """Return the segments of a document, in order, covering all its tokens; and how many were cut.
 
     Args:
@@ -107,7 +80,7 @@ def cut_document(encoded: list[Encoded], limits: SegmentLimits) -> tuple[list[Se
     >>> def sentence(start, size):
     ...     return Encoded(Unit(start, start + 9, True), [7] * size, lambda: ([], []))
     >>> segments, num_cut = cut_document(
-    ...     [sentence(0, 6), sentence(10, 6), sentence(20, 6)], SegmentLimits(12, 3)
+    ...     [sentence(0, 6), sentence(10, 6), sentence(20, 6)], SegmentConfig(12, 3)
     ... )
     >>> [(segment.start_token, segment.end_token) for segment in segments], num_cut
     ([(0, 6), (6, 18)], 0)
@@ -129,7 +102,7 @@ def cut_document(encoded: list[Encoded], limits: SegmentLimits) -> tuple[list[Se
 
 
 def choose_boundaries(
-    tokens: list[int], costs: list[int], limits: SegmentLimits
+    tokens: list[int], costs: list[int], limits: SegmentConfig
 ) -> list[int] | None:
     """Choose the boundaries of the cheapest grouping, or None where there is none.
 
@@ -141,9 +114,9 @@ def choose_boundaries(
     Returns:
         Indices of the chosen boundaries, the last one included.
 
-    >>> choose_boundaries([5, 10, 15, 20], [0, 0, 0, 0], SegmentLimits(12, 3))
+    >>> choose_boundaries([5, 10, 15, 20], [0, 0, 0, 0], SegmentConfig(12, 3))
     [1, 3]
-    >>> choose_boundaries([11, 13, 24], [0, 0, 0], SegmentLimits(12, 3)) is None
+    >>> choose_boundaries([11, 13, 24], [0, 0, 0], SegmentConfig(12, 3)) is None
     True
     """
     if tokens[-1] <= limits.max_tokens:
@@ -182,7 +155,7 @@ def _trace_back(previous: list[int]) -> list[int]:
     return chosen[::-1]
 
 
-def _sentence_ends(encoded: list[Encoded], limits: SegmentLimits) -> list[_Boundary]:
+def _sentence_ends(encoded: list[Encoded], limits: SegmentConfig) -> list[_Boundary]:
     # Ending inside a paragraph costs as much as being an eighth of a segment off the mean.
     inside_cost = (limits.max_tokens // 8) ** 2
     boundaries = []
@@ -195,16 +168,16 @@ def _sentence_ends(encoded: list[Encoded], limits: SegmentLimits) -> list[_Bound
     return boundaries
 
 
-def _blank_ends(encoded: list[Encoded], limits: SegmentLimits) -> list[_Boundary]:
+def _blank_ends(encoded: list[Encoded], limits: SegmentConfig) -> list[_Boundary]:
     """Offer the words after a blank, so that no segment begins with a comma or a bracket's end."""
     return _with_cuts(encoded, limits, _CUT_GRID_TOKENS, _follows_blank)
 
 
-def _word_starts(encoded: list[Encoded], limits: SegmentLimits) -> list[_Boundary]:
+def _word_starts(encoded: list[Encoded], limits: SegmentConfig) -> list[_Boundary]:
     return _with_cuts(encoded, limits, _CUT_GRID_TOKENS, _starts_word)
 
 
-def _token_starts(encoded: list[Encoded], limits: SegmentLimits) -> list[_Boundary]:
+def _token_starts(encoded: list[Encoded], limits: SegmentConfig) -> list[_Boundary]:
     return _with_cuts(encoded, limits, 1, lambda offsets, words, token: True)
 
 
@@ -212,7 +185,7 @@ _MayCut = Callable[[Offsets, list[int | None], int], bool]
 
 
 def _with_cuts(
-    encoded: list[Encoded], limits: SegmentLimits, grid: int, may_cut: _MayCut
+    encoded: list[Encoded], limits: SegmentConfig, grid: int, may_cut: _MayCut
 ) -> list[_Boundary]:
     """Return sentence ends and, about every `grid` tokens, places inside the sentences."""
     boundaries: list[_Boundary] = []

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -35,11 +34,11 @@ from pipeline.engine.stage import (
     sum_counts,
     write_folder_manifest,
 )
+from pipeline.segment.config import SegmentConfig
 from pipeline.segment.cutting import (
     Encoded,
     Offsets,
     Segment,
-    SegmentLimits,
     cut_document,
     targets_by_segment,
 )
@@ -56,28 +55,6 @@ from schemas.token_column import binary_column
 # A batch of pages is encoded together: enough to keep the encoder busy, little enough to be small.
 _BATCH_PAGES = 64
 _ROW_GROUP_ROWS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentConfig:
-    """How documents are cut; sizes in tokens, without special ones.
-
-    Attributes:
-        max_tokens: the longest segment: 254 + 254 + 3 special tokens are 511.
-        min_tokens: the shortest, unless the document itself is shorter.
-        exclude_disambiguation: leave out pages that only tell titles apart.
-    """
-
-    max_tokens: int = 254
-    min_tokens: int = 32
-    exclude_disambiguation: bool = False
-
-    def __post_init__(self) -> None:
-        SegmentLimits(self.max_tokens, self.min_tokens)
-
-    def limits(self) -> SegmentLimits:
-        """Return the sizes as the cutting function takes them."""
-        return SegmentLimits(self.max_tokens, self.min_tokens)
 
 
 def fingerprint_inputs(job: Job) -> dict[str, str]:
@@ -129,7 +106,7 @@ def run_segment(job: Job, task: Task) -> Record:
             kept = [page for page in pages if page.node_id not in skipped]
             counts["disambiguation"] += len(pages) - len(kept)
             for page, encoded in zip(kept, encode_pages(kept, encoder), strict=True):
-                _cut_page(page, encoded, job.config.limits(), output, counts)
+                _cut_page(page, encoded, job.config, output, counts)
         output.flush()
         num_rows = writer.num_rows
     counts["documents"] = len(nodes.node_ids)
@@ -180,7 +157,7 @@ def _encoded(unit: Unit, token_ids: npt.NDArray[Any], text: str, tokenizer: Toke
 def _cut_page(
     page: Page,
     encoded: list[Encoded],
-    limits: SegmentLimits,
+    limits: SegmentConfig,
     output: _Output,
     counts: dict[str, int],
 ) -> None:

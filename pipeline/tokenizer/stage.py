@@ -8,7 +8,6 @@ train it on all of them in the first, then take it in the others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from pipeline.engine.stage import (
 )
 from pipeline.storage import files
 from pipeline.tokenizer import wordpiece
+from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
 from schemas.counter_rng import counter_key, counter_uniform
 from schemas.errors import ConfigError
 from schemas.tables.segments import token_dtype
@@ -41,61 +41,15 @@ _MEASURED_BYTES = 4_000_000
 _BATCH_PAGES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class TokenizerConfig:
-    """How the tokenizer comes about.
-
-    Attributes:
-        vocab_size: tokens, special ones included; BERT's cased vocabulary has 28,996.
-        lowercase: fold case; marks stay.
-        strip_accents: drop marks, in cased text too.
-        sample_bytes: about how much text, in UTF-8 bytes, to train on.
-        is_taken: the last source of the job is a tokenizer.json, vocab.txt or Hugging Face folder;
-            all others are corpora, the job's root first.
-    """
-
-    vocab_size: int = 30_000
-    lowercase: bool = False
-    strip_accents: bool = False
-    sample_bytes: int = 100_000_000
-    is_taken: bool = False
-
-    def __post_init__(self) -> None:
-        if not 100 <= self.vocab_size <= 1 << 20:
-            raise ConfigError(
-                f"expected vocab_size from 100 to {1 << 20}, found {self.vocab_size}: change it"
-            )
-        if self.sample_bytes < 1:
-            raise ConfigError(
-                f"expected sample_bytes of at least 1, found {self.sample_bytes}: raise it"
-            )
-        if self.is_taken and (self.lowercase or self.strip_accents):
-            raise ConfigError(
-                "expected no --lowercase or --strip-accents together with --from, found one: "
-                "a taken tokenizer keeps its own rules; leave them out"
-            )
-
-
-def tokenizer_job(corpora: Sequence[str], config: TokenizerConfig, taken_from: str = "") -> Job:
-    """Return the job that writes the tokenizer of `corpora[0]`.
-
-    Args:
-        corpora: corpus folders to train on; the first one receives the tokenizer.
-        config: its `is_taken` must say whether `taken_from` is given.
-        taken_from: a tokenizer.json, vocab.txt or folder that holds one of them.
-    """
-    assert config.is_taken == bool(taken_from), (config, taken_from)
-    return Job(TOKENIZER, corpora[0], config, (*corpora, *([taken_from] if taken_from else [])))
-
-
 def fingerprint_inputs(job: Job) -> dict[str, str]:
     """Return the fingerprints of the corpora's pages and of the taken tokenizer."""
+    sources = TokenizerSources.of(job.sources, job.config)
     found = {
         f"pages{index or ''}": load_manifest(files.join(corpus, "pages")).fingerprint()
-        for index, corpus in enumerate(_corpora(job))
+        for index, corpus in enumerate(sources.corpora)
     }
-    if job.config.is_taken:
-        found["taken"] = files.digest(_taken_file(job.sources[-1]))[1]
+    if sources.taken is not None:
+        found["taken"] = files.digest(_taken_file(sources.taken))[1]
     return found
 
 
@@ -106,20 +60,15 @@ def plan_make(job: Job, records: Records) -> list[Task]:
 
 def run_make(job: Job, task: Task) -> Record:
     """Train or take the tokenizer, write it, and measure it on other pages of the first corpus."""
-    config = job.config
-    if config.is_taken:
-        tokenizer = _taken_tokenizer(job.sources[-1])
+    sources = TokenizerSources.of(job.sources, job.config)
+    if sources.taken is None:
+        tokenizer = _trained_tokenizer(sources.corpora, job.config)
     else:
-        tokenizer = wordpiece.train_wordpiece(
-            lambda: sampled_texts(_corpora(job), config.sample_bytes, "train"),
-            config.vocab_size,
-            lowercase=config.lowercase,
-            strip_accents=config.strip_accents,
-        )
+        tokenizer = _taken_tokenizer(sources.taken)
     with files.write_whole(job.path(TOKENIZER_FILE)) as file:
         file.write(wordpiece.serialise(tokenizer))
     files.write_json(job.path(SETTINGS_FILE), wordpiece.transformers_settings())
-    measured = sampled_texts(_corpora(job), _MEASURED_BYTES, "measure")
+    measured = sampled_texts(sources.corpora, _MEASURED_BYTES, "measure")
     quality = wordpiece.measure(tokenizer, measured)
     vocab = tokenizer.get_vocab(with_added_tokens=True)
     return {
@@ -140,6 +89,15 @@ def run_make(job: Job, task: Task) -> Record:
         },
         "files": {TOKENIZER_FILE: 0, SETTINGS_FILE: 0},
     }
+
+
+def _trained_tokenizer(corpora: Sequence[str], config: TokenizerConfig) -> Tokenizer:
+    return wordpiece.train_wordpiece(
+        lambda: sampled_texts(corpora, config.sample_bytes, "train"),
+        config.vocab_size,
+        lowercase=config.lowercase,
+        strip_accents=config.strip_accents,
+    )
 
 
 def finish(job: Job, records: Records) -> dict[str, Any]:
@@ -201,10 +159,6 @@ def _text_bytes(path: str) -> int:
 def _page_parts(corpus: str) -> list[str]:
     folder = files.join(corpus, "pages")
     return [files.join(folder, entry.name) for entry in load_manifest(folder).files]
-
-
-def _corpora(job: Job) -> list[str]:
-    return list(job.sources[:-1] if job.config.is_taken else job.sources)
 
 
 def _taken_file(path: str) -> str:

@@ -119,7 +119,8 @@ class TitleIndex:
     def look_up(self, titles: pa.Array) -> Int32Array:
         """Return the value of each title, MISSING where the index does not hold it.
 
-        >>> index = build_index(pa.array(["B", "A"]), np.array([7, 8], np.int32))
+        >>> hashes = hash_titles(pa.array(["B", "A"]))
+        >>> index, _, _ = sort_index(hashes, np.array([7, 8], np.int32), 0)
         >>> index.look_up(pa.array(["A", "B"])).tolist()
         [8, 7]
         """
@@ -142,17 +143,6 @@ class TitleIndex:
         values = np.empty(len(hashes), np.int32)
         values[order] = found[np.cumsum(is_first) - 1]
         return values
-
-
-def build_index(titles: pa.Array, values: Int32Array, salt: int = 0) -> TitleIndex:
-    """Index titles held in memory; the first of equal titles wins.
-
-    Args:
-        titles: string array [N].
-        values: int32 [N], not MISSING.
-        salt: of the hashes.
-    """
-    return sort_index(hash_titles(titles, salt), values, salt)[0]
 
 
 def sort_index(

@@ -38,8 +38,9 @@ from pipeline.engine.stage import (
     run_task,
     write_folder_manifest,
 )
+from pipeline.graph.config import GraphConfig
 from pipeline.graph.link_graph import LinkGraph
-from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.graph.stage import GRAPH
 from pipeline.storage import files
 from schemas.tables.pages import LINK, SCHEMA
 

@@ -31,11 +31,12 @@ from typing import Any
 from pipeline.engine.pool import run_tasks
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task, finish_job, open_job
 from pipeline.engine.stage import plan_phase as plan
+from pipeline.parse.config import ParseConfig
 from pipeline.parse.header import parse_siteinfo
 from pipeline.parse.page_xml import Page, parse_page, peek_namespace
 from pipeline.parse.sources import inspect_source, plan_ranges
 from pipeline.parse.splitter import PageSplitter, RawPage
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.parse.stage import PARSE
 from pipeline.storage import files
 from pipeline.storage.bz2_ranges import read_blocks
 from pipeline.wiki.site_info import default_site

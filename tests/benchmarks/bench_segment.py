@@ -17,13 +17,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipeline.engine.stage import Job, open_job, plan_phase
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
+from pipeline.segment.config import SegmentConfig
 from pipeline.segment.sentences import split_units
-from pipeline.segment.stage import SEGMENT, SegmentConfig, run_segment
-from pipeline.tokenizer.stage import TokenizerConfig, load_tokenizer, tokenizer_job
+from pipeline.segment.stage import SEGMENT, run_segment
+from pipeline.tokenizer.config import TokenizerConfig
+from pipeline.tokenizer.stage import load_tokenizer
 from tests.benchmarks.__main__ import BUNDLED
-from tests.running import run_inline
+from tests.running import run_inline, tokenizer_job
 
 
 def main() -> None:

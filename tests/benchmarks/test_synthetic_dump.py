@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from tests.benchmarks.synthetic_dump import Wiki, pages, wiki_of, write_dump
 from tests.running import run_inline
 

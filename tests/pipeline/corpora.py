@@ -16,7 +16,7 @@ from pipeline.engine.stage import (
     run_task,
     write_folder_manifest,
 )
-from pipeline.graph.stage import GraphConfig
+from pipeline.graph.config import GraphConfig
 from pipeline.storage import files
 from schemas.parquet import TABLES
 

@@ -7,11 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.segment.stage import SEGMENT, SegmentConfig
-from pipeline.tokenizer.stage import TokenizerConfig, tokenizer_job
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.segment.config import SegmentConfig
+from pipeline.segment.stage import SEGMENT
+from pipeline.tokenizer.config import TokenizerConfig
 from tests.pipeline.corpora import link, page, write_corpus
-from tests.running import run_inline
+from tests.running import run_inline, tokenizer_job
 
 _TEXT = "river town north king song stone bridge winter school market forest engine letter island"
 _WORDS = _TEXT.split()
@@ -50,7 +52,7 @@ def finish_corpus(
 ) -> Path:
     """Run graph, tokenizer and segment on a corpus that has its pages."""
     run_inline(Job(GRAPH, str(root), GraphConfig()))
-    config = TokenizerConfig(vocab_size=vocab_size, is_taken=bool(taken_from))
+    config = TokenizerConfig(vocab_size=vocab_size)
     run_inline(tokenizer_job([str(root)], config, taken_from))
     run_inline(Job(SEGMENT, str(root), SegmentConfig(max_tokens=max_tokens, min_tokens=8)))
     return root

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
 from tests.pipeline.corpora import link, page, redirect, write_corpus
 from tests.running import run_inline
 

@@ -9,7 +9,8 @@ import pytest
 from linkbert.inspection.corpus import Corpus
 from linkbert.inspection.show_page import show_page
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
 from schemas.errors import GraphError
 from tests.pipeline.corpora import link, page, redirect, write_corpus
 from tests.running import run_inline

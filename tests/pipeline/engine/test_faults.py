@@ -14,7 +14,8 @@ import pytest
 from linkbert.cli.commands import main
 from pipeline.engine.run import run_job
 from pipeline.engine.stage import Job, finish_job, open_job, plan_phase, run_task
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from schemas.errors import DumpError, StageError
 from tests.conftest import REPOSITORY
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes

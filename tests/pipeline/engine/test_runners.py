@@ -12,11 +12,15 @@ import pytest
 
 from pipeline.engine.run import run_job
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from pipeline.sample.stage import SAMPLE, SampleConfig
-from pipeline.segment.stage import SEGMENT, SegmentConfig
-from pipeline.tokenizer.stage import TOKENIZER, TokenizerConfig
+from pipeline.segment.config import SegmentConfig
+from pipeline.segment.stage import SEGMENT
+from pipeline.tokenizer.config import TokenizerConfig
+from pipeline.tokenizer.stage import TOKENIZER
 from schemas.errors import DumpError
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes
 from tests.pipeline.engine.test_run import PROCESSES

@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.engine.stage import Job
+from pipeline.graph.config import GraphConfig
 from pipeline.graph.link_graph import LinkGraph
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from tests.pipeline.graph.link_census import KEPT, Wiki, count_links, read_wiki
 from tests.running import run_inline
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from pipeline.engine.stage import Job
+from pipeline.graph.config import GraphConfig
 from pipeline.graph.link_graph import LinkGraph
-from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.graph.stage import GRAPH
 from pipeline.graph.subset import grow_subset, share_inside
 from schemas.errors import GraphError, StageError
 from tests.pipeline.corpora import page, redirect, write_corpus

@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from tests.running import run_inline
 
 

@@ -12,7 +12,8 @@ import pytest
 from pipeline.engine.stage import Job
 from pipeline.graph import documents as graph_index
 from pipeline.graph import resolve as graph_resolve
-from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
 from pipeline.wiki import title_index
 from schemas.errors import ConfigError, GraphError, StageError
 from tests.pipeline.corpora import (

@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.engine.stage import Job
+from pipeline.graph.config import GraphConfig, SubsetConfig
 from pipeline.graph.link_graph import LinkGraph
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.graph.subset import SUBSET, SubsetConfig, grow_subset, share_inside
-from pipeline.ingest.stage import INGEST, IngestConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.graph.subset import SUBSET, grow_subset, share_inside
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.stage import INGEST
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.manifest import read_manifest
 from tests.pipeline.corpora import page, redirect, run_some_tasks, tree_digest, write_corpus

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
 from schemas.errors import DumpError
 from tests.pipeline.ingest.test_stage import ingest, rows
 from tests.running import run_inline

@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.engine.stage import Job
-from pipeline.graph.stage import GRAPH, GraphConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
 from pipeline.ingest import number as ingest_number
 from pipeline.ingest import read as ingest_read
-from pipeline.ingest.stage import INGEST, IngestConfig
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.stage import INGEST
 from schemas.errors import ConfigError, DumpError
 from schemas.manifest import read_manifest
 from schemas.parquet import check_schema

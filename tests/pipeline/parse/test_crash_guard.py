@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.engine.stage import Job, Records, finish_job, open_job, plan_phase, run_task
 from pipeline.parse import crash_guard
+from pipeline.parse.config import ParseConfig
 from pipeline.parse.crash_guard import crash_notes, find_crashing
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.parse.stage import PARSE
 from schemas.errors import StageError
 
 

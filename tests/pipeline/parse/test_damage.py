@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.engine.run import run_job
 from pipeline.engine.stage import Job
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from schemas.errors import DumpError
 from schemas.manifest import MANIFEST_NAME
 from tests.pipeline.parse.test_stage import parse_dump, rows

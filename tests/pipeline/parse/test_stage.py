@@ -15,7 +15,8 @@ import zstandard
 from pipeline.engine.stage import Job, load_manifest
 from pipeline.parse import sources as dump
 from pipeline.parse import stage as parse
-from pipeline.parse.stage import PARSE, TABLES, ParseConfig
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE, TABLES
 from schemas.errors import ConfigError, DumpError, StageError
 from schemas.manifest import MANIFEST_NAME
 from tests.golden import Golden

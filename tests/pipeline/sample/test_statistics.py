@@ -13,9 +13,12 @@ import pytest
 from scipy.stats import chi2
 
 from pipeline.engine.stage import Job, load_manifest
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.ingest.stage import INGEST, IngestConfig
-from pipeline.parse.stage import PARSE, ParseConfig
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.stage import INGEST
+from pipeline.parse.config import ParseConfig
+from pipeline.parse.stage import PARSE
 from pipeline.sample.pairs.partners import Graph, Links, Segments, draw_linked, is_neighbour
 from pipeline.sample.pairs.recipe import Rules, classify
 from pipeline.sample.pairs.relations import BOTH

@@ -6,14 +6,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.engine.stage import Job, load_manifest
-from pipeline.graph.stage import GRAPH, GraphConfig
-from pipeline.segment.stage import SEGMENT, SegmentConfig
-from pipeline.tokenizer.stage import TokenizerConfig, load_tokenizer, tokenizer_job
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.segment.config import SegmentConfig
+from pipeline.segment.stage import SEGMENT
+from pipeline.tokenizer.config import TokenizerConfig
+from pipeline.tokenizer.stage import load_tokenizer
 from schemas.errors import StageError
 from schemas.tables.segments import TOKEN_DTYPE_KEY
 from tests.pipeline.corpora import link, page, write_corpus
 from tests.pipeline.linked_corpus import make_corpus, read_rows
-from tests.running import run_inline
+from tests.running import run_inline, tokenizer_job
 
 
 def segment(root: Path, parts: list[list[dict[str, Any]]], **options: Any) -> list[dict[str, Any]]:

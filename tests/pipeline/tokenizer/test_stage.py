@@ -10,10 +10,11 @@ from tokenizers import BertWordPieceTokenizer
 
 from pipeline.engine.stage import load_manifest
 from pipeline.tokenizer import wordpiece
-from pipeline.tokenizer.stage import TokenizerConfig, load_tokenizer, tokenizer_job
+from pipeline.tokenizer.config import TokenizerConfig
+from pipeline.tokenizer.stage import load_tokenizer
 from schemas.errors import ConfigError
 from tests.pipeline.corpora import page, write_corpus
-from tests.running import run_inline
+from tests.running import run_inline, tokenizer_job
 
 REPOSITORY = Path(__file__).parents[3]
 COMPATIBILITY = REPOSITORY / ".compat"
@@ -41,7 +42,8 @@ def train(corpus: Path, **options: object) -> bytes:
 def test_two_processes_train_the_same_file(corpus: Path) -> None:
     """Whatever Python's hashes are; those of the tokenizers package differ in every process."""
     script = (
-        "import sys; from pipeline.tokenizer.stage import *; from tests.running import run_inline;"
+        "import sys; from pipeline.tokenizer.config import TokenizerConfig;"
+        "from tests.running import run_inline, tokenizer_job;"
         "run_inline(tokenizer_job([sys.argv[1]], TokenizerConfig(vocab_size=300)), True)"
     )
     found = set()

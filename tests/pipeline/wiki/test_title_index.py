@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.wiki.title_index import MISSING, build_index, hash_titles, sort_index
+from pipeline.wiki.title_index import MISSING, hash_titles, sort_index
 
 TITLES = st.lists(st.text(max_size=30))
 
@@ -50,7 +50,8 @@ def test_every_bit_of_the_hash_is_fair() -> None:
 
 @given(st.lists(st.text(max_size=3)), TITLES)
 def test_look_up_equals_a_dict(known: list[str], wanted: list[str]) -> None:
-    index = build_index(pa.array(known, pa.string()), np.arange(len(known), dtype=np.int32))
+    hashes = hash_titles(pa.array(known, pa.string()))
+    index, _, _ = sort_index(hashes, np.arange(len(known), dtype=np.int32), 0)
     expected = {title: place for place, title in reversed(list(enumerate(known)))}
     found = index.look_up(pa.array([*wanted, *known], pa.string()))
     assert found.tolist() == [expected.get(title, MISSING) for title in [*wanted, *known]]
