@@ -43,7 +43,7 @@ SEVEN_ZIP = ["py7zr>=1.0"]  # full histories as .7z
 GCP = ["apache-beam[gcp]>=2.76"]  # Dataflow and gs://
 DEV = [
     "pytest>=8",
-    "pytest-timeout>=2.3",  # 30 s a test
+    "pytest-timeout>=2.3",  # ends a test that hangs
     "hypothesis>=6.100",  # properties of offsets and titles
     "ruff>=0.6",  # lint and format
     "mypy>=1.11",  # strict types

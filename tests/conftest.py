@@ -1,5 +1,7 @@
 """Fixtures of the whole suite."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,24 @@ REPOSITORY = Path(__file__).parents[1]
 # A busy machine must fail no test, nor may one that has passed fail by another draw.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+
+CPU_SECONDS = 30.0
+CPU_SECONDS_END_TO_END = 120.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that computes for too long, however long a busy machine made it wait.
+
+    Counted are this process and the children that it has waited for.
+    """
+    limit = CPU_SECONDS_END_TO_END if item.get_closest_marker("end_to_end") else CPU_SECONDS
+    before = sum(os.times()[:4])
+    yield
+    spent = sum(os.times()[:4]) - before
+    if spent > limit:
+        pytest.fail(f"expected at most {limit:.0f} CPU seconds, found {spent:.0f}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,6 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_make_docs_documents_every_public_name(tmp_path: Path) -> None:
     pytest.importorskip("pdoc", reason="the extra docs is not installed")
     recipe = subprocess.run(

@@ -10,7 +10,7 @@ from linkbert.cli.commands import main
 from schemas.manifest import read_manifest
 from tests.running import DEMO_STEPS
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 def test_the_closing_table_agrees_with_the_manifests(demo: Path) -> None:

@@ -21,7 +21,7 @@ from schemas.manifest import SEAL_NAME, FileEntry, read_manifest, write_json, wr
 from tests.pipeline.engine.test_runners import DUMP, chain
 from tests.running import run_inline
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 STEPS = [f"--set={each}" for each in ("max_steps=2", "batch_size=4", "validation_instances=32")]
 

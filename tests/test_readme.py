@@ -16,7 +16,7 @@ README = (REPOSITORY / "README.md").read_text()
 BUNDLED = REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
 DUMP_OF_THE_README = "simplewiki-20261101-pages-articles-multistream.xml.bz2"
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 def blocks(language: str) -> list[str]:

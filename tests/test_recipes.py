@@ -15,7 +15,7 @@ from tests.linkbert.shards_folder import write_shards
 README = (Path(__file__).parents[1] / "README.md").read_text()
 RECIPES = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.pipeline.engine.test_runners import DUMP, chain
 from tests.running import run_inline
 from tests.torture import STAGES, Chain, assert_same, torture_stage
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 def test_kills_at_random_moments_change_no_byte(tmp_path: Path) -> None:

@@ -87,7 +87,6 @@ def test_a_file_that_is_no_packed_corpus_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_the_prepared_experiment_runs_with_both_packages_blocked(
     corpus: Path, tmp_path: Path
 ) -> None:

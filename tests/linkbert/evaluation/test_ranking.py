@@ -18,7 +18,7 @@ from linkbert.loader.dataset import Split, open_split
 from schemas.errors import SchemaError
 from tests.linkbert.shards_folder import NUM_SPECIAL, write_shards
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture(scope="module")

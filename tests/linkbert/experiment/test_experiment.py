@@ -14,7 +14,7 @@ from linkbert.experiment.config import ARMS, load_experiment
 from linkbert.training.checkpoint import checkpoint_path, load_checkpoint
 from schemas.errors import ConfigError
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def test_same_run_gives_the_same_bytes(model: Path, finished_run: Path, tmp_path
 
 
 @pytest.mark.parametrize("version", ["installed", "transformers4"])
-@pytest.mark.timeout(120)
+@pytest.mark.end_to_end
 def test_every_auto_class_loads_it_and_computes_the_same(model: Path, version: str) -> None:
     shadow = COMPATIBILITY / version
     if version == "installed":

@@ -25,7 +25,7 @@ from schemas.errors import CheckpointError, ConfigError, SchemaError
 from tests.linkbert.conftest import small_config
 from tests.linkbert.shards_folder import write_shards
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture(scope="module")

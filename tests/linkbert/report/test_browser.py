@@ -16,7 +16,6 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser")))
 
 pytestmark = [
     pytest.mark.end_to_end,
-    pytest.mark.timeout(120),
     pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
 ]
 WIDE, PHONE = (1200, 900), (390, 844)

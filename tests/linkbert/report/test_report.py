@@ -197,7 +197,6 @@ def test_labels_cover_neither_each_other_nor_a_node_and_stay_inside() -> None:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("scope", ["segment", "document"])
 def test_expected_appearances_sum_to_the_pairs_and_follow_the_weights(
     demo: Path, scope: str
@@ -230,7 +229,6 @@ def test_expected_appearances_sum_to_the_pairs_and_follow_the_weights(
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_what_was_drawn_is_what_was_expected(demo: Path) -> None:
     columns = pq.read_table(demo / "shards" / "train")
     linked = columns.filter(pc.equal(columns.column("relation"), LINKED))

@@ -126,7 +126,6 @@ def assert_same_curve(found: list[list[float]], expected: list[list[float]]) -> 
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_ranks_learn_what_one_big_batch_teaches(
     shards: Path, tmp_path: Path, alone: list[list[float]], num_ranks: int
@@ -144,7 +143,6 @@ def test_micro_batches_learn_what_one_big_batch_teaches(
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_run_of_one_rank_goes_on_with_two(
     shards: Path, tmp_path: Path, alone: list[list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +175,6 @@ def assert_stopped_after_a_saved_step(run: Path, errors: list[str]) -> None:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_signal_to_one_rank_stops_all_after_the_same_step(shards: Path, tmp_path: Path) -> None:
     processes = start_ranks(shards, tmp_path / "run", 2, *LONG)
     wait_for_steps(tmp_path / "run", 5)
@@ -188,7 +185,6 @@ def test_signal_to_one_rank_stops_all_after_the_same_step(shards: Path, tmp_path
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_two_nodes_learn_what_one_big_batch_teaches(
     shards: Path, tmp_path: Path, alone: list[list[float]]
 ) -> None:
@@ -199,7 +195,6 @@ def test_two_nodes_learn_what_one_big_batch_teaches(
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_signal_to_one_node_saves_what_all_have_learned(shards: Path, tmp_path: Path) -> None:
     processes = start_nodes(shards, tmp_path / "run", *LONG)
     wait_for_steps(tmp_path / "run", 5)
@@ -209,7 +204,6 @@ def test_signal_to_one_node_saves_what_all_have_learned(shards: Path, tmp_path: 
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("different", ["run", "shards"])
 def test_ranks_that_see_different_folders_say_so(
     shards: Path, tmp_path: Path, different: str

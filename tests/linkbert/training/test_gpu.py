@@ -19,8 +19,8 @@ from tests.linkbert.shards_folder import SPECIAL_IDS
 
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.end_to_end,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    pytest.mark.timeout(300),
 ]
 
 RESUME_TOLERANCE = 1e-3

@@ -130,7 +130,7 @@ def template(
     return staged
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.end_to_end
 def test_the_template_holds_the_job_and_no_main_session(
     template: dict[str, bytes],
 ) -> None:
@@ -145,7 +145,7 @@ def test_the_template_holds_the_job_and_no_main_session(
     assert b"__main__" not in graph
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.end_to_end
 def test_the_staged_package_runs_where_only_its_requirements_are(
     template: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -251,7 +251,7 @@ def test_an_interrupt_while_beam_is_imported_ends_all_at_once(
     wait_for(trouble / "sleeping")
     kill(process.pid, signal.SIGINT)
     # The pipe ends with the last process that has it, be it a worker or what they are forked from.
-    said = process.communicate(timeout=10)[1]
+    said = process.communicate(timeout=120)[1]
     assert said.endswith("KeyboardInterrupt\n")
     assert "ForkServerProcess" not in said
     with pytest.raises(ProcessLookupError):

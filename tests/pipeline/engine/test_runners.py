@@ -29,7 +29,7 @@ from tests.running import run_inline
 REPOSITORY = Path(__file__).parents[3]
 DUMP = REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.end_to_end
 
 
 def chain(root: Path, dump: str = str(DUMP), join: str = "auto") -> list[Job]:

@@ -128,7 +128,6 @@ run_job(job_of(Path(sys.argv[1]), sys.argv[3:], sys.argv[2]), workers=2)
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("join", ["gather", "shuffle"])
 def test_a_kill_at_a_random_moment_and_the_same_command_change_no_byte(
     sources: tuple[str, str], gathered: dict[str, Any], tmp_path: Path, join: str

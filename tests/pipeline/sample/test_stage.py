@@ -378,7 +378,7 @@ def test_row_groups_are_what_a_loader_reads(
 
 
 @pytest.mark.end_to_end  # datasets takes seconds to import
-@pytest.mark.timeout(120)
+@pytest.mark.end_to_end
 def test_shards_load_as_a_dataset_of_hugging_face(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,7 +148,6 @@ def check_frequencies(found: np.ndarray, expected: np.ndarray, variance: np.ndar
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_targets_on_english_wikipedia_follow_the_inverse_of_their_in_degree(
     shared_data: Path, tmp_path: Path
 ) -> None:

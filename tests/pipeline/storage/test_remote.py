@@ -165,7 +165,6 @@ def test_a_foreign_folder_on_a_store_is_refused() -> None:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("join", ["gather", "auto"])
 def test_the_chain_on_a_store_writes_the_bytes_of_a_local_one(tmp_path: Path, join: str) -> None:
     for job in chain(tmp_path / "local", join=join):

@@ -24,7 +24,6 @@ def found_in(walk: Walk, dropped: Counter[str]) -> Found:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(120)
 def test_pieces_of_real_pages_are_read_as_their_tokens() -> None:
     pages, site = bundled_pages()
     num_refused = 0
