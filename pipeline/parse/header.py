@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from pipeline.wiki.site_info import SiteInfo, language_of
+from pipeline.wiki.languages import language_of
+from pipeline.wiki.site_info import SiteInfo
 from schemas.errors import DumpError
 
 _SITEINFO = re.compile(rb"<siteinfo\b.*?</siteinfo>", re.DOTALL)
@@ -66,6 +67,7 @@ def parse_siteinfo(head: bytes, language: str | None = None) -> SiteInfo | None:
         namespace_names={key: entry.text or "" for key, entry in namespaces},
         title_case={key: entry.get("case", default_case) for key, entry in namespaces}
         or {0: default_case},
+        base_url=root.findtext("base") or "",
     )
 
 

@@ -9,6 +9,7 @@ Schema: https://www.mediawiki.org/wiki/Help:Export, versions 0.3 to 0.11.
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass
 from xml.parsers import expat
@@ -24,6 +25,8 @@ BAD_ENCODING = "invalid_utf8"
 _WIKITEXT = "wikitext"
 _BUFFER_BYTES = 1 << 18
 _MAX_DIGITS = 18
+# <page>, <revision>, <text>: what lies deeper is part of the text.
+_TEXT_DEPTH = 3
 _NAMESPACE = re.compile(rb"<page>\s*<title>[^<]*</title>\s*<ns>(-?\d+)</ns>")
 
 
@@ -107,6 +110,8 @@ class _PageReader:
         # The fields of the element that is open below <page>.
         self._fields: dict[str, str] = {}
         self._content: list[str] = []
+        # How many pieces there were when an element inside a text began.
+        self._num_before = 0
         self._redirect: str | None = None
         self._num_revisions = 0
         self.is_deleted = self.has_text = False
@@ -147,6 +152,11 @@ class _PageReader:
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
+        if self._depth > _TEXT_DEPTH:
+            # Home-made exports forget to escape the tags of the text: they are text.
+            self._content.append(_spelled(name, attributes))
+            self._num_before = len(self._content)
+            return
         self._content.clear()
         if self._depth == 2:
             self._fields = {}
@@ -163,11 +173,31 @@ class _PageReader:
 
     def _close(self, name: str) -> None:
         self._depth -= 1
+        if self._depth >= _TEXT_DEPTH:
+            self._close_inner(name)
+            return
         if self._depth == 2:
             self._fields.setdefault(name, "".join(self._content))
         elif self._depth == 1:
             self._page.setdefault(name, "".join(self._content))
         self._content.clear()
+
+    def _close_inner(self, name: str) -> None:
+        """End an element inside a field; one without content is written as such: <br/>."""
+        if len(self._content) == self._num_before:
+            self._content[-1] = f"{self._content[-1][:-1]}/>"
+            self._num_before = 0
+        else:
+            self._content.append(f"</{name}>")
+
+
+def _spelled(name: str, attributes: dict[str, str]) -> str:
+    """Return the opening tag of an element as it may have been written."""
+    return (
+        f"<{name}"
+        + "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
+        + ">"
+    )
 
 
 def _integer(text: str | None) -> int | None:

@@ -1,21 +1,25 @@
 """What a wiki calls things: namespaces, interwiki prefixes, link trails, redirect words.
 
 A dump's <siteinfo> gives the local namespace names and the rule for capital letters; the aliases
-(`WP`, `Image`, `Bild`), the letters that continue a link and the redirect words are in no dump,
-so they come from `pipeline/wiki/languages.json`. See the MediaWiki manual, Manual:Namespace and
-Manual:$wgCapitalLinks.
+(`WP`, `Image`, `Bild`), the letters that belong to a link beside it and the redirect words are in
+no dump, so they come from `pipeline/wiki/languages.json`. See the MediaWiki manual,
+Manual:Namespace, Manual:$wgCapitalLinks and Manual:$wgNamespacesWithSubpages.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from typing import Any, Final
+
+from pipeline.wiki.languages import (
+    interwiki_prefixes,
+    known_language,
+    language_codes,
+    language_facts,
+)
 
 SPECIAL: Final = -1
 MAIN: Final = 0
@@ -53,17 +57,17 @@ CANONICAL_NAMES: Final[Mapping[int, str]] = {
 """The English names that every MediaWiki understands beside its own."""
 
 _UNIVERSAL_ALIASES: Final = {"image": FILE, "image talk": FILE + 1}
-_DOTTED_I_LANGUAGES: Final = frozenset({"az", "kaa", "tr"})
-# What the database names of Wikimedia wikis end with, longest first: enwiki, dewiktionary.
-_PROJECT_SUFFIXES: Final = (
-    "wikiversity",
-    "wiktionary",
-    "wikivoyage",
-    "wikisource",
-    "wikiquote",
-    "wikibooks",
-    "wikinews",
-    "wiki",
+_DOTTED_I_LANGUAGES: Final = frozenset({"az", "tr"})
+# Where MediaWiki itself has subpages: everywhere but in articles, files and categories.
+_NO_SUBPAGES: Final = frozenset({MAIN, FILE, CATEGORY})
+# Wikis whose articles have subpages too, by the end of their database name or their host.
+_SUBPAGE_PROJECTS: Final = (
+    *("wikibooks", "wikisource", "wikiversity", "wikivoyage", "sourceswiki", "incubatorwiki"),
+    *("metawiki", "mediawikiwiki", "outreachwiki", "strategywiki", "labswiki", "foundationwiki"),
+)
+_SUBPAGE_HOSTS: Final = re.compile(
+    r"(?:https?:)?//[^/]*\b(?:fandom\.com|wikia\.(?:com|org)|wiki\.gg|wikibooks\.org|wikisource\.org|"
+    r"wikiversity\.org|wikivoyage\.org|meta\.wikimedia\.org|mediawiki\.org)(?:[:/]|$)"
 )
 
 
@@ -75,9 +79,11 @@ class _SiteRules:
     is_wikipedia: bool
     own_prefixes: frozenset[str]
     link_trail: re.Pattern[str] | None
+    link_prefix: str
     redirect: re.Pattern[str]
     disambiguation_templates: frozenset[str]
     disambiguation_suffixes: tuple[str, ...]
+    has_dotted_i: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +104,15 @@ class SiteInfo:
     namespace_names: Mapping[int, str] = field(default_factory=dict)
     title_case: Mapping[int, str] = field(default_factory=dict)
     """By namespace: "first-letter" (the default) or "case-sensitive"."""
-    known_targets: dict[str, Any] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
-    """What links of this wiki were found to lead to: a memory of pipeline/wikitext/tokens.py."""
+    base_url: str = ""
+    """The address of its main page."""
     _rules: _SiteRules = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rules", _compile_rules(self))
+
+    def __hash__(self) -> int:
+        return hash((self.dbname, self.language, self.sitename))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SiteInfo.from_json, (self.to_json(),)
@@ -119,6 +126,7 @@ class SiteInfo:
             "generator": self.generator,
             "namespace_names": {str(key): self.namespace_names[key] for key in _sorted(self)},
             "title_case": {str(key): self.title_case[key] for key in sorted(self.title_case)},
+            "base_url": self.base_url,
         }
 
     @staticmethod
@@ -132,6 +140,7 @@ class SiteInfo:
             generator=record["generator"],
             namespace_names={int(key): value for key, value in names.items()},
             title_case={int(key): value for key, value in cases.items()},
+            base_url=record.get("base_url", ""),
         )
 
     def namespace_id(self, prefix: str) -> int | None:
@@ -151,6 +160,20 @@ class SiteInfo:
             name = shipped[0] if shipped else english
         return name
 
+    def has_subpages(self, namespace: int) -> bool:
+        """Tell whether `/X` names a page below the one it stands on, in this namespace.
+
+        >>> SiteInfo("enwikibooks").has_subpages(0), default_site().has_subpages(0)
+        (True, False)
+        >>> default_site().has_subpages(2)
+        True
+        """
+        if namespace not in _NO_SUBPAGES:
+            return namespace >= 0
+        return namespace == MAIN and (
+            self.dbname.endswith(_SUBPAGE_PROJECTS) or bool(_SUBPAGE_HOSTS.match(self.base_url))
+        )
+
     def is_interwiki_prefix(self, prefix: str) -> bool:
         """Tell whether `prefix:` takes a link to another wiki.
 
@@ -158,12 +181,12 @@ class SiteInfo:
         [True, True, False, False]
         """
         word = _fold(prefix)
-        return word not in self._rules.own_prefixes and word in _interwiki_prefixes()
+        return word not in self._rules.own_prefixes and word in interwiki_prefixes()
 
     def is_language_prefix(self, prefix: str) -> bool:
         """Tell whether `prefix:` is the same wiki in another language (a link in the side bar)."""
         word = _fold(prefix)
-        return word not in self._rules.own_prefixes and word in _language_codes()
+        return word not in self._rules.own_prefixes and word in language_codes()
 
     def is_own_prefix(self, prefix: str) -> bool:
         """Tell whether `prefix:` is an interwiki prefix that leads back to this wiki.
@@ -186,7 +209,7 @@ class SiteInfo:
         if not title or self.title_case.get(namespace, FIRST_LETTER) != FIRST_LETTER:
             return title
         first = title[0]
-        if first == "i" and self.language in _DOTTED_I_LANGUAGES:
+        if first == "i" and self._rules.has_dotted_i:
             return "İ" + title[1:]
         raised = first.title()
         return raised + title[1:] if len(raised) == 1 else title
@@ -195,6 +218,11 @@ class SiteInfo:
     def link_trail(self) -> re.Pattern[str] | None:
         """The letters after `]]` that belong to the link, or None where there are none."""
         return self._rules.link_trail
+
+    @property
+    def link_prefix(self) -> str:
+        """A regular expression for a letter before `[[` that belongs to the link, or ""."""
+        return self._rules.link_prefix
 
     @property
     def redirect_pattern(self) -> re.Pattern[str]:
@@ -221,43 +249,8 @@ def default_site() -> SiteInfo:
     return _DEFAULT_SITE
 
 
-def language_of(dbname: str, base_url: str = "") -> str:
-    """Guess the language of a wiki from its database name and its address; English otherwise.
-
-    >>> language_of("ltgwiki"), language_of("zh_min_nanwiki"), language_of("shintowiki")
-    ('ltg', 'zh-min-nan', 'en')
-    >>> language_of("", "https://de.wiktionary.org/wiki/Hauptseite")
-    'de'
-    """
-    for suffix in _PROJECT_SUFFIXES:
-        if dbname.endswith(suffix):
-            code = dbname.removesuffix(suffix).replace("_", "-")
-            if code in _language_codes():
-                return _current_code(code)
-            break
-    host = re.match(r"(?:https?:)?//([a-z-]+)\.(?:m\.)?wik[a-z]+\.org(?:/|$)", base_url)
-    if host and host.group(1) in _language_codes():
-        return _current_code(host.group(1))
-    return "en"
-
-
-def language_facts(language: str) -> Mapping[str, Any]:
-    """Return the entry of `pipeline/wiki/languages.json` for a language, English names without one.
-
-    >>> language_facts("de")["redirect"], language_facts("xx")["link_trail"]
-    (['#WEITERLEITUNG'], '[a-z]')
-    """
-    facts = _load("languages.json")["languages"]
-    entry: Mapping[str, Any] = facts.get(language) or facts["en"]
-    return entry
-
-
 def _sorted(site: SiteInfo) -> list[int]:
     return sorted(site.namespace_names)
-
-
-def _current_code(code: str) -> str:
-    return {"simple": "en", "be-x-old": "be-tarask", "nb": "no", "gsw": "als"}.get(code, code)
 
 
 def _fold(name: str) -> str:
@@ -271,7 +264,7 @@ def _compile_rules(site: SiteInfo) -> _SiteRules:
     facts = language_facts(site.language)
     is_wikipedia = site.dbname == "" or (
         site.dbname.endswith("wiki")
-        and site.dbname.removesuffix("wiki").replace("_", "-") in _language_codes()
+        and site.dbname.removesuffix("wiki").replace("_", "-") in language_codes()
     )
     names = [*facts["disambiguation_templates"], *language_facts("en")["disambiguation_templates"]]
     suffixes = {facts.get("disambiguation_suffix"), "disambiguation"} - {None}
@@ -281,9 +274,11 @@ def _compile_rules(site: SiteInfo) -> _SiteRules:
         is_wikipedia=is_wikipedia,
         own_prefixes=_own_prefixes(site.language) if is_wikipedia else frozenset(),
         link_trail=re.compile(f"(?:{trail})+") if trail else None,
+        link_prefix=facts.get("link_prefix", ""),
         redirect=_redirect_pattern(facts["redirect"]),
         disambiguation_templates=frozenset(_fold(name) for name in names),
         disambiguation_suffixes=tuple(sorted(f" ({word})".casefold() for word in suffixes)),
+        has_dotted_i=known_language(site.language) in _DOTTED_I_LANGUAGES,
     )
 
 
@@ -315,21 +310,6 @@ def _redirect_pattern(words: list[str]) -> re.Pattern[str]:
     """The first line of a redirect: word, optional colon, link. Manual: Help:Redirects."""
     choice = "|".join(re.escape(word) for word in sorted({*words, "#REDIRECT"}, key=len)[::-1])
     return re.compile(rf"\s*(?:{choice})\s*:?\s*\[\[([^\[\]{{|}}\n]+)", re.IGNORECASE)
-
-
-@cache
-def _interwiki_prefixes() -> frozenset[str]:
-    return frozenset(_fold(name) for name in _load("interwiki.json")["sites"]) | _language_codes()
-
-
-@cache
-def _language_codes() -> frozenset[str]:
-    return frozenset(_load("interwiki.json")["languages"])
-
-
-@cache
-def _load(name: str) -> Any:
-    return json.loads(resources.files(__package__).joinpath(name).read_text("utf-8"))
 
 
 _DEFAULT_SITE = SiteInfo()

@@ -11,7 +11,7 @@ import html
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from mwparserfromhell.definitions import URI_SCHEMES
@@ -108,12 +108,18 @@ class Known(NamedTuple):
 _new_known = partial(tuple.__new__, Known)
 
 
+@lru_cache(maxsize=4)
+def _known_targets(site: SiteInfo) -> dict[str, Known]:
+    """Return what links of a wiki were found to lead to: its pages name the same ones often."""
+    return {}
+
+
 class Walker:
     """The state of one walk; `files` counts the open files, which hide the text in them."""
 
     def __init__(self, site: SiteInfo, dropped: Counter[str]) -> None:
         self.found = Walk()
-        self.known: dict[str, Known] = site.known_targets
+        self.known = _known_targets(site)
         self._site, self._dropped = site, dropped
         self._open: list[_Open] = []
         self._files = 0

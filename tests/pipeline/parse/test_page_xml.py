@@ -144,3 +144,27 @@ def test_bytes_that_are_no_utf8_are_named() -> None:
 def test_odd_but_well_formed_pages_are_read() -> None:
     odd = PAGE.replace("<title>", "<!-- c --><title>").replace("a &lt;b&gt;", "<![CDATA[a <b>]]>")
     assert parse_page(odd.encode()) == parse_page(PAGE.encode())
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("a <br/> b", "a <br/> b"),
+        ("<br></br>", "<br/>"),
+        (
+            'А <ref name="x &amp; y">b <b>в</b></ref> г',
+            'А <ref name="x &amp; y">b <b>в</b></ref> г',
+        ),
+        ("<u>&lt;u&gt;</u> 表<small>小</small>", "<u><u></u> 表<small>小</small>"),
+        ("{{x|<math>a</math>}}", "{{x|<math>a</math>}}"),
+    ],
+)
+def test_elements_that_nobody_escaped_are_part_of_the_text(inside: str, text: str) -> None:
+    data = (
+        "<page><title>A</title><ns>0</ns><id>7</id><revision><id>9</id>"
+        "<contributor><username>U</username><id>3</id></contributor>"
+        f"<text>{inside}</text><sha1>z</sha1></revision></page>"
+    )
+    page = parse_page(data.encode())
+    assert page.text == text
+    assert page.revision_id == 9

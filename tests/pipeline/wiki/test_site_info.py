@@ -7,14 +7,13 @@ import pickle
 
 import pytest
 
+from pipeline.wiki.languages import language_facts
 from pipeline.wiki.site_info import (
     CANONICAL_NAMES,
     CATEGORY,
     FILE,
     SiteInfo,
     default_site,
-    language_facts,
-    language_of,
 )
 
 LARGEST_WIKIPEDIAS = (
@@ -107,23 +106,6 @@ def test_own_prefixes_lead_home_on_a_wikipedia_only() -> None:
     assert not other.is_language_prefix("w")
 
 
-@pytest.mark.parametrize(
-    ("dbname", "base", "language"),
-    [
-        ("enwiki", "", "en"),
-        ("simplewiki", "", "en"),
-        ("be_x_oldwiki", "", "be-tarask"),
-        ("dewiktionary", "", "de"),
-        ("commonswiki", "https://commons.wikimedia.org/wiki/Main_Page", "en"),
-        ("", "https://vi.wikipedia.org/wiki/Trang_Ch%C3%ADnh", "vi"),
-        ("", "http://en.wikipedia.org/wiki/Main_Page", "en"),
-        ("somewiki", "https://example.org/", "en"),
-    ],
-)
-def test_the_language_is_read_from_name_or_address(dbname: str, base: str, language: str) -> None:
-    assert language_of(dbname, base) == language
-
-
 def test_every_link_trail_and_redirect_word_compiles() -> None:
     for language in ("ar", "ca", "he", "hi", "ka", "kk", "mr", "uk", "zh"):
         site = SiteInfo(f"{language}wiki", language)
@@ -131,3 +113,28 @@ def test_every_link_trail_and_redirect_word_compiles() -> None:
             match = site.redirect_pattern.match(f"{word} [[x#y]]")
             assert match is not None
             assert match.group(1) == "x#y"
+
+
+@pytest.mark.parametrize(
+    ("site", "namespaces"),
+    [
+        (SiteInfo("dewikisource", "de"), {0, 1, 2, 104}),
+        (SiteInfo("dewiki", "de"), {1, 2, 104}),
+        (
+            SiteInfo("starwars", base_url="https://starwars.fandom.com/wiki/Main_Page"),
+            {0, 1, 2, 104},
+        ),
+        (SiteInfo("x", base_url="https://fandom.com.example.org/wiki/X"), {1, 2, 104}),
+    ],
+)
+def test_subpages_are_where_the_wiki_has_them(site: SiteInfo, namespaces: set[int]) -> None:
+    assert {
+        number for number in (-1, 0, 1, 2, 6, 14, 104) if site.has_subpages(number)
+    } == namespaces
+
+
+def test_a_region_of_a_language_has_the_rules_of_the_language() -> None:
+    site = SiteInfo("portal", "pt-br")
+    assert site.namespace_id("Categoria") == CATEGORY
+    assert site.redirect_pattern.match("#REDIRECIONAMENTO [[x]]")
+    assert SiteInfo("x", "tr-TR").capitalise("istanbul", 0) == "İstanbul"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.wiki.site_info import SiteInfo, default_site, language_of
+from pipeline.wiki.languages import language_of
+from pipeline.wiki.site_info import SiteInfo, default_site
 from pipeline.wiki.titles import InvalidTitle, normalise_title
 from pipeline.wikitext.extract import Extraction, extract
 
