@@ -12,113 +12,85 @@ The names are imported when first used, so that the stages before pretraining ru
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from linkbert.api import (
-        check_folder,
-        graph,
-        ingest,
-        pack,
-        parse,
-        run_experiment,
-        sample_pairs,
-        segment,
-        subset,
-        tokenizer,
-    )
-    from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
-    from linkbert.experiment.config import load_experiment
-    from linkbert.export.export import export as export_model
-    from linkbert.finetuning.classify import finetune_classify
-    from linkbert.finetuning.options import FinetuneOptions
-    from linkbert.finetuning.qa import finetune_qa
-    from linkbert.finetuning.tag import finetune_tag
-    from linkbert.inspection.corpus import Corpus
-    from linkbert.inspection.show import show as show_path
-    from linkbert.model.pretrained import LinkBertForPreTraining
-    from linkbert.report import write_report
-    from linkbert.training.config import PretrainConfig, load_config
-    from linkbert.training.trainer import pretrain
-    from pipeline.graph.config import SubsetConfig
-    from pipeline.graph.link_graph import LinkGraph
-    from pipeline.ingest.config import IngestConfig
-    from pipeline.parse.config import ParseConfig
-    from pipeline.sample.config import SampleConfig
-    from pipeline.segment.config import SegmentConfig
-    from pipeline.tokenizer.config import TokenizerConfig
+if TYPE_CHECKING:  # what type checkers read; a test holds it against the table below
+    from linkbert.api import check_folder as check_folder
+    from linkbert.api import graph as graph
+    from linkbert.api import ingest as ingest
+    from linkbert.api import pack as pack
+    from linkbert.api import parse as parse
+    from linkbert.api import run_experiment as run_experiment
+    from linkbert.api import sample_pairs as sample_pairs
+    from linkbert.api import segment as segment
+    from linkbert.api import subset as subset
+    from linkbert.api import tokenizer as tokenizer
+    from linkbert.evaluation.config import EvaluationOptions as EvaluationOptions
+    from linkbert.evaluation.evaluate import evaluate as evaluate
+    from linkbert.experiment.config import load_experiment as load_experiment
+    from linkbert.export import export as _export
+    from linkbert.finetuning.classify import finetune_classify as finetune_classify
+    from linkbert.finetuning.options import FinetuneOptions as FinetuneOptions
+    from linkbert.finetuning.qa import finetune_qa as finetune_qa
+    from linkbert.finetuning.tag import finetune_tag as finetune_tag
+    from linkbert.inspection import show as _show
+    from linkbert.inspection.corpus import Corpus as Corpus
+    from linkbert.model.pretrained import LinkBertForPreTraining as LinkBertForPreTraining
+    from linkbert.report import write_report as write_report
+    from linkbert.training.config import PretrainConfig as PretrainConfig
+    from linkbert.training.config import load_config as load_config
+    from linkbert.training.trainer import pretrain as pretrain
+    from pipeline.graph.config import SubsetConfig as SubsetConfig
+    from pipeline.graph.link_graph import LinkGraph as LinkGraph
+    from pipeline.ingest.config import IngestConfig as IngestConfig
+    from pipeline.parse.config import ParseConfig as ParseConfig
+    from pipeline.sample.config import SampleConfig as SampleConfig
+    from pipeline.segment.config import SegmentConfig as SegmentConfig
+    from pipeline.tokenizer.config import TokenizerConfig as TokenizerConfig
 
-__all__ = [  # in the order of the chain
-    "Corpus",
-    "EvaluationOptions",
-    "FinetuneOptions",
-    "IngestConfig",
-    "LinkBertForPreTraining",
-    "LinkGraph",
-    "ParseConfig",
-    "PretrainConfig",
-    "SampleConfig",
-    "SegmentConfig",
-    "SubsetConfig",
-    "TokenizerConfig",
-    "check_folder",
-    "evaluate",
-    "export_model",
-    "finetune_classify",
-    "finetune_qa",
-    "finetune_tag",
-    "graph",
-    "ingest",
-    "load_config",
-    "load_experiment",
-    "pack",
-    "parse",
-    "pretrain",
-    "run_experiment",
-    "sample_pairs",
-    "segment",
-    "show_path",
-    "subset",
-    "tokenizer",
-    "write_report",
-]
+    export_model, show_path = _export.export, _show.show
 
-_PLACES = {
-    **{
-        name: ("linkbert.api", name)
-        for name in ("parse", "ingest", "graph", "subset", "tokenizer", "segment", "sample_pairs")
-    },
-    "run_experiment": ("linkbert.api", "run_experiment"),
-    "pack": ("linkbert.api", "pack"),
-    "ParseConfig": ("pipeline.parse.config", "ParseConfig"),
-    "IngestConfig": ("pipeline.ingest.config", "IngestConfig"),
-    "SubsetConfig": ("pipeline.graph.config", "SubsetConfig"),
-    "TokenizerConfig": ("pipeline.tokenizer.config", "TokenizerConfig"),
-    "SegmentConfig": ("pipeline.segment.config", "SegmentConfig"),
-    "SampleConfig": ("pipeline.sample.config", "SampleConfig"),
-    "LinkGraph": ("pipeline.graph.link_graph", "LinkGraph"),
-    "Corpus": ("linkbert.inspection.corpus", "Corpus"),
-    "pretrain": ("linkbert.training.trainer", "pretrain"),
-    "PretrainConfig": ("linkbert.training.config", "PretrainConfig"),
-    "load_config": ("linkbert.training.config", "load_config"),
-    "export_model": ("linkbert.export.export", "export"),
-    "LinkBertForPreTraining": ("linkbert.model.pretrained", "LinkBertForPreTraining"),
-    "finetune_qa": ("linkbert.finetuning.qa", "finetune_qa"),
-    "finetune_classify": ("linkbert.finetuning.classify", "finetune_classify"),
-    "finetune_tag": ("linkbert.finetuning.tag", "finetune_tag"),
-    "FinetuneOptions": ("linkbert.finetuning.options", "FinetuneOptions"),
-    "evaluate": ("linkbert.evaluation.evaluate", "evaluate"),
-    "EvaluationOptions": ("linkbert.evaluation.evaluate", "EvaluationOptions"),
-    "load_experiment": ("linkbert.experiment.config", "load_experiment"),
-    "show_path": ("linkbert.inspection.show", "show"),
-    "check_folder": ("linkbert.api", "check_folder"),
-    "write_report": ("linkbert.report", "write_report"),
+_PLACES = {  # name: module, or module:name; in the order of the chain
+    "ParseConfig": "pipeline.parse.config",
+    "parse": "linkbert.api",
+    "IngestConfig": "pipeline.ingest.config",
+    "ingest": "linkbert.api",
+    "graph": "linkbert.api",
+    "LinkGraph": "pipeline.graph.link_graph",
+    "SubsetConfig": "pipeline.graph.config",
+    "subset": "linkbert.api",
+    "TokenizerConfig": "pipeline.tokenizer.config",
+    "tokenizer": "linkbert.api",
+    "SegmentConfig": "pipeline.segment.config",
+    "segment": "linkbert.api",
+    "SampleConfig": "pipeline.sample.config",
+    "sample_pairs": "linkbert.api",
+    "PretrainConfig": "linkbert.training.config",
+    "load_config": "linkbert.training.config",
+    "pretrain": "linkbert.training.trainer",
+    "export_model": "linkbert.export.export:export",
+    "LinkBertForPreTraining": "linkbert.model.pretrained",
+    "FinetuneOptions": "linkbert.finetuning.options",
+    "finetune_qa": "linkbert.finetuning.qa",
+    "finetune_classify": "linkbert.finetuning.classify",
+    "finetune_tag": "linkbert.finetuning.tag",
+    "EvaluationOptions": "linkbert.evaluation.config",
+    "evaluate": "linkbert.evaluation.evaluate",
+    "load_experiment": "linkbert.experiment.config",
+    "pack": "linkbert.api",
+    "run_experiment": "linkbert.api",
+    "Corpus": "linkbert.inspection.corpus",
+    "show_path": "linkbert.inspection.show:show",
+    "check_folder": "linkbert.api",
+    "write_report": "linkbert.report",
 }
+
+__all__ = [*_PLACES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'linkbert' has no attribute {name!r}")
-    module, own_name = _PLACES[name]
-    found = globals()[name] = getattr(import_module(module), own_name)
+    module, _, own_name = _PLACES[name].partition(":")
+    found = globals()[name] = getattr(import_module(module), own_name or name)
     return found
 
 

@@ -1,5 +1,6 @@
 """What `import linkbert` promises, and nothing more by accident."""
 
+import ast
 import inspect
 import json
 import subprocess
@@ -61,6 +62,22 @@ def test_each_public_name_is_there_documented_and_typed(name: str) -> None:
             parameter.annotation is not inspect.Parameter.empty
             for parameter in signature.parameters.values()
         )
+
+
+def test_type_checkers_see_the_names_that_the_table_gives() -> None:
+    tree = ast.parse(Path(linkbert.__file__).read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        name: f"{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for name in (alias.asname or alias.name for alias in node.names)
+        if not name.startswith("_")
+    }
+    renamed = {name: place for name, place in linkbert._PLACES.items() if ":" in place}
+    assert seen | renamed == linkbert._PLACES
+    [assigned] = [node for node in block.body if isinstance(node, ast.Assign)]
+    assert set(ast.unparse(assigned.targets[0]).strip("()").split(", ")) == set(renamed)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

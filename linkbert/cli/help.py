@@ -19,17 +19,25 @@ class OneScreen(argparse.HelpFormatter):
 
 
 class WithDefaults(argparse.HelpFormatter):
-    """Say what an option is where nobody gives it, unless that is nothing."""
+    """Say what an option is where nobody gives it, unless its own words do."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         said = action.help or ""
-        # Zero is something: it is told apart from False.
-        is_nothing = action.default is False or action.default in ([], argparse.SUPPRESS)
-        return (
-            said
-            if action.required or action.default is None or is_nothing
-            else f"{said} (default: %(default)s)"
-        )
+        has_its_own = " else " in f" {said}" or "default" in said
+        if action.required or action.default == argparse.SUPPRESS or has_its_own:
+            return said
+        return f"{said} (default: {_as_typed(action.default)})"
+
+
+def _as_typed(default: object) -> str:
+    """Return a default as one would type it."""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    if isinstance(default, list | tuple):
+        return " ".join(map(_as_typed, default)) or "none"
+    if default is None:
+        return "none"
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 class PrintCompletion(argparse.Action):

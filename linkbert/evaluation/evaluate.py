@@ -9,13 +9,13 @@ ranking        the linked segment among 31 hard negatives, after fine-tuning (`r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+from linkbert.evaluation.config import EvaluationOptions
 from linkbert.evaluation.held_out import held_out_pairs
 from linkbert.evaluation.instances import drp_report, mlm_report
 from linkbert.evaluation.link_context import SpecialIds, score_pairs, summarise_scores
@@ -30,38 +30,10 @@ from linkbert.training.distributed import Ranks
 from linkbert.training.optimizer import Precision
 from linkbert.training.run_folder import Shards, open_shards
 from linkbert.training.validation import SplitFigures, Validator
-from schemas.errors import CheckpointError, ConfigError, SchemaError
+from schemas.errors import CheckpointError, SchemaError
 
 BERT_MASKING = (0.15, 0.8, 0.1)
 """Shares of masked tokens, of [MASK] and of random tokens among them (BERT)."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationOptions:
-    """How much is evaluated, and how.
-
-    Attributes:
-        seed: of masks, random partners and resampling.
-        passes: masks drawn of each held-out segment.
-        max_pairs: held-out pairs, or instances, of each split at most.
-        num_resamples: replicates behind an interval.
-        batch_size: instances computed at once.
-        train_pairs: linked pairs that ranking is fine-tuned on.
-    """
-
-    seed: int = 0
-    passes: int = 4
-    max_pairs: int = 5000
-    num_resamples: int = 2000
-    batch_size: int = 64
-    train_pairs: int = 2000
-
-    def __post_init__(self) -> None:
-        for name in ("passes", "max_pairs", "num_resamples", "batch_size", "train_pairs"):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"expected {name} of at least 1, found {getattr(self, name)}: change it"
-                )
 
 
 def evaluate(

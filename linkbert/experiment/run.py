@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from linkbert.evaluation.config import EvaluationOptions
 from linkbert.evaluation.evaluate import (
-    EvaluationOptions,
     best_device,
     evaluate,
     evaluation_rule,

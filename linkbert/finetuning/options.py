@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import CheckpointError, ConfigError
@@ -52,15 +52,17 @@ class FinetuneOptions:
         distractors: documents of other articles added to each held-out context.
     """
 
-    seeds: tuple[int, ...] = (0,)
-    grid: str = "none"
-    learning_rate: float = 3e-5
-    batch_size: int = 16
-    epochs: int = 3
-    fraction: float = 1.0
-    max_length: int = 128
-    stride: int = 128
-    distractors: int = 0
+    seeds: tuple[int, ...] = field(default=(0,), metadata={"help": "one run per seed"})
+    grid: str = field(
+        default="none", metadata={"help": "settings to try", "choices": ("none", "paper")}
+    )
+    learning_rate: float = field(default=3e-5, metadata={"help": "peak"})
+    batch_size: int = field(default=16, metadata={"help": "examples per step"})
+    epochs: int = field(default=3, metadata={"help": "over training data"})
+    fraction: float = field(default=1.0, metadata={"help": "of training data", "metavar": "F"})
+    max_length: int = field(default=128, metadata={"help": "tokens of a sequence"})
+    stride: int = field(default=128, metadata={"help": "tokens windows share"})
+    distractors: int = field(default=0, metadata={"help": "documents added to dev contexts"})
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:

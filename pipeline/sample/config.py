@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from math import isfinite
 
 from pipeline.sample.pairs.recipe import Rules
@@ -10,15 +10,6 @@ from schemas.errors import ConfigError
 
 HYPERLINK, TFIDF, RANDOM_LINKS, NO_LINKS = LINK_MODES = ("hyperlink", "tfidf", "random", "none")
 AUTO_JOIN, GATHER, SHUFFLE = JOINS = ("auto", "gather", "shuffle")
-
-_CHOICES = {
-    "links": LINK_MODES,
-    "weighting": ("inverse-in-degree", "uniform"),
-    "link_scope": ("segment", "document"),
-    "target_segment": ("uniform", "lead"),
-    "mix_policy": ("exact", "independent"),
-    "join": JOINS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +36,72 @@ class SampleConfig:
     """
 
     seed: int = 0
-    epochs: int = 1
-    links: str = HYPERLINK
-    weighting: str = "inverse-in-degree"
-    link_scope: str = "segment"
-    target_segment: str = "uniform"
-    mix: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    mix_policy: str = "exact"
-    validation_fraction: float = 0.05
-    validation_documents: int = 10_000
-    join: str = AUTO_JOIN
+    epochs: int = field(default=1, metadata={"help": "each draws new pairs", "metavar": "N"})
+    links: str = field(
+        default=HYPERLINK,
+        metadata={"help": "what makes a pair linked", "choices": LINK_MODES},
+    )
+    weighting: str = field(
+        default="inverse-in-degree",
+        metadata={
+            "help": "how likely a linked document is drawn",
+            "choices": ("inverse-in-degree", "uniform"),
+        },
+    )
+    link_scope: str = field(
+        default="segment",
+        metadata={
+            "help": "links of segment A alone, or of its whole document",
+            "choices": ("segment", "document"),
+        },
+    )
+    target_segment: str = field(
+        default="uniform",
+        metadata={
+            "help": "any segment of the other document, or its first",
+            "choices": ("uniform", "lead"),
+        },
+    )
+    mix: tuple[float, float, float] = field(
+        default=(1.0, 1.0, 1.0),
+        metadata={
+            "help": "contiguous, random and linked; only their ratio counts",
+            "metavar": "SHARE",
+        },
+    )
+    mix_policy: str = field(
+        default="exact",
+        metadata={
+            "help": "totals as near to the mix as can be, or each A on its own",
+            "choices": ("exact", "independent"),
+        },
+    )
+    validation_fraction: float = field(
+        default=0.05,
+        metadata={
+            "help": "of the documents held out, half at random, half in linked clusters",
+            "metavar": "F",
+        },
+    )
+    validation_documents: int = field(
+        default=10_000, metadata={"help": "at most, of each half", "metavar": "N"}
+    )
+    join: str = field(
+        default=AUTO_JOIN,
+        metadata={
+            "help": "read tokens from files, or send them through Beam: auto does so from gs://",
+            "choices": JOINS,
+        },
+    )
     shard_bytes: int = 128 << 20
 
     def __post_init__(self) -> None:
-        for key, choices in _CHOICES.items():
-            value = getattr(self, key)
-            if value not in choices:
+        for option in fields(self):
+            choices, value = option.metadata.get("choices"), getattr(self, option.name)
+            if choices and value not in choices:
                 raise ConfigError(
-                    f"expected {key} to be one of {', '.join(choices)}, found {value!r}: change it"
+                    f"expected {option.name} to be one of {', '.join(choices)}, "
+                    f"found {value!r}: change it"
                 )
         for key in ("epochs", "validation_documents", "shard_bytes"):
             if getattr(self, key) < 1:

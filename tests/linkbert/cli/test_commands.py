@@ -12,7 +12,7 @@ from linkbert.cli.commands import _COMMANDS, main
 from linkbert.cli.options import build_parser
 
 REPOSITORY = Path(__file__).parents[3]
-COMMON = {"workers", "seed", "overwrite", "quiet", "json", "debug", "help"}
+EVERYWHERE = {"--quiet", "--json", "--debug", "--help", "-h"}
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
@@ -48,8 +48,7 @@ def test_the_options_are_these() -> None:
                 for action in parser._actions
                 for option in (action.option_strings or [action.dest])
             }
-            - {f"--{option}" for option in COMMON}
-            - {"-h"}
+            - EVERYWHERE
         )
         for name, parser in subcommands().items()
     }
@@ -65,9 +64,19 @@ def test_every_argument_says_what_it_is() -> None:
         if not action.help
     ]
     assert silent == []
-    sample = subcommands()["sample"].format_help()
-    assert "(default: 0.05)" in sample
-    assert not re.search(r"default: (None|False|\[\])", sample)
+
+
+@pytest.mark.parametrize("name", sorted(_COMMANDS))
+def test_the_help_shows_the_default_of_each_option(name: str) -> None:
+    parser = subcommands()[name]
+    formatter = parser._get_formatter()
+    told = {
+        action.dest: formatter._expand_help(action)
+        for action in parser._actions
+        if action.option_strings and not action.required and action.dest != "help"
+    }
+    assert [n for n, text in told.items() if not re.search(r"\b(default|else)\b", text)] == []
+    assert not re.search(r"default: (None|False|\[)", "".join(told.values()))
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["parse"], ["pretrain", "x", "--out", "y"]])

@@ -1,0 +1,111 @@
+"""`run`, all stages from a dump to a model, and `demo`, the same on the bundled dump."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import linkbert
+from linkbert.cli.fields import config_of
+
+_logger = logging.getLogger(__name__)
+
+_VOCAB_SIZE, _DEMO_VOCAB_SIZE = 30_000, 8_000
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run all stages; each says at once when it has finished before."""
+    from linkbert.cli.closing import closing_table
+
+    results = _run_stages(args)
+    print(json.dumps(results, default=str) if args.json else closing_table(results))
+
+
+def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Run every stage in its folder below `args.out`; return their summaries by name."""
+    config = linkbert.load_config(args.config, args.overrides)
+    corpus, shards = (str(Path(args.out) / name) for name in ("corpus", "shards"))
+    execution = execution_of(args)
+    results: dict[str, dict[str, Any]] = {}
+    _logger.info("parse")
+    parse_config = config_of(linkbert.ParseConfig, args)
+    results["parse"] = linkbert.parse(args.dumps, corpus, parse_config, **execution)
+    _logger.info("graph")
+    results["graph"] = linkbert.graph(corpus, **execution)
+    _logger.info("tokenizer")
+    vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else _VOCAB_SIZE)
+    results["tokenizer"] = linkbert.tokenizer(
+        corpus, linkbert.TokenizerConfig(vocab_size=vocab_size), source=args.source, **execution
+    )
+    _logger.info("segment")
+    max_tokens = args.max_tokens or _tokens_of_half(config.max_position_embeddings)
+    segment_config = linkbert.SegmentConfig(max_tokens=max_tokens)
+    results["segment"] = linkbert.segment(corpus, segment_config, **execution)
+    _logger.info("sample")
+    sample_config = config_of(linkbert.SampleConfig, args)
+    results["sample"] = linkbert.sample_pairs(corpus, shards, sample_config, **execution)
+    return results | _train(args, Path(shards), config)
+
+
+def _train(
+    args: argparse.Namespace, shards: Path, config: linkbert.PretrainConfig
+) -> dict[str, dict[str, Any]]:
+    """Pretrain and export."""
+    run_folder, model = (Path(args.out) / name for name in ("run", "model"))
+    _logger.info("pretrain")
+    trained = linkbert.pretrain(
+        shards,
+        run_folder,
+        config,
+        seed=args.seed,
+        init=args.init,
+        overwrite=args.overwrite,
+        quiet=args.quiet,
+    )
+    _logger.info("export")
+    exported = linkbert.export_model(run_folder, model, overwrite=args.overwrite)
+    return {"pretrain": asdict(trained), "export": asdict(exported)}
+
+
+def _tokens_of_half(max_position_embeddings: int) -> int:
+    """Return the longest segment of which two fit the model with their special tokens."""
+    from schemas.tables.instances import NUM_SPECIAL_TOKENS
+
+    return (max_position_embeddings - NUM_SPECIAL_TOKENS) // 2
+
+
+def execution_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return how a stage runs, as its function takes it."""
+    return {name: getattr(args, name) for name in ("workers", "beam_args", "overwrite")}
+
+
+def demo(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
+    """Run the chain on the bundled dump, then show what came out.
+
+    Args:
+        args: the options of `demo`.
+        defaults: those of `run` for `demo_argv`.
+    """
+    from linkbert.inspection.show import show_pairs
+
+    run(argparse.Namespace(**vars(defaults) | vars(args)))
+    if not args.json:
+        print("\nthree pairs it trained on\n")
+        print(show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=600))
+
+
+def demo_argv(out: str) -> Sequence[str]:
+    """Return the command that `demo` is short for."""
+    argv = ["run", str(_bundled_dump()), "--out", out, "--config", "demo"]
+    # In so small a wiki few segments have a link of their own, and few articles are held out.
+    return [*argv, "--epochs", "2", "--link-scope", "document", "--validation-fraction", "0.2"]
+
+
+def _bundled_dump() -> Path:
+    """Return the dump that comes with the package: the Latgalian Wikipedia of September 2017."""
+    return Path(__file__).parents[1] / "data" / "ltgwiki-2017-pages-articles.xml.bz2"

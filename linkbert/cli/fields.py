@@ -1,0 +1,83 @@
+"""Options from a stage's config dataclass, and the config from the options.
+
+A field is an option where its metadata has `help`; its name, type and default are the option's:
+
+    links: str = field(default="hyperlink", metadata={"help": "...", "choices": LINK_MODES})
+
+`metavar` and `choices` are the other keys. A field without `help` is set from Python alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import types
+import typing
+from collections.abc import Collection
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+_METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME"}
+
+
+def add_fields(
+    parser: argparse.ArgumentParser,
+    config_class: type,
+    *,
+    required: Collection[str] = (),
+    left_out: Collection[str] = (),
+) -> None:
+    """Add an option for each field of a config that has a help text.
+
+    Args:
+        parser: of the command.
+        config_class: the stage's dataclass.
+        required: fields that must be given although the dataclass has a default.
+        left_out: fields that the command sets itself.
+    """
+    hints = typing.get_type_hints(config_class)
+    for field in fields(config_class):
+        if "help" in field.metadata and field.name not in left_out:
+            given = _type_arguments(hints[field.name], field)
+            if field.name in required:
+                given |= {"required": True}
+            else:
+                given["default"] = _default(field)
+            option = "--" + field.name.replace("_", "-")
+            parser.add_argument(option, help=field.metadata["help"], **given)
+
+
+def config_of(config_class: Any, args: argparse.Namespace, **changes: Any) -> Any:
+    """Build a config from the options that bear the names of its fields.
+
+    Args:
+        config_class: the stage's dataclass.
+        args: the parsed options; those of other names are passed over.
+        **changes: values that the command sets itself.
+    """
+    names = {field.name for field in fields(config_class)}
+    given = {name: value for name, value in vars(args).items() if name in names} | changes
+    frozen = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    return config_class(**frozen)
+
+
+def _type_arguments(hint: Any, field: Field[Any]) -> dict[str, Any]:
+    """Return what argparse needs to know of a field's type."""
+    if hint is bool:
+        return {"action": "store_true"}
+    given: dict[str, Any] = {}
+    if typing.get_origin(hint) is tuple:
+        members = typing.get_args(hint)
+        given["nargs"] = "+" if members[-1] is Ellipsis else len(members)
+        hint = members[0]
+    elif isinstance(hint, types.UnionType):  # such as `str | None`
+        [hint] = (member for member in typing.get_args(hint) if member is not types.NoneType)
+    if hint is not str:
+        given["type"] = hint
+    if "choices" in field.metadata:
+        return {**given, "choices": field.metadata["choices"]}
+    return {**given, "metavar": field.metadata.get("metavar", _METAVARS[hint])}
+
+
+def _default(field: Field[Any]) -> Any:
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    return list(value) if isinstance(value, tuple) else value

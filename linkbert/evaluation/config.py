@@ -1,0 +1,35 @@
+"""The options of `evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """How much is evaluated, and how.
+
+    Attributes:
+        seed: of masks, random partners and resampling.
+        passes: masks drawn of each held-out segment.
+        max_pairs: held-out pairs, or instances, of each split at most.
+        num_resamples: replicates behind an interval.
+        batch_size: instances computed at once.
+        train_pairs: linked pairs that ranking is fine-tuned on.
+    """
+
+    seed: int = 0
+    passes: int = field(default=4, metadata={"help": "masks of each segment"})
+    max_pairs: int = field(default=5000, metadata={"help": "of each split at most"})
+    num_resamples: int = field(default=2000, metadata={"help": "replicates of an interval"})
+    batch_size: int = 64
+    train_pairs: int = field(default=2000, metadata={"help": "for ranking's fine-tuning"})
+
+    def __post_init__(self) -> None:
+        for name in ("passes", "max_pairs", "num_resamples", "batch_size", "train_pairs"):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"expected {name} of at least 1, found {getattr(self, name)}: change it"
+                )
