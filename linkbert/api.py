@@ -193,7 +193,8 @@ def sample_pairs(
         GraphError: no segment has a usable link, though linked pairs are wanted.
         StageError: a corpus is unfinished.
     """
-    from pipeline.sample.stage import SAMPLE, SampleConfig
+    from pipeline.sample.config import SampleConfig
+    from pipeline.sample.stage import SAMPLE
 
     return _run(SAMPLE, out, config or SampleConfig(), _paths(corpora), **execution)
 
@@ -219,7 +220,8 @@ def run_experiment(
     from linkbert.experiment.pack import corpus_fingerprint, unpack_corpus
     from pipeline.engine.inline import run_stage
     from pipeline.engine.stage import Job
-    from pipeline.sample.stage import SAMPLE, SampleConfig
+    from pipeline.sample.config import SampleConfig
+    from pipeline.sample.stage import SAMPLE
 
     corpus = config.corpus
     packed = corpus if Path(corpus).is_file() else f"{corpus}.pack"
@@ -287,7 +289,7 @@ def prepare_stage(name: str) -> None:
 
 
 def _run(
-    stage: Stage,
+    stage: Stage[Any],
     root: AnyPath,
     config: Any,
     sources: Sequence[AnyPath] = (),

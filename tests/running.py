@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.engine.exchange import exchange_of, plan_exchange, receive, send
-from pipeline.engine.stage import Job, Phase, Records, finish_job, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.stage import Job, Phase, Records
 from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
 from pipeline.tokenizer.stage import TOKENIZER
 

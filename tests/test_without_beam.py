@@ -10,7 +10,8 @@ import pytest
 from linkbert.experiment.pack import pack_corpus, unpack_corpus
 from pipeline.engine.inline import run_stage
 from pipeline.engine.stage import Job
-from pipeline.sample.stage import SAMPLE, SampleConfig
+from pipeline.sample.config import SampleConfig
+from pipeline.sample.stage import SAMPLE
 from schemas.errors import StageError
 from tests.pipeline.corpora import tree_digest
 from tests.pipeline.linked_corpus import make_corpus

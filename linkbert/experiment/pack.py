@@ -18,7 +18,7 @@ import uuid
 
 import pyarrow.parquet as pq
 
-from pipeline.engine.stage import load_manifest
+from pipeline.engine.outputs import load_manifest
 from pipeline.storage import files
 from schemas.errors import StageError
 from schemas.manifest import MANIFEST_NAME, write_whole

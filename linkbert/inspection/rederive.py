@@ -17,7 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.stage import Job, Record, Stage, Task, load_manifest
+from pipeline.engine.outputs import load_manifest
+from pipeline.engine.stage import Job, Record, Stage, Task
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
 from pipeline.parse.config import ParseConfig
@@ -39,7 +40,7 @@ class Rederived:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    stage: Stage
+    stage: Stage[Any]
     config: Callable[..., Any]
     phase: str
     # The table whose parts the tasks write, one each.

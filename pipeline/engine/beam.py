@@ -31,17 +31,9 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipeline.engine.exchange import MAX_LOCAL_BYTES, RunExchange, exchange_of
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase
 from pipeline.engine.pool import run_tasks
-from pipeline.engine.stage import (
-    Job,
-    Phase,
-    Record,
-    Records,
-    Task,
-    finish_job,
-    open_job,
-    plan_phase,
-)
+from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
 from pipeline.storage import files
 from schemas import errors
 from schemas.errors import ConfigError, LinkBertError
@@ -49,11 +41,11 @@ from schemas.errors import ConfigError, LinkBertError
 _LOCAL_RUNNER = "FnApiRunner"
 _DATAFLOW = "DataflowRunner"
 
-State = tuple[Job, Records]
+State = tuple[AnyJob, Records]
 """What flows from phase to phase: the opened job and the records so far."""
 
 
-def job_options(job: Job, beam_args: Sequence[str]) -> PipelineOptions:
+def job_options(job: AnyJob, beam_args: Sequence[str]) -> PipelineOptions:
     """Return Beam's options for a job.
 
     Raises:
@@ -66,7 +58,7 @@ def job_options(job: Job, beam_args: Sequence[str]) -> PipelineOptions:
 
 
 def run_pipeline(
-    job: Job, options: PipelineOptions | None, *, pool_size: int, overwrite: bool
+    job: AnyJob, options: PipelineOptions | None, *, pool_size: int, overwrite: bool
 ) -> str:
     """Build a job and run it; say how it ends where Beam does not run it to its end.
 
@@ -104,7 +96,7 @@ def _runner(options: PipelineOptions) -> str | None:
     return name
 
 
-def build(pipeline: beam.Pipeline, job: Job, *, pool_size: int, overwrite: bool) -> Any:
+def build(pipeline: beam.Pipeline, job: AnyJob, *, pool_size: int, overwrite: bool) -> Any:
     """Wire a stage into a pipeline; return the collection of its one summary.
 
     Args:
@@ -125,7 +117,7 @@ def build(pipeline: beam.Pipeline, job: Job, *, pool_size: int, overwrite: bool)
 class RunPhase(beam.PTransform):  # type: ignore[misc]
     """Plan the tasks of one phase, run them, and add their records to the state."""
 
-    def __init__(self, phase: Phase, pool_size: int, exchange: RunExchange | None) -> None:
+    def __init__(self, phase: AnyPhase, pool_size: int, exchange: RunExchange | None) -> None:
         super().__init__()
         self._phase, self._pool_size, self._exchange = phase, pool_size, exchange
 
@@ -146,22 +138,22 @@ class RunPhase(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def _open_state(job: Job, overwrite: bool) -> State:
+def _open_state(job: AnyJob, overwrite: bool) -> State:
     return open_job(job, overwrite), {}
 
 
-def _run_on_pool(state: State, phase: Phase, pool_size: int) -> State:
+def _run_on_pool(state: State, phase: AnyPhase, pool_size: int) -> State:
     job, records = state
     tasks = plan_phase(job, phase, records)
     return _add_records(state, phase.name, list(run_tasks(job, phase, tasks, pool_size)))
 
 
-def _plan_tasks(state: State, phase: Phase) -> list[tuple[Job, Task]]:
+def _plan_tasks(state: State, phase: AnyPhase) -> list[tuple[AnyJob, Task]]:
     job, records = state
     return [(job, task) for task in plan_phase(job, phase, records)]
 
 
-def _run_alone(planned: tuple[Job, Task], phase: Phase) -> Iterator[Record]:
+def _run_alone(planned: tuple[AnyJob, Task], phase: AnyPhase) -> Iterator[Record]:
     """Run a task in a process of its own, which it may kill."""
     job, task = planned
     return run_tasks(job, phase, [task], 1)
@@ -221,7 +213,7 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
     return options
 
 
-def _check_for_dataflow(job: Job, options: PipelineOptions) -> None:
+def _check_for_dataflow(job: AnyJob, options: PipelineOptions) -> None:
     """Refuse what would only fail on the workers, minutes later.
 
     Raises:

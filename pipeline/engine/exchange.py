@@ -14,26 +14,17 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.stage import (
-    Exchange,
-    Job,
-    Phase,
-    Record,
-    Records,
-    Task,
-    done_record,
-    plan_phase,
-    run_task,
-)
+from pipeline.engine.lifecycle import done_record, plan_phase, run_task
+from pipeline.engine.stage import AnyJob, AnyPhase, Exchange, Record, Records, Task
 from schemas.errors import StageError
 
 MAX_LOCAL_BYTES = 1 << 30
 """What Beam's local runner may carry at once; it takes three to seven times as much memory."""
 
-State = tuple[Job, Records]
+State = tuple[AnyJob, Records]
 
 
-def exchange_of(job: Job, phase: Phase) -> Exchange | None:
+def exchange_of(job: AnyJob, phase: AnyPhase) -> Exchange[Any] | None:
     """Return the exchange of a phase, if this job goes that way."""
     return phase.exchange if phase.exchange and phase.exchange.is_used(job) else None
 
@@ -46,7 +37,7 @@ class RunExchange(beam.PTransform):  # type: ignore[misc]
         max_bytes: what may be sent in all, 0 for no bound.
     """
 
-    def __init__(self, phase: Phase, max_bytes: int) -> None:
+    def __init__(self, phase: AnyPhase, max_bytes: int) -> None:
         super().__init__()
         self._phase, self._max_bytes = phase, max_bytes
 
@@ -65,7 +56,7 @@ class RunExchange(beam.PTransform):  # type: ignore[misc]
         return (received, planned.done) | "AllRecords" >> beam.Flatten()
 
 
-def plan_exchange(state: State, phase: Phase, max_bytes: int = 0) -> Iterator[Any]:
+def plan_exchange(state: State, phase: AnyPhase, max_bytes: int = 0) -> Iterator[Any]:
     """Yield the senders, if any task needs them, and the records of those that are done.
 
     Raises:
@@ -91,21 +82,21 @@ def plan_exchange(state: State, phase: Phase, max_bytes: int = 0) -> Iterator[An
     yield from ((job, phase, sender, needed) for sender in senders)
 
 
-def send(sender: tuple[Job, Phase, Task, frozenset[int]]) -> Iterator[tuple[int, bytes]]:
+def send(sender: tuple[AnyJob, AnyPhase, Task, frozenset[int]]) -> Iterator[tuple[int, bytes]]:
     """Yield the batches of one sender for the tasks that need them."""
     job, phase, task, needed = sender
     assert phase.exchange is not None, phase.name
     return (batch for batch in phase.exchange.send(job, task) if batch[0] in needed)
 
 
-def receive(job: Job, phase: Phase, task: Task, batches: Iterable[bytes]) -> Record:
+def receive(job: AnyJob, phase: AnyPhase, task: Task, batches: Iterable[bytes]) -> Record:
     """Run one task on what was sent to it; return its record."""
     exchange = phase.exchange
     assert exchange is not None, phase.name
     return run_task(job, phase, task, lambda job, task: exchange.receive(job, task, batches))
 
 
-def _receive(sent: tuple[int, Iterable[bytes]], phase: Phase, state: State) -> Record:
+def _receive(sent: tuple[int, Iterable[bytes]], phase: AnyPhase, state: State) -> Record:
     index, batches = sent
     job, records = state
     return receive(job, phase, phase.plan(job, records)[index], batches)

@@ -8,18 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.engine.stage import (
-    Job,
-    Records,
-    finish_job,
-    finished_summary,
-    open_job,
-    plan_phase,
-    run_task,
-)
+from pipeline.engine.lifecycle import finish_job, finished_summary, open_job, plan_phase, run_task
+from pipeline.engine.stage import AnyJob, Records
 
 
-def run_stage(job: Job, overwrite: bool = False) -> dict[str, Any]:
+def run_stage(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
     """Open, run and finish a job, or only tell what it came to; return its summary.
 
     Raises:

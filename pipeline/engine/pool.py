@@ -28,7 +28,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.engine.stage import Job, Phase, Record, Records, Task, plan_phase, run_task
+from pipeline.engine.lifecycle import plan_phase, run_task
+from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
 from pipeline.engine.workers import load_workers
 from schemas.errors import StageError
 from schemas.progress import Progress
@@ -51,7 +52,9 @@ class _Worker:
     task: Task | None = None
 
 
-def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> Iterator[Record]:
+def run_tasks(
+    job: AnyJob, phase: AnyPhase, tasks: list[Task], num_workers: int
+) -> Iterator[Record]:
     """Run the tasks of one phase on worker processes; yield each record as it ends.
 
     Raises:
@@ -72,7 +75,7 @@ def run_tasks(job: Job, phase: Phase, tasks: list[Task], num_workers: int) -> It
 
 
 @contextmanager
-def tasks_ahead(job: Job, num_workers: int) -> Iterator[None]:
+def tasks_ahead(job: AnyJob, num_workers: int) -> Iterator[None]:
     """Run what comes first in a stage now; `run_tasks`, called in the block, gives its records.
 
     That is each phase of a single task, and the first of many or the last, whose tasks go on in the
@@ -126,7 +129,7 @@ class _Running:
             self._answers.put(error)
 
 
-def _key(job: Job, phase: Phase) -> tuple[str, str, str]:
+def _key(job: AnyJob, phase: AnyPhase) -> tuple[str, str, str]:
     return job.root, job.stage.name, phase.name
 
 
@@ -137,7 +140,7 @@ _ahead: dict[tuple[str, str, str], Iterable[Record]] = {}
 class _Pool:
     """The processes of one phase."""
 
-    def __init__(self, job: Job, phase: Phase, num_workers: int) -> None:
+    def __init__(self, job: AnyJob, phase: AnyPhase, num_workers: int) -> None:
         self._job, self._phase = job, phase
         self._is_killed = False
         self._context = multiprocessing.get_context("forkserver")
@@ -223,7 +226,7 @@ class _Pool:
         return [busy[connection] for connection in wait(list(busy)) if connection in busy]
 
 
-def _serve(connection: Connection, job: Job, phase: Phase) -> None:
+def _serve(connection: Connection, job: AnyJob, phase: AnyPhase) -> None:
     """Run tasks until the pipe closes; leave when the parent does, even in mid-task."""
     # Ctrl-C reaches every process of a terminal: it is for the main one, which ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -280,7 +283,7 @@ def _receive(connection: Connection) -> Any:
         return None
 
 
-def _disk_message(job: Job, phase: Phase, error: OSError) -> str:
+def _disk_message(job: AnyJob, phase: AnyPhase, error: OSError) -> str:
     # Said here because Beam cannot copy an OSError and would keep nothing of it but its last line.
     return (
         f"expected {job.stage.name} {phase.name} to read its input and to write into {job.root}, "
@@ -289,7 +292,7 @@ def _disk_message(job: Job, phase: Phase, error: OSError) -> str:
     )
 
 
-def _killers_message(job: Job, phase: Phase, killers: list[Task]) -> str:
+def _killers_message(job: AnyJob, phase: AnyPhase, killers: list[Task]) -> str:
     described = "; ".join(f"task {task.index} {task.args}" for task in killers)
     return (
         f"expected every task of {job.stage.name} {phase.name} to end, found {len(killers)} that "

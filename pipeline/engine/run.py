@@ -21,8 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipeline.engine.lifecycle import finished_summary, open_job
 from pipeline.engine.pool import tasks_ahead
-from pipeline.engine.stage import Job, finished_summary, open_job
+from pipeline.engine.stage import AnyJob
 from pipeline.storage import files
 from schemas.errors import ConfigError, StageError
 
@@ -36,7 +37,7 @@ class JobResult:
 
 
 def run_job(
-    job: Job, *, workers: int = 0, beam_args: Sequence[str] = (), overwrite: bool = False
+    job: AnyJob, *, workers: int = 0, beam_args: Sequence[str] = (), overwrite: bool = False
 ) -> JobResult:
     """Run a stage, or resume it; on a finished output only say so.
 

@@ -27,8 +27,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import save_array
-from pipeline.engine.stage import Job, Record, Records, Task, load_manifest
+from pipeline.engine.outputs import load_manifest, save_array
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.graph.config import GraphConfig
 from pipeline.storage import files
 from pipeline.wiki.title_index import (
     MISSING,
@@ -79,12 +80,12 @@ class _Redirects:
         )
 
 
-def plan_index(job: Job, records: Records) -> list[Task]:
+def plan_index(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task: the index is small, and everything else waits for it."""
     return [Task(0, {}, load_manifest(job.path("pages")).rows_out)]
 
 
-def run_index(job: Job, task: Task) -> Record:
+def run_index(job: Job[GraphConfig], task: Task) -> Record:
     """Build the index files; the record also holds the number of nodes and the salt.
 
     Raises:
@@ -159,7 +160,7 @@ def follow_redirects(next_redirects: Int32Array, ends: Int32Array) -> Int32Array
     return ends
 
 
-def _read_pages(job: Job, salt: int) -> _Pages:
+def _read_pages(job: Job[GraphConfig], salt: int) -> _Pages:
     ids, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
     for batch in _batches(job, "pages", ["page_id", "title"]):
         ids.append(batch.column(0).to_numpy())
@@ -167,7 +168,7 @@ def _read_pages(job: Job, salt: int) -> _Pages:
     return _Pages(np.concatenate(ids), np.concatenate(hashes))
 
 
-def _read_redirects(job: Job, salt: int) -> _Redirects:
+def _read_redirects(job: Job[GraphConfig], salt: int) -> _Redirects:
     names = ["page_id", "title", "target_title", "target_namespace", "is_interwiki"]
     columns: list[list[npt.NDArray[np.generic]]] = [[], [], [], [], []]
     for batch in _batches(job, "redirects", names):
@@ -198,7 +199,7 @@ def _fates_beyond(
     return fates.astype(np.int8), ~(interwiki | invalid)
 
 
-def _batches(job: Job, table: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(job: Job[GraphConfig], table: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     for entry in load_manifest(job.path(table)).files:
         with (
             files.open_read(job.path(table, entry.name)) as file,
@@ -208,7 +209,7 @@ def _batches(job: Job, table: str, columns: list[str]) -> Iterator[pa.RecordBatc
 
 
 def _titles_are_equal(
-    job: Job, num_nodes: int, rows: Int64Array, losers: Int64Array, winners: Int64Array
+    job: Job[GraphConfig], num_nodes: int, rows: Int64Array, losers: Int64Array, winners: Int64Array
 ) -> bool:
     """Tell whether titles of one hash are one title, reading just those titles again."""
     places = np.concatenate([losers, winners])
@@ -218,7 +219,7 @@ def _titles_are_equal(
     return bool((titles[: len(losers)] == titles[len(losers) :]).all())
 
 
-def _titles_at(job: Job, table: str, rows: Int64Array) -> npt.NDArray[np.object_]:
+def _titles_at(job: Job[GraphConfig], table: str, rows: Int64Array) -> npt.NDArray[np.object_]:
     titles = np.empty(len(rows), object)
     first = 0
     if len(rows):
@@ -230,7 +231,7 @@ def _titles_at(job: Job, table: str, rows: Int64Array) -> npt.NDArray[np.object_
 
 
 def _write_index(
-    job: Job,
+    job: Job[GraphConfig],
     index: TitleIndex,
     num_rows: int,
     node_rows: Int64Array,

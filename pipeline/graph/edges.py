@@ -19,8 +19,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import open_array, page_parts, save_array, save_chunks, spill_name
-from pipeline.engine.stage import Job, Record, Records, Task, part_name, part_writer
+from pipeline.engine.outputs import (
+    open_array,
+    page_parts,
+    part_name,
+    part_writer,
+    save_array,
+    save_chunks,
+    spill_name,
+)
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.graph.config import GraphConfig
 from pipeline.graph.resolve import edge_keys
 from pipeline.storage import files
 from pipeline.wiki.title_index import Int32Array, Int64Array
@@ -29,7 +38,7 @@ _ROWS_PER_GROUP = 1 << 17
 _LOW_BITS = (1 << 32) - 1
 
 
-def plan_merge(job: Job, records: Records) -> list[Task]:
+def plan_merge(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task a range of source nodes, with the spills that hold edges from it."""
     [index] = records["index"]
     tasks = []
@@ -43,7 +52,7 @@ def plan_merge(job: Job, records: Records) -> list[Task]:
     return tasks
 
 
-def run_merge(job: Job, task: Task) -> Record:
+def run_merge(job: Job[GraphConfig], task: Task) -> Record:
     """Write edges part r and the spills that the next phase reads."""
     first, stop = task.args["first"], task.args["stop"]
     sources, targets, weights = _read_range(job, task)
@@ -61,7 +70,7 @@ def run_merge(job: Job, task: Task) -> Record:
     return {"counts": {"edges": len(sources)}, "files": written}
 
 
-def _read_range(job: Job, task: Task) -> tuple[Int32Array, Int32Array, Int32Array]:
+def _read_range(job: Job[GraphConfig], task: Task) -> tuple[Int32Array, Int32Array, Int32Array]:
     """Return sources, targets and mentions of the edges from a range of nodes, in order.
 
     What is needed on the way goes when this returns: at 44 bytes an edge, it sets the peak.
@@ -94,7 +103,7 @@ def unpack_keys(keys: Int64Array) -> tuple[Int32Array, Int32Array]:
     return (keys >> 32).astype(np.int32), (keys & _LOW_BITS).astype(np.int32)
 
 
-def plan_nodes(job: Job, records: Records) -> list[Task]:
+def plan_nodes(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task a range of nodes."""
     [index] = records["index"]
     args = {"num_ranges": len(records["merge"])}
@@ -104,7 +113,7 @@ def plan_nodes(job: Job, records: Records) -> list[Task]:
     ]
 
 
-def run_nodes(job: Job, task: Task) -> Record:
+def run_nodes(job: Job[GraphConfig], task: Task) -> Record:
     """Write nodes part r and the spill of its in-neighbours."""
     first, stop = task.args["first"], task.args["stop"]
     pieces = [np.zeros(0, np.int64)]
@@ -133,7 +142,7 @@ def run_nodes(job: Job, task: Task) -> Record:
     return {"counts": counts, "files": written, "num_in": len(sources)}
 
 
-def _node_columns(job: Job, first: int, stop: int) -> dict[str, pa.Array]:
+def _node_columns(job: Job[GraphConfig], first: int, stop: int) -> dict[str, pa.Array]:
     """Fetch what pages says of a range of nodes; only the parts that hold any are read."""
     with open_array(job.path("index", "node_rows.npy")) as node_rows:
         rows = np.array(node_rows[first:stop])
@@ -170,7 +179,7 @@ _EMPTY_NODE_COLUMNS = {
 }
 
 
-def plan_csr(job: Job, records: Records) -> list[Task]:
+def plan_csr(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task: it copies, piece by piece."""
     num_edges = sum(record["counts"]["edges"] for record in records["merge"])
     num_in = sum(record["num_in"] for record in records["nodes"])
@@ -184,7 +193,7 @@ def plan_csr(job: Job, records: Records) -> list[Task]:
     return [Task(0, args, num_edges)]
 
 
-def run_csr(job: Job, task: Task) -> Record:
+def run_csr(job: Job[GraphConfig], task: Task) -> Record:
     """Write the five arrays of `csr`, indptr int64 [N + 1], the others int32 [E]."""
     num_ranges, num_edges = task.args["num_ranges"], task.args["num_edges"]
     length = task.args["num_nodes"] + 1
@@ -210,7 +219,9 @@ def _pointers(degree_pieces: Iterator[Int32Array]) -> Iterator[Int64Array]:
         total = int(pointers[-1]) if len(pointers) else total
 
 
-def _column_pieces(job: Job, table: str, column: str, num_parts: int) -> Iterator[Int32Array]:
+def _column_pieces(
+    job: Job[GraphConfig], table: str, column: str, num_parts: int
+) -> Iterator[Int32Array]:
     for number in range(num_parts):
         with (
             files.open_read(job.path(table, part_name(number))) as file,
@@ -220,13 +231,13 @@ def _column_pieces(job: Job, table: str, column: str, num_parts: int) -> Iterato
                 yield batch.column(0).to_numpy()
 
 
-def _in_neighbours(job: Job, num_ranges: int) -> Iterator[npt.NDArray[np.int32]]:
+def _in_neighbours(job: Job[GraphConfig], num_ranges: int) -> Iterator[npt.NDArray[np.int32]]:
     for number in range(num_ranges):
         with open_array(job.path(spill_name(job, "in_neighbours", number))) as sources:
             yield sources
 
 
-def _ranges(job: Job, num_nodes: int) -> list[tuple[int, int]]:
+def _ranges(job: Job[GraphConfig], num_nodes: int) -> list[tuple[int, int]]:
     size = job.config.nodes_per_part
     # A corpus without pages still has one (empty) part of every table.
     return [(first, min(first + size, num_nodes)) for first in range(0, max(num_nodes, 1), size)]

@@ -22,8 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import open_array
-from pipeline.engine.stage import load_manifest, part_name
+from pipeline.engine.outputs import load_manifest, open_array, part_name
 from pipeline.storage import files
 from pipeline.wiki.title_index import MISSING, Int32Array, Int64Array, TitleIndex
 from schemas.errors import GraphError

@@ -18,8 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import AnyArray, open_array, page_parts, save_array, spill_name
-from pipeline.engine.stage import Job, Record, Records, Task, part_writer
+from pipeline.engine.outputs import (
+    AnyArray,
+    open_array,
+    page_parts,
+    part_writer,
+    save_array,
+    spill_name,
+)
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.graph.config import GraphConfig
 from pipeline.graph.documents import Int8Array
 from pipeline.storage import files
 from pipeline.wiki.title_index import MISSING, Int32Array, Int64Array, TitleIndex
@@ -91,7 +99,7 @@ class Edges:
     kinds: npt.NDArray[np.uint8]
 
 
-def plan_resolve(job: Job, records: Records) -> list[Task]:
+def plan_resolve(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task a part of pages."""
     [index] = records["index"]
     tasks, first_row = [], 0
@@ -102,7 +110,7 @@ def plan_resolve(job: Job, records: Records) -> list[Task]:
     return tasks
 
 
-def run_resolve(job: Job, task: Task) -> Record:
+def run_resolve(job: Job[GraphConfig], task: Task) -> Record:
     """Write mentions part k and its spill of edges; count links by fate and edges by kind."""
     counts = dict.fromkeys(("links", "duplicate_page", "caption", *FATES), 0)
     found: list[Edges] = []
@@ -189,7 +197,9 @@ def edge_keys(first_ids: Int32Array, second_ids: Int32Array) -> Int64Array:
     return (first_ids.astype(np.int64) << 32) | second_ids.astype(np.int64)
 
 
-def _open_index(job: Job, stack: ExitStack, salt: int) -> tuple[GraphIndex, Int32Array]:
+def _open_index(
+    job: Job[GraphConfig], stack: ExitStack, salt: int
+) -> tuple[GraphIndex, Int32Array]:
     def open_one(name: str) -> AnyArray:
         return stack.enter_context(open_array(job.path("index", f"{name}.npy")))
 
@@ -198,7 +208,9 @@ def _open_index(job: Job, stack: ExitStack, salt: int) -> tuple[GraphIndex, Int3
     return GraphIndex(titles, *redirects), open_one("row_nodes")
 
 
-def _read_links(job: Job, task: Task, row_nodes: Int32Array) -> Iterator[tuple[Links, int]]:
+def _read_links(
+    job: Job[GraphConfig], task: Task, row_nodes: Int32Array
+) -> Iterator[tuple[Links, int]]:
     """Yield the links of batches of documents, and how many were on dropped rows."""
     row = task.args["first_row"]
     waiting: list[pa.ListArray] = []

@@ -13,27 +13,20 @@ joined; see `pipeline.wiki.title_index`.
 
 from __future__ import annotations
 
-from pipeline.engine.stage import (
-    Job,
-    Json,
-    Phase,
-    Record,
-    Records,
-    Stage,
-    load_manifest,
-    sum_counts,
-    write_folder_manifest,
-)
+from pipeline.engine.outputs import load_manifest, sum_counts, write_folder_manifest
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage
+from pipeline.graph.config import GraphConfig
 from pipeline.graph.documents import plan_index, run_index
 from pipeline.graph.edges import plan_csr, plan_merge, plan_nodes, run_csr, run_merge, run_nodes
 from pipeline.graph.resolve import plan_resolve, run_resolve
 from pipeline.storage import files
+from schemas.manifest import Json
 from schemas.tables.mentions import FATES, REDIRECT, RESOLVED, SELF
 
 _LOST = tuple(fate for fate in FATES if fate not in (RESOLVED, REDIRECT))
 
 
-def fingerprint_inputs(job: Job) -> dict[str, str]:
+def fingerprint_inputs(job: Job[GraphConfig]) -> dict[str, str]:
     """Return the fingerprints of pages and redirects.
 
     Raises:
@@ -42,7 +35,7 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     return {name: load_manifest(job.path(name)).fingerprint() for name in ("pages", "redirects")}
 
 
-def finish(job: Job, records: Records) -> dict[str, Json]:
+def finish(job: Job[GraphConfig], records: Records) -> dict[str, Json]:
     """Write the manifests, delete the spills and sum up what became of every link."""
     everything = [record for phase in records.values() for record in phase]
     [index] = records["index"]
@@ -73,7 +66,9 @@ def finish(job: Job, records: Records) -> dict[str, Json]:
     return _summary(index, links, totals)
 
 
-def _write_edges_manifest(job: Job, records: list[Record], links: dict[str, int]) -> None:
+def _write_edges_manifest(
+    job: Job[GraphConfig], records: list[Record], links: dict[str, int]
+) -> None:
     drops = {reason: links[reason] for reason in (*_LOST, "caption")}
     # Several mentions of one document on another are one edge.
     drops["repeated"] = links["edge_mentions"] - links["edges"]

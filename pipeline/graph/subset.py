@@ -18,25 +18,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import open_array, save_array
-from pipeline.engine.stage import (
-    Job,
-    Json,
-    Phase,
-    Record,
-    Records,
-    Stage,
-    Task,
+from pipeline.engine.outputs import (
     load_manifest,
+    open_array,
     part_name,
     part_writer,
+    save_array,
     sum_counts,
     write_folder_manifest,
 )
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
+from pipeline.graph.config import SubsetConfig
 from pipeline.graph.link_graph import LinkGraph
 from pipeline.storage import files
 from pipeline.wiki.title_index import Int64Array
 from schemas.errors import GraphError
+from schemas.manifest import Json
 
 # Each round adds at most this share of what is there: small steps choose better, and a hundred
 # rounds reach a million documents.
@@ -105,7 +102,7 @@ def share_inside(graph: LinkGraph, nodes: Int64Array) -> float:
     return float(is_chosen[targets].mean()) if len(targets) else 0.0
 
 
-def fingerprint_inputs(job: Job) -> dict[str, str]:
+def fingerprint_inputs(job: Job[SubsetConfig]) -> dict[str, str]:
     """Return the fingerprints of the source's pages, redirects and graph.
 
     Raises:
@@ -116,12 +113,12 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     return {name: load_manifest(files.join(source, name)).fingerprint() for name in names}
 
 
-def plan_choose(job: Job, records: Records) -> list[Task]:
+def plan_choose(job: Job[SubsetConfig], records: Records) -> list[Task]:
     """One task."""
     return [Task(0, {})]
 
 
-def run_choose(job: Job, task: Task) -> Record:
+def run_choose(job: Job[SubsetConfig], task: Task) -> Record:
     """Choose the nodes, note their rows, and write the redirects that end at one of them."""
     [source] = job.sources
     with LinkGraph.open(source) as graph, ExitStack() as stack:
@@ -149,7 +146,7 @@ def run_choose(job: Job, task: Task) -> Record:
     return {"counts": counts, "files": written, "share_inside": round(share, 4)}
 
 
-def _write_redirects(job: Job, source: str, page_ids: pa.Array) -> dict[str, int]:
+def _write_redirects(job: Job[SubsetConfig], source: str, page_ids: pa.Array) -> dict[str, int]:
     folder = files.join(source, "redirects")
     with part_writer(job, "redirects", 0) as writer:
         for entry in load_manifest(folder).files:
@@ -163,7 +160,7 @@ def _write_redirects(job: Job, source: str, page_ids: pa.Array) -> dict[str, int
     return {f"redirects/{part_name(0)}": writer.num_rows}
 
 
-def plan_write(job: Job, records: Records) -> list[Task]:
+def plan_write(job: Job[SubsetConfig], records: Records) -> list[Task]:
     """One task a part of the source's pages that holds any chosen row."""
     [source] = job.sources
     with open_array(job.path(_rows_name(job))) as rows:
@@ -179,7 +176,7 @@ def plan_write(job: Job, records: Records) -> list[Task]:
     return tasks
 
 
-def run_write(job: Job, task: Task) -> Record:
+def run_write(job: Job[SubsetConfig], task: Task) -> Record:
     """Copy the chosen rows of a part, row group by row group."""
     [source] = job.sources
     with open_array(job.path(_rows_name(job))) as rows:
@@ -199,7 +196,7 @@ def run_write(job: Job, task: Task) -> Record:
     return {"counts": {}, "files": {f"pages/{part_name(task.index)}": writer.num_rows}}
 
 
-def finish(job: Job, records: Records) -> dict[str, Json]:
+def finish(job: Job[SubsetConfig], records: Records) -> dict[str, Json]:
     """Write the manifests; siteinfo and the like go on with the pages."""
     [source] = job.sources
     [chosen] = records["choose"]
@@ -222,7 +219,7 @@ def finish(job: Job, records: Records) -> dict[str, Json]:
     return {**counts, "edges_inside_share": chosen["share_inside"]}
 
 
-def _rows_name(job: Job) -> str:
+def _rows_name(job: Job[SubsetConfig]) -> str:
     return f"_state/{job.stage.name}/spill/rows.npy"
 
 

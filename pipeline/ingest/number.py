@@ -25,8 +25,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import AnyArray, open_array, save_array, save_chunks
-from pipeline.engine.stage import Job, Record, Records, Task, part_name, part_writer
+from pipeline.engine.outputs import (
+    AnyArray,
+    open_array,
+    part_name,
+    part_writer,
+    save_array,
+    save_chunks,
+)
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.read import REDIRECT_SCHEMA
 from pipeline.storage import files
 from pipeline.wiki.title_index import Int64Array, TitleIndex, hash_titles, sort_index
@@ -36,7 +44,7 @@ from schemas.tables.pages import LINK
 _ROWS_PER_GROUP = 1 << 17
 
 
-def plan_number(job: Job, records: Records) -> list[Task]:
+def plan_number(job: Job[IngestConfig], records: Records) -> list[Task]:
     """One task over the keys and titles of all pieces."""
     pieces = [name for record in records["read"] for name in record["pieces"]]
     redirects = [record["redirects"] for record in records["read"]]
@@ -49,7 +57,7 @@ def plan_number(job: Job, records: Records) -> list[Task]:
     return [Task(0, args, max(len(pieces), 1))]
 
 
-def run_number(job: Job, task: Task) -> Record:
+def run_number(job: Job[IngestConfig], task: Task) -> Record:
     """Write redirects and the spills; count repeated documents and titles made unique."""
     keys, is_number, title_hashes = _read_keys(job, task.args["pieces"])
     index, repeated = _index_keys(keys, job.root)
@@ -95,7 +103,7 @@ def number_documents(
     return page_ids
 
 
-def _read_keys(job: Job, pieces: list[str]) -> tuple[pa.Array, AnyArray, AnyArray]:
+def _read_keys(job: Job[IngestConfig], pieces: list[str]) -> tuple[pa.Array, AnyArray, AnyArray]:
     keys, is_number, hashes = [pa.array([], pa.string())], [np.zeros(0, bool)], []
     for batch in _batches(job, pieces, ["key", "is_number", "title"]):
         keys.append(batch.column(0))
@@ -135,7 +143,7 @@ def _repeated_titles(page_ids: Int64Array, title_hashes: AnyArray) -> Int64Array
 
 
 def _save_titles(
-    job: Job, pieces: list[str], keys: pa.Array, retitled: Int64Array
+    job: Job[IngestConfig], pieces: list[str], keys: pa.Array, retitled: Int64Array
 ) -> dict[str, int]:
     """Write all titles as one string of bytes, so that a title is found without reading others."""
     lengths = [np.zeros(1, np.int64)]
@@ -148,7 +156,7 @@ def _save_titles(
 
 
 def _titles(
-    job: Job, pieces: list[str], keys: pa.Array, retitled: Int64Array
+    job: Job[IngestConfig], pieces: list[str], keys: pa.Array, retitled: Int64Array
 ) -> Iterator[pa.Array]:
     first = 0
     for batch in _batches(job, pieces, ["title"]):
@@ -170,7 +178,7 @@ def _bytes_of(titles: pa.Array) -> AnyArray:
     return np.frombuffer(data or b"", np.uint8)[int(offsets[0]) : int(offsets[-1])]
 
 
-def _write_redirects(job: Job, names: list[str], first_id: int) -> dict[str, int]:
+def _write_redirects(job: Job[IngestConfig], names: list[str], first_id: int) -> dict[str, int]:
     tables = [REDIRECT_SCHEMA.empty_table()]
     for name in names:
         with files.open_read(job.path(name)) as file:
@@ -189,7 +197,7 @@ def _write_redirects(job: Job, names: list[str], first_id: int) -> dict[str, int
     return {f"redirects/{part_name(0)}": table.num_rows}
 
 
-def plan_write(job: Job, records: Records) -> list[Task]:
+def plan_write(job: Job[IngestConfig], records: Records) -> list[Task]:
     """One task a piece; a corpus without documents still has one empty part."""
     tasks: list[Task] = []
     first_row = 0
@@ -211,7 +219,7 @@ class _Numbering:
     titles: pa.LargeStringArray
 
 
-def run_write(job: Job, task: Task) -> Record:
+def run_write(job: Job[IngestConfig], task: Task) -> Record:
     """Write pages part k."""
     counts = {"dangling_id": 0, "empty_text": 0}
     pieces = [task.args["piece"]] if task.args["piece"] else []
@@ -233,7 +241,7 @@ def run_write(job: Job, task: Task) -> Record:
     return {"counts": counts, "files": written}
 
 
-def _open_numbering(job: Job, stack: ExitStack) -> _Numbering:
+def _open_numbering(job: Job[IngestConfig], stack: ExitStack) -> _Numbering:
     def open_one(name: str) -> AnyArray:
         return stack.enter_context(open_array(job.path(_spill(job, name))))
 
@@ -300,7 +308,9 @@ def _page_columns(
     }
 
 
-def _batches(job: Job, pieces: list[str], columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+def _batches(
+    job: Job[IngestConfig], pieces: list[str], columns: list[str] | None
+) -> Iterator[pa.RecordBatch]:
     """Yield row groups of pieces, in order."""
     for name in pieces:
         with files.open_read(job.path(name)) as file, pq.ParquetFile(file) as piece:
@@ -309,5 +319,5 @@ def _batches(job: Job, pieces: list[str], columns: list[str] | None) -> Iterator
                 yield from table.combine_chunks().to_batches()
 
 
-def _spill(job: Job, name: str) -> str:
+def _spill(job: Job[IngestConfig], name: str) -> str:
     return f"_state/{job.stage.name}/spill/{name}.npy"

@@ -22,8 +22,9 @@ from typing import IO, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import spill_name
-from pipeline.engine.stage import Job, Record, Records, Task, part_name, part_writer
+from pipeline.engine.outputs import part_name, part_writer, spill_name
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.entries import (
     Deletion,
     Document,
@@ -70,12 +71,12 @@ REDIRECT_SCHEMA = pa.schema(
 )
 
 
-def input_paths(job: Job) -> list[str]:
+def input_paths(job: Job[IngestConfig]) -> list[str]:
     """Return the files that the sources name, globs expanded, in the order given."""
     return [path for source in job.sources for path in files.matching(source)]
 
 
-def plan_read(job: Job, records: Records) -> list[Task]:
+def plan_read(job: Job[IngestConfig], records: Records) -> list[Task]:
     """One task an input, or a range of a plain .jsonl."""
     tasks: list[Task] = []
     for source, path in enumerate(input_paths(job)):
@@ -87,7 +88,7 @@ def plan_read(job: Job, records: Records) -> list[Task]:
     return tasks
 
 
-def run_read(job: Job, task: Task) -> Record:
+def run_read(job: Job[IngestConfig], task: Task) -> Record:
     """Read a range into pieces, redirects and rejects; count what each became.
 
     Raises:
@@ -151,7 +152,9 @@ def _count(counts: Counter[str], entry: Entry) -> None:
         counts[f"rejected_{entry.reason}"] += 1
 
 
-def _refuse_other_format(job: Job, counts: Counter[str], entry: Malformed, path: str) -> None:
+def _refuse_other_format(
+    job: Job[IngestConfig], counts: Counter[str], entry: Malformed, path: str
+) -> None:
     """Stop early at a file of another format, which would be rejected line by line."""
     if counts["rejects"] >= _MAX_REJECTS_AT_START and not counts["documents"]:
         if counts["redirects"]:
@@ -173,7 +176,7 @@ def _take_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 class _PieceWriter:
     """Write documents into pieces, row group by row group."""
 
-    def __init__(self, job: Job, task_index: int) -> None:
+    def __init__(self, job: Job[IngestConfig], task_index: int) -> None:
         self.names: list[str] = []
         self.num_rows: list[int] = []
         self._job, self._task_index = job, task_index
@@ -222,7 +225,7 @@ def _piece_row(document: Document) -> dict[str, Any]:
     }
 
 
-def _write_spill(job: Job, name: str, *tables: pa.Table) -> None:
+def _write_spill(job: Job[IngestConfig], name: str, *tables: pa.Table) -> None:
     with (
         files.write_whole(job.path(name)) as file,
         pq.ParquetWriter(file, tables[0].schema, compression="zstd") as writer,
@@ -231,7 +234,7 @@ def _write_spill(job: Job, name: str, *tables: pa.Table) -> None:
             writer.write_table(table, row_group_size=max(table.num_rows, 1))
 
 
-def _entries(job: Job, task: Task, file: IO[bytes], path: str) -> Iterator[Entry]:
+def _entries(job: Job[IngestConfig], task: Task, file: IO[bytes], path: str) -> Iterator[Entry]:
     config, start, stop = job.config, task.args["start"], task.args["stop"]
     if config.format == "pubmed":
         return read_pubmed(cast(IO[bytes], _CheckedFile(file, path)), path)

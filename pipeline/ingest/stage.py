@@ -12,15 +12,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from pipeline.engine.stage import (
-    Job,
-    Json,
-    Phase,
-    Records,
-    Stage,
-    sum_counts,
-    write_folder_manifest,
-)
+from pipeline.engine.outputs import sum_counts, write_folder_manifest
+from pipeline.engine.stage import Job, Phase, Records, Stage
+from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.number import (
     plan_number,
     plan_write,
@@ -30,6 +24,7 @@ from pipeline.ingest.number import (
 from pipeline.ingest.read import input_paths, plan_read, run_read
 from pipeline.storage import files
 from schemas.errors import DumpError
+from schemas.manifest import Json
 
 _LINK_DROPS = (
     "link_not_exact",
@@ -43,7 +38,7 @@ _LINK_DROPS = (
 )
 
 
-def fingerprint_inputs(job: Job) -> dict[str, str]:
+def fingerprint_inputs(job: Job[IngestConfig]) -> dict[str, str]:
     """Return a digest of every input, under its number and name.
 
     Raises:
@@ -60,7 +55,7 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     }
 
 
-def finish(job: Job, records: Records) -> dict[str, Json]:
+def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
     """Write the manifests, delete the pieces and say what became of every record.
 
     Raises:

@@ -18,19 +18,10 @@ from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 
-from pipeline.engine.stage import (
-    Job,
-    Phase,
-    Record,
-    Records,
-    Stage,
-    Task,
-    part_name,
-    part_writer,
-    sum_counts,
-    write_folder_manifest,
-)
+from pipeline.engine.outputs import part_name, part_writer, sum_counts, write_folder_manifest
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.parse import sorter as page_sorting
+from pipeline.parse.config import ParseConfig
 from pipeline.parse.cpu_limit import CpuLimit
 from pipeline.parse.crash_guard import crash_notes, find_crashing
 from pipeline.parse.header import base_url, header_language, parse_siteinfo
@@ -67,7 +58,7 @@ TABLES = ("pages", "redirects", "rejects")
 _SITE_NAME = "site.json"
 
 
-def fingerprint_dumps(job: Job) -> dict[str, str]:
+def fingerprint_dumps(job: Job[ParseConfig]) -> dict[str, str]:
     """Return a digest of each file of the dump.
 
     Raises:
@@ -80,7 +71,7 @@ def fingerprint_dumps(job: Job) -> dict[str, str]:
     return found
 
 
-def plan_cut(job: Job, records: Records) -> list[Task]:
+def plan_cut(job: Job[ParseConfig], records: Records) -> list[Task]:
     """Plan one task a file."""
     return [
         Task(index, {"path": path}, weight=files.size(path))
@@ -88,7 +79,7 @@ def plan_cut(job: Job, records: Records) -> list[Task]:
     ]
 
 
-def run_cut(job: Job, task: Task) -> Record:
+def run_cut(job: Job[ParseConfig], task: Task) -> Record:
     """Read the header of a file; cut it into pieces where it cannot be split."""
     source = inspect_source(task.args["path"], job.config.allow_truncated)
     site = parse_siteinfo(source.head, job.config.language)
@@ -116,7 +107,7 @@ def _piece_folder(source_index: int) -> str:
     return f"_state/parse/pieces/{source_index:05d}"
 
 
-def plan_parse(job: Job, records: Records) -> list[Task]:
+def plan_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
     """Plan one task a byte range or piece, in the order of the dump; note the wiki for all."""
     cut = records["cut"]
     files.write_json(job.state_path(_SITE_NAME), choose_site(cut, job.config.language).to_json())
@@ -154,7 +145,7 @@ def choose_site(cut: list[Record], language: str | None) -> SiteInfo:
     return default_site() if declared is None else SiteInfo(language=declared)
 
 
-def run_parse(job: Job, task: Task) -> Record:
+def run_parse(job: Job[ParseConfig], task: Task) -> Record:
     """Read the pages that begin in one range and write its part of each table."""
     with ExitStack() as stack:
         notes = stack.enter_context(crash_notes(job.state_path("running", f"{task.index:05d}")))
@@ -179,7 +170,7 @@ def run_parse(job: Job, task: Task) -> Record:
     }
 
 
-def try_pages(job: Job, task: Task, start: int) -> None:
+def try_pages(job: Job[ParseConfig], task: Task, start: int) -> None:
     """Sort the pages of a task from an offset on to nowhere, printing the offset of each before."""
     with ExitStack() as stack:
         nowhere = stack.enter_context(open(os.devnull, "wb"))
@@ -194,7 +185,7 @@ def try_pages(job: Job, task: Task, start: int) -> None:
 
 
 def _open_task(
-    job: Job,
+    job: Job[ParseConfig],
     task: Task,
     writers: dict[str, TableWriter],
     stack: ExitStack,
@@ -214,7 +205,7 @@ def _site(record: bytes) -> SiteInfo:
 
 
 def _open_range(
-    job: Job, args: dict[str, Any], stack: ExitStack
+    job: Job[ParseConfig], args: dict[str, Any], stack: ExitStack
 ) -> tuple[Iterator[bytes], Iterator[bytes]]:
     """Return the XML that a range or piece owns, and the XML after it."""
     if "piece" in args:
@@ -229,7 +220,7 @@ def _open_range(
     return named(args["path"], owned), named(args["path"], after)
 
 
-def finish_parse(job: Job, records: Records) -> dict[str, Any]:
+def finish_parse(job: Job[ParseConfig], records: Records) -> dict[str, Any]:
     """Check that nothing was lost, write the manifests and return the summary."""
     names = [file_name(path) for path in source_paths(job.sources)]
     parse = records["parse"]
@@ -282,7 +273,7 @@ def _check_found(pages: dict[str, Any], namespaces: tuple[int, ...], names: list
         )
 
 
-def _describe(job: Job, records: Records, names: list[str]) -> dict[str, Any]:
+def _describe(job: Job[ParseConfig], records: Records, names: list[str]) -> dict[str, Any]:
     """Return what the manifests say beyond rows and drops."""
     counts = sum_counts(records["parse"])
     addresses = [record["base_url"] for record in records["cut"] if record["base_url"]]
@@ -302,7 +293,7 @@ def _describe(job: Job, records: Records, names: list[str]) -> dict[str, Any]:
 
 
 def _write_manifests(
-    job: Job, parse: list[Record], pages: dict[str, Any], extra: dict[str, Any]
+    job: Job[ParseConfig], parse: list[Record], pages: dict[str, Any], extra: dict[str, Any]
 ) -> None:
     drops = {
         "redirect": pages["redirects"],

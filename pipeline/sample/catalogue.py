@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.stage import Job, Json, load_manifest
+from pipeline.engine.outputs import load_manifest
+from pipeline.engine.stage import Job
+from pipeline.sample.config import SampleConfig
 from pipeline.sample.corpus import open_index, sources_of
 from pipeline.sample.gather import TokenRuns
 from pipeline.sample.pairs.partners import Int32Array, Int64Array
 from pipeline.storage import files
+from schemas.manifest import Json
 
 AnyArray = npt.NDArray[Any]
 
@@ -51,7 +54,7 @@ class Catalogue:
     arrays: list[dict[str, AnyArray]]
 
     @staticmethod
-    def open(job: Job, stack: ExitStack) -> Catalogue:
+    def open(job: Job[SampleConfig], stack: ExitStack) -> Catalogue:
         """Open the index of every corpus until the stack closes."""
         names = ("first", "node", "num_tokens", "token_start")
         arrays = [open_index(job, source.index, names, stack) for source in sources_of(job)]
@@ -79,12 +82,12 @@ class Catalogue:
         return SegmentFacts(corpus, node, index, TokenRuns(starts, sizes))
 
 
-def token_facts(job: Job) -> dict[str, Json]:
+def token_facts(job: Job[SampleConfig]) -> dict[str, Json]:
     """Return what the first corpus says of its token ids; all corpora share the tokenizer."""
     return load_manifest(files.join(sources_of(job)[0].path, "tokens")).extra
 
 
-def token_paths(job: Job) -> list[str]:
+def token_paths(job: Job[SampleConfig]) -> list[str]:
     """Return the files of flat ids of all corpora, in the order the catalogue numbers tokens."""
     return [path for source in sources_of(job) for path in token_paths_of(source.path)]
 

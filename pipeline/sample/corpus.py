@@ -24,9 +24,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.engine.arrays import open_array, save_array
-from pipeline.engine.stage import Job, Record, Records, Task, load_manifest
-from pipeline.sample.config import split_source
+from pipeline.engine.outputs import load_manifest, open_array, save_array
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.sample.config import SampleConfig, split_source
 from pipeline.sample.pairs.held_out import hold_out
 from pipeline.sample.pairs.partners import Graph, Int64Array, Segments
 from pipeline.storage import files
@@ -43,7 +43,7 @@ class Source:
     links: str
 
 
-def sources_of(job: Job) -> list[Source]:
+def sources_of(job: Job[SampleConfig]) -> list[Source]:
     """Return the corpora of the job."""
     return [
         Source(index, *split_source(source, job.config.links))
@@ -56,7 +56,7 @@ def array_name(source: int, name: str) -> str:
     return f"_state/sample/index/{source}-{name}.npy"
 
 
-def plan_index(job: Job, records: Records) -> list[Task]:
+def plan_index(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a corpus."""
     return [
         Task(
@@ -70,7 +70,7 @@ def _folder(source: Source, name: str) -> str:
     return files.join(source.path, name)
 
 
-def run_index(job: Job, task: Task) -> Record:
+def run_index(job: Job[SampleConfig], task: Task) -> Record:
     """Write the arrays of one corpus; the first task also copies the tokenizer."""
     corpus = task.args["path"]
     num_nodes = load_manifest(files.join(corpus, "nodes")).rows_out
@@ -152,7 +152,7 @@ def _read_column(corpus: str, table: str, column: str) -> AnyArray:
     return np.asarray(pa.chunked_array(found).to_numpy())
 
 
-def plan_split(job: Job, records: Records) -> list[Task]:
+def plan_split(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a corpus."""
     return [
         Task(source.index, {"path": source.path}, record["counts"]["documents"])
@@ -160,7 +160,7 @@ def plan_split(job: Job, records: Records) -> list[Task]:
     ]
 
 
-def run_split(job: Job, task: Task) -> Record:
+def run_split(job: Job[SampleConfig], task: Task) -> Record:
     """Write which documents of one corpus are held out."""
     config = job.config
     with ExitStack() as stack:
@@ -179,7 +179,7 @@ def run_split(job: Job, task: Task) -> Record:
 
 
 def open_index(
-    job: Job, source: int, names: tuple[str, ...], stack: ExitStack
+    job: Job[SampleConfig], source: int, names: tuple[str, ...], stack: ExitStack
 ) -> dict[str, AnyArray]:
     """Open arrays of the index memory-mapped until the stack closes."""
     return {
@@ -187,7 +187,7 @@ def open_index(
     }
 
 
-def open_segments(job: Job, source: int, stack: ExitStack) -> Segments:
+def open_segments(job: Job[SampleConfig], source: int, stack: ExitStack) -> Segments:
     """Open the segments of a corpus memory-mapped until the stack closes."""
     arrays = open_index(job, source, ("first", "node"), stack)
     return Segments(arrays["first"], arrays["node"])

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.arrays import save_array
-from pipeline.engine.stage import Job, Json, Record, Records, Task
-from pipeline.sample.config import NO_LINKS, TFIDF
+from pipeline.engine.outputs import save_array
+from pipeline.engine.stage import Job, Record, Records, Task
+from pipeline.sample.config import NO_LINKS, TFIDF, SampleConfig
 from pipeline.sample.corpus import Source, open_graph, open_index, open_segments, sources_of
 from pipeline.sample.pairs.held_out import CLOSED, OPEN, TRAINING
 from pipeline.sample.pairs.partners import (
@@ -32,6 +32,7 @@ from pipeline.sample.pairs.relations import Int8Array
 from pipeline.sample.similar import open_similar
 from schemas.counter_rng import counter_key
 from schemas.errors import ConfigError, GraphError
+from schemas.manifest import Json
 from schemas.tables.instances import LINKED, RELATIONS
 
 SPLITS = {"train": TRAINING, "validation": OPEN, "validation_closed": CLOSED}
@@ -45,7 +46,7 @@ def plan_name(split: str, epoch: int, column: str) -> str:
     return f"_state/sample/plan/{split}-{epoch:03d}-{column}.npy"
 
 
-def plan_plans(job: Job, records: Records) -> list[Task]:
+def plan_plans(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a split and epoch; held-out splits have one epoch, or none without documents.
 
     Raises:
@@ -70,7 +71,7 @@ def plan_plans(job: Job, records: Records) -> list[Task]:
     ]
 
 
-def run_plan(job: Job, task: Task) -> Record:
+def run_plan(job: Job[SampleConfig], task: Task) -> Record:
     """Plan the pairs of every corpus, then put them all into one random order."""
     split, epoch = task.args["split"], task.args["epoch"]
     planned: list[Pairs] = []
@@ -100,7 +101,7 @@ def run_plan(job: Job, task: Task) -> Record:
     return {"counts": counts, "corpora": facts, "split": split, "epoch": epoch, "files": written}
 
 
-def _refuse_unlinked(job: Job, planned: list[Pairs]) -> None:
+def _refuse_unlinked(job: Job[SampleConfig], planned: list[Pairs]) -> None:
     """Raise when linked training pairs are asked for and there is none."""
     if not any(source.links != NO_LINKS for source in sources_of(job)) or not job.config.mix[2]:
         return
@@ -116,7 +117,9 @@ def _count_dropped(facts: list[dict[str, Json]]) -> int:
     return sum(row.get("dropped", 0) for fact in facts for row in fact["by_class"].values())
 
 
-def _write_plan(job: Job, split: str, epoch: int, planned: list[Pairs]) -> dict[str, int]:
+def _write_plan(
+    job: Job[SampleConfig], split: str, epoch: int, planned: list[Pairs]
+) -> dict[str, int]:
     segment_a = np.concatenate([pairs.segment_a for pairs in planned])
     order = epoch_order(segment_a, counter_key(job.config.seed, "order", split, epoch))
     columns = {
@@ -131,7 +134,7 @@ def _write_plan(job: Job, split: str, epoch: int, planned: list[Pairs]) -> dict[
 
 
 def _open_corpus(
-    job: Job, source: Source, split: str, stack: ExitStack
+    job: Job[SampleConfig], source: Source, split: str, stack: ExitStack
 ) -> tuple[Corpus, Population]:
     segments = open_segments(job, source.index, stack)
     graph = open_graph(source.path, stack)
@@ -157,7 +160,9 @@ def population_of(first: Int64Array, held_out: Int8Array, split: str) -> Populat
     return Population(sources, has_segments if SPLITS[split] == OPEN else sources)
 
 
-def _open_links(job: Job, source: Source, population: Population, stack: ExitStack) -> Links | None:
+def _open_links(
+    job: Job[SampleConfig], source: Source, population: Population, stack: ExitStack
+) -> Links | None:
     if source.links == NO_LINKS:
         return None
     if source.links == TFIDF:
@@ -175,7 +180,7 @@ def _open_links(job: Job, source: Source, population: Population, stack: ExitSta
 
 
 def _weights(
-    job: Job, in_degree: npt.NDArray[np.int64], population: Population
+    job: Job[SampleConfig], in_degree: npt.NDArray[np.int64], population: Population
 ) -> npt.NDArray[np.float64]:
     if job.config.weighting == "uniform":
         return population.pool.astype(np.float64)

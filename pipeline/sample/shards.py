@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.engine.arrays import open_array
+from pipeline.engine.outputs import open_array
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.sample.catalogue import Catalogue, SegmentFacts, token_facts, token_paths
+from pipeline.sample.config import SampleConfig
 from pipeline.sample.gather import SpecialIds, TokenStore, instance_columns, join_pairs, open_store
 from pipeline.sample.plan import plan_name
 from pipeline.sample.spread import (
@@ -48,7 +49,7 @@ def shard_name(split: str, epoch: int, shard: int) -> str:
     return f"{split}/part-{epoch:03d}-{shard:05d}.parquet"
 
 
-def plan_shards(job: Job, records: Records) -> list[Task]:
+def plan_shards(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a shard."""
     tasks: list[Task] = []
     next_ids: dict[str, int] = {}
@@ -73,7 +74,7 @@ def plan_shards(job: Job, records: Records) -> list[Task]:
     return tasks
 
 
-def run_gather(job: Job, task: Task) -> Record:
+def run_gather(job: Job[SampleConfig], task: Task) -> Record:
     """Write one shard: copy its segments from the mapped ids, or from what was spilled for it."""
     if task.args["num_spills"]:
         return _write_received(job, task, read_spilled(job, task))
@@ -90,12 +91,12 @@ def run_gather(job: Job, task: Task) -> Record:
         return write_shard(job, task, gather_batches(job, task, store, rows_at))
 
 
-def run_received(job: Job, task: Task, sent: Iterable[bytes]) -> Record:
+def run_received(job: Job[SampleConfig], task: Task, sent: Iterable[bytes]) -> Record:
     """Write one shard from what was sent to it."""
     return _write_received(job, task, read_sent(sent))
 
 
-def _write_received(job: Job, task: Task, batches: list[pa.RecordBatch]) -> Record:
+def _write_received(job: Job[SampleConfig], task: Task, batches: list[pa.RecordBatch]) -> Record:
     dtype = np.dtype(token_facts(job)["token_dtype"])
     rows = put_together(batches, task.args["stop"] - task.args["first"], dtype)
 
@@ -105,7 +106,7 @@ def _write_received(job: Job, task: Task, batches: list[pa.RecordBatch]) -> Reco
     return write_shard(job, task, gather_batches(job, task, rows.store, rows_at))
 
 
-def _open_plan(job: Job, task: Task, stack: ExitStack) -> list[AnyArray]:
+def _open_plan(job: Job[SampleConfig], task: Task, stack: ExitStack) -> list[AnyArray]:
     """Return the slice of the plan that is one shard: segment_a, segment_b and relation."""
     here = slice(task.args["first"], task.args["stop"])
     split, epoch = task.args["split"], task.args["epoch"]
@@ -114,7 +115,7 @@ def _open_plan(job: Job, task: Task, stack: ExitStack) -> list[AnyArray]:
 
 
 def gather_batches(
-    job: Job, task: Task, store: TokenStore, rows_at: Callable[[slice], Rows]
+    job: Job[SampleConfig], task: Task, store: TokenStore, rows_at: Callable[[slice], Rows]
 ) -> Iterator[dict[str, Any]]:
     """Yield the columns of each row group of a shard.
 
@@ -146,7 +147,7 @@ def gather_batches(
         yield instance_columns(joined, sizes, others)
 
 
-def write_shard(job: Job, task: Task, batches: Iterator[dict[str, Any]]) -> Record:
+def write_shard(job: Job[SampleConfig], task: Task, batches: Iterator[dict[str, Any]]) -> Record:
     """Write one shard, a batch a row group."""
     name = shard_name(task.args["split"], task.args["epoch"], task.args["shard"])
     dtype = np.dtype(token_facts(job)["token_dtype"])

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.arrays import open_array, save_array
-from pipeline.engine.stage import Job, Record, Records, Task, load_manifest
+from pipeline.engine.outputs import load_manifest, open_array, save_array
+from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.sample.catalogue import token_paths_of
-from pipeline.sample.config import TFIDF
+from pipeline.sample.config import TFIDF, SampleConfig
 from pipeline.sample.corpus import array_name, open_index, sources_of
 from pipeline.sample.gather import open_store
 from pipeline.sample.pairs.partners import Int32Array, Int64Array
@@ -36,7 +36,7 @@ _BLOCK_ROWS = 2048
 _MATRIX = ("data", "indices", "indptr")
 
 
-def plan_words(job: Job, records: Records) -> list[Task]:
+def plan_words(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a corpus whose links are TF-IDF neighbours; most often none."""
     chosen = [source for source in sources_of(job) if source.links == TFIDF]
     return [
@@ -45,7 +45,7 @@ def plan_words(job: Job, records: Records) -> list[Task]:
     ]
 
 
-def run_words(job: Job, task: Task) -> Record:
+def run_words(job: Job[SampleConfig], task: Task) -> Record:
     """Write the TF-IDF matrix of one corpus."""
     source, corpus = task.args["source"], task.args["path"]
     facts = load_manifest(files.join(corpus, "tokens")).extra
@@ -74,7 +74,7 @@ def _document_runs(arrays: dict[str, npt.NDArray[Any]]) -> tuple[Int64Array, Int
     return starts, reach[first[1:]] - reach[first[:-1]]
 
 
-def plan_similar(job: Job, records: Records) -> list[Task]:
+def plan_similar(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a block of documents."""
     tasks: list[Task] = []
     for record in records["words"]:
@@ -86,7 +86,7 @@ def plan_similar(job: Job, records: Records) -> list[Task]:
     return tasks
 
 
-def run_similar(job: Job, task: Task) -> Record:
+def run_similar(job: Job[SampleConfig], task: Task) -> Record:
     """Write the nearest documents of one block."""
     from scipy.sparse import csr_matrix
 
@@ -106,7 +106,9 @@ def _block_name(source: int, first: int) -> str:
     return array_name(source, f"similar-{first // _BLOCK_ROWS:05d}")
 
 
-def open_similar(job: Job, source: int, num_documents: int) -> tuple[Int64Array, Int32Array]:
+def open_similar(
+    job: Job[SampleConfig], source: int, num_documents: int
+) -> tuple[Int64Array, Int32Array]:
     """Return the nearest documents of all documents as compressed rows."""
 
     def blocks() -> Iterator[Int32Array]:

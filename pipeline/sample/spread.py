@@ -24,10 +24,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.arrays import open_array, save_array
+from pipeline.engine.outputs import open_array, save_array
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.sample.catalogue import Catalogue, SegmentFacts, token_facts, token_paths
-from pipeline.sample.config import AUTO_JOIN, SHUFFLE
+from pipeline.sample.config import AUTO_JOIN, SHUFFLE, SampleConfig
 from pipeline.sample.corpus import sources_of
 from pipeline.sample.gather import TokenRuns, TokenStore, open_store
 from pipeline.sample.pairs.partners import Int64Array
@@ -55,19 +55,19 @@ _MAX_BATCH_BYTES = 8 << 20
 _CHUNK_PLACES = 1 << 20
 
 
-def is_shuffled(job: Job) -> bool:
+def is_shuffled(job: Job[SampleConfig]) -> bool:
     """Tell whether Beam carries the tokens: when asked to, else when a corpus is not local."""
     if job.config.join == AUTO_JOIN:
         return any(files.is_remote(source.path) for source in sources_of(job))
     return bool(job.config.join == SHUFFLE)
 
 
-def is_spread(job: Job) -> bool:
+def is_spread(job: Job[SampleConfig]) -> bool:
     """Tell whether tokens are read in order: through Beam, or because memory cannot hold them."""
     return is_shuffled(job) or not _fits_page_cache(job)
 
 
-def _fits_page_cache(job: Job) -> bool:
+def _fits_page_cache(job: Job[SampleConfig]) -> bool:
     """Tell whether the store takes at most half of the memory; a remote one becomes a copy."""
     if any(files.is_remote(source.path) for source in sources_of(job)):
         return True
@@ -75,7 +75,7 @@ def _fits_page_cache(job: Job) -> bool:
     return sum(map(files.size, token_paths(job))) <= memory // 2
 
 
-def shard_bounds(job: Job, plan: Record) -> list[int]:
+def shard_bounds(job: Job[SampleConfig], plan: Record) -> list[int]:
     """Return where each shard of a plan begins, and the end of the last: equal slices."""
     itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
     num_rows = plan["counts"]["pairs"]
@@ -84,7 +84,7 @@ def shard_bounds(job: Job, plan: Record) -> list[int]:
     return [num_rows * shard // num_shards for shard in range(num_shards + 1)]
 
 
-def plan_route(job: Job, records: Records) -> list[Task]:
+def plan_route(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a plan; none where ids are mapped instead."""
     if not is_spread(job):
         return []
@@ -113,7 +113,7 @@ def file_runs(sizes: list[int], wanted: int) -> list[int]:
     return bounds if held == 0 and len(bounds) > 1 else [*bounds, len(sizes)]
 
 
-def run_route(job: Job, task: Task) -> Record:
+def run_route(job: Job[SampleConfig], task: Task) -> Record:
     """Sort the places of a plan by the run of files that their segments lie in."""
     sizes = [files.size(path) for path in token_paths(job)]
     itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
@@ -139,7 +139,7 @@ def _route_name(task: Task, name: str) -> str:
     return plan_name(task.args["split"], task.args["epoch"], f"route-{name}")
 
 
-def _open_plan(job: Job, task: Task, stack: ExitStack) -> list[AnyArray]:
+def _open_plan(job: Job[SampleConfig], task: Task, stack: ExitStack) -> list[AnyArray]:
     """Return segment_a, segment_b and relation of all pairs of a plan, memory-mapped."""
     split, epoch = task.args["split"], task.args["epoch"]
     return [
@@ -154,12 +154,12 @@ def _numbers_at(plan: list[AnyArray], places: Int64Array) -> AnyArray:
     return np.asarray(np.where(places & 1, plan[1][rows], plan[0][rows]))
 
 
-def plan_spills(job: Job, records: Records) -> list[Task]:
+def plan_spills(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a plan and run of files; none where ids are mapped, or where Beam carries them."""
     return [] if is_shuffled(job) else plan_senders(job, records)
 
 
-def plan_senders(job: Job, records: Records) -> list[Task]:
+def plan_senders(job: Job[SampleConfig], records: Records) -> list[Task]:
     """One task a plan and run of files, by the bytes it sends."""
     tasks: list[Task] = []
     routes = plan_route(job, records)
@@ -175,7 +175,7 @@ def plan_senders(job: Job, records: Records) -> list[Task]:
     return tasks
 
 
-def spread(job: Job, task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
+def spread(job: Job[SampleConfig], task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield, shard by shard, the segments of one run of token files, in the order of places."""
     first_file, stop_file = task.args["files"]
     dtype = np.dtype(token_facts(job)["token_dtype"])
@@ -204,7 +204,7 @@ def spread(job: Job, task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
             yield shard, pa.RecordBatch.from_pydict(columns, schema=BATCH_SCHEMA)
 
 
-def run_spill(job: Job, task: Task) -> Record:
+def run_spill(job: Job[SampleConfig], task: Task) -> Record:
     """Write the batches of one run of files, one a shard, to a spill file."""
     name = _spill_name(task.args["split"], task.args["epoch"], task.args["run"])
     num_segments = 0
@@ -221,7 +221,7 @@ def _spill_name(split: str, epoch: int, run: int) -> str:
     return f"_state/sample/spill/{split}-{epoch:03d}-{run:05d}.arrow"
 
 
-def read_spilled(job: Job, task: Task) -> list[pa.RecordBatch]:
+def read_spilled(job: Job[SampleConfig], task: Task) -> list[pa.RecordBatch]:
     """Return what was spilled for a shard."""
     batches = []
     for run in range(task.args["num_spills"]):
@@ -231,7 +231,7 @@ def read_spilled(job: Job, task: Task) -> list[pa.RecordBatch]:
     return batches
 
 
-def send(job: Job, task: Task) -> Iterator[tuple[int, bytes]]:
+def send(job: Job[SampleConfig], task: Task) -> Iterator[tuple[int, bytes]]:
     """Yield what one run of files gives to each shard, as Arrow streams of about 8 MB at most."""
     for shard, batch in spread(job, task):
         num_pieces = -(-batch.nbytes // _MAX_BATCH_BYTES)

@@ -18,15 +18,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.engine.stage import (
-    Exchange,
-    Job,
-    Phase,
-    Records,
-    Stage,
-    load_manifest,
-    write_folder_manifest,
-)
+from pipeline.engine.outputs import load_manifest, write_folder_manifest
+from pipeline.engine.stage import Exchange, Job, Phase, Records, Stage
 from pipeline.sample.catalogue import token_facts
 from pipeline.sample.config import HYPERLINK, LINK_MODES, SampleConfig
 from pipeline.sample.corpus import (
@@ -60,7 +53,7 @@ __all__ = ["SAMPLE", "SampleConfig"]
 _INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
 
 
-def fingerprint_inputs(job: Job) -> dict[str, str]:
+def fingerprint_inputs(job: Job[SampleConfig]) -> dict[str, str]:
     """Return the fingerprints of every corpus, and its kind of links.
 
     Raises:
@@ -121,7 +114,7 @@ def _check_corpus(source: Source, manifests: dict[str, Manifest]) -> None:
         )
 
 
-def finish(job: Job, records: Records) -> dict[str, Any]:
+def finish(job: Job[SampleConfig], records: Records) -> dict[str, Any]:
     """Write the manifests of the three splits and the tokenizer; return what was drawn."""
     facts = token_facts(job)
     write_folder_manifest(job, "tokenizer", records["index"], extra=load_tokenizer_facts(job))
@@ -144,12 +137,14 @@ def finish(job: Job, records: Records) -> dict[str, Any]:
     return _summary(job, records, described)
 
 
-def load_tokenizer_facts(job: Job) -> dict[str, Any]:
+def load_tokenizer_facts(job: Job[SampleConfig]) -> dict[str, Any]:
     """Return what the manifest of the first corpus's tokenizer says of it."""
     return load_manifest(files.join(sources_of(job)[0].path, "tokenizer")).extra
 
 
-def _summary(job: Job, records: Records, described: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _summary(
+    job: Job[SampleConfig], records: Records, described: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     train = described["train"]
     num_documents = [record["counts"] for record in records["split"]]
     return {

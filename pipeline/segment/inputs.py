@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.stage import Job, load_manifest, part_name
+from pipeline.engine.outputs import load_manifest, part_name
+from pipeline.engine.stage import Job
+from pipeline.segment.config import SegmentConfig
 from pipeline.storage import files
 from schemas.tables import pages
 from schemas.tables.mentions import REDIRECT, RESOLVED
@@ -57,7 +59,7 @@ class Page:
     num_unplaced: int
 
 
-def read_nodes(job: Job, part: int) -> PartNodes:
+def read_nodes(job: Job[SegmentConfig], part: int) -> PartNodes:
     """Read the documents that lie in one part of pages.
 
     Nodes are stored by page id, nearly the order of the dump, so the statistics of their row
@@ -92,7 +94,9 @@ def _may_hold(table: pq.ParquetFile, group: int, part: int) -> bool:
     return bool(statistics.min <= part <= statistics.max)
 
 
-def read_pages(job: Job, part: int, nodes: PartNodes, batch_pages: int) -> Iterator[list[Page]]:
+def read_pages(
+    job: Job[SegmentConfig], part: int, nodes: PartNodes, batch_pages: int
+) -> Iterator[list[Page]]:
     """Yield the documents of a part of pages in the order of their rows, in batches."""
     columns = [
         "text",
@@ -112,7 +116,7 @@ def read_pages(job: Job, part: int, nodes: PartNodes, batch_pages: int) -> Itera
 class _LinkTargets:
     """The mentions of one part, read once, asked for document by document."""
 
-    def __init__(self, job: Job, part: int, nodes: PartNodes) -> None:
+    def __init__(self, job: Job[SegmentConfig], part: int, nodes: PartNodes) -> None:
         columns = ["source_id", "link_index", "target_id", "fate"]
         path = job.path("mentions", part_name(part))
         with (

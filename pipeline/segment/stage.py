@@ -20,20 +20,16 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from pipeline.engine.arrays import page_parts, save_array
-from pipeline.engine.stage import (
-    Job,
-    Phase,
-    Record,
-    Records,
-    Stage,
-    Task,
+from pipeline.engine.outputs import (
     load_manifest,
+    page_parts,
     part_name,
     part_writer,
+    save_array,
     sum_counts,
     write_folder_manifest,
 )
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.segment.config import SegmentConfig
 from pipeline.segment.cutting import (
     Encoded,
@@ -57,7 +53,7 @@ _BATCH_PAGES = 64
 _ROW_GROUP_ROWS = 4096
 
 
-def fingerprint_inputs(job: Job) -> dict[str, str]:
+def fingerprint_inputs(job: Job[SegmentConfig]) -> dict[str, str]:
     """Return the fingerprints of pages, nodes, mentions and tokenizer.
 
     Raises:
@@ -76,7 +72,7 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     return found
 
 
-def plan_segment(job: Job, records: Records) -> list[Task]:
+def plan_segment(job: Job[SegmentConfig], records: Records) -> list[Task]:
     """One task a part of pages."""
     facts = load_manifest(job.path("tokenizer")).extra
     return [
@@ -85,7 +81,7 @@ def plan_segment(job: Job, records: Records) -> list[Task]:
     ]
 
 
-def run_segment(job: Job, task: Task) -> Record:
+def run_segment(job: Job[SegmentConfig], task: Task) -> Record:
     """Write segments part k and tokens part k; count documents and segments."""
     # One thread a task: the tasks themselves use all cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -127,7 +123,7 @@ _COUNTS = (
 )
 
 
-def _skipped_nodes(job: Job, nodes: Any) -> set[int]:
+def _skipped_nodes(job: Job[SegmentConfig], nodes: Any) -> set[int]:
     if not job.config.exclude_disambiguation:
         return set()
     return set(nodes.node_ids[nodes.is_disambiguation].tolist())
@@ -237,7 +233,7 @@ def _list_column(lists: list[npt.NDArray[Any]]) -> pa.Array:
     )
 
 
-def finish(job: Job, records: Records) -> dict[str, Any]:
+def finish(job: Job[SegmentConfig], records: Records) -> dict[str, Any]:
     """Write the manifests of segments and tokens; return the counts."""
     counts = sum_counts(records["segment"])
     nodes = load_manifest(job.path("nodes"))

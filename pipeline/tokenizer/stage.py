@@ -14,16 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
-from pipeline.engine.stage import (
-    Job,
-    Phase,
-    Record,
-    Records,
-    Stage,
-    Task,
-    load_manifest,
-    write_folder_manifest,
-)
+from pipeline.engine.outputs import load_manifest, write_folder_manifest
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.storage import files
 from pipeline.tokenizer import wordpiece
 from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
@@ -41,7 +33,7 @@ _MEASURED_BYTES = 4_000_000
 _BATCH_PAGES = 256
 
 
-def fingerprint_inputs(job: Job) -> dict[str, str]:
+def fingerprint_inputs(job: Job[TokenizerConfig]) -> dict[str, str]:
     """Return the fingerprints of the corpora's pages and of the taken tokenizer."""
     sources = TokenizerSources.of(job.sources, job.config)
     found = {
@@ -53,12 +45,12 @@ def fingerprint_inputs(job: Job) -> dict[str, str]:
     return found
 
 
-def plan_make(job: Job, records: Records) -> list[Task]:
+def plan_make(job: Job[TokenizerConfig], records: Records) -> list[Task]:
     """Plan one task: training counts words of all texts together, on all cores."""
     return [Task(0, {})]
 
 
-def run_make(job: Job, task: Task) -> Record:
+def run_make(job: Job[TokenizerConfig], task: Task) -> Record:
     """Train or take the tokenizer, write it, and measure it on other pages of the first corpus."""
     sources = TokenizerSources.of(job.sources, job.config)
     if sources.taken is None:
@@ -100,7 +92,7 @@ def _trained_tokenizer(corpora: Sequence[str], config: TokenizerConfig) -> Token
     )
 
 
-def finish(job: Job, records: Records) -> dict[str, Any]:
+def finish(job: Job[TokenizerConfig], records: Records) -> dict[str, Any]:
     """Write the manifest; return size, fit and warnings."""
     facts = records["make"][0]["facts"]
     write_folder_manifest(job, "tokenizer", records["make"], extra=facts)

@@ -26,18 +26,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.stage import (
-    Job,
-    Records,
-    Stage,
-    finish_job,
-    open_job,
-    part_name,
-    part_writer,
-    plan_phase,
-    run_task,
-    write_folder_manifest,
-)
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.outputs import part_name, part_writer, write_folder_manifest
+from pipeline.engine.stage import Job, Records, Stage
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.link_graph import LinkGraph
 from pipeline.graph.stage import GRAPH

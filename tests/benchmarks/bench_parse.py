@@ -28,9 +28,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.lifecycle import finish_job, open_job
+from pipeline.engine.lifecycle import plan_phase as plan
 from pipeline.engine.pool import run_tasks
-from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task, finish_job, open_job
-from pipeline.engine.stage import plan_phase as plan
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.header import parse_siteinfo
 from pipeline.parse.page_xml import Page, parse_page, peek_namespace

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.engine.stage import Job, open_job, plan_phase
+from pipeline.engine.lifecycle import open_job, plan_phase
+from pipeline.engine.stage import Job
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
 from pipeline.parse.config import ParseConfig

@@ -6,16 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.engine.stage import (
-    Job,
-    Stage,
-    open_job,
-    part_name,
-    part_writer,
-    plan_phase,
-    run_task,
-    write_folder_manifest,
-)
+from pipeline.engine.lifecycle import open_job, plan_phase, run_task
+from pipeline.engine.outputs import part_name, part_writer, write_folder_manifest
+from pipeline.engine.stage import Job, Stage
 from pipeline.graph.config import GraphConfig
 from pipeline.storage import files
 from schemas.parquet import TABLES

@@ -14,7 +14,8 @@ import pytest
 
 from linkbert.inspection.check import check
 from pipeline.engine.stage import Job
-from pipeline.sample.stage import SAMPLE, SampleConfig
+from pipeline.sample.config import SampleConfig
+from pipeline.sample.stage import SAMPLE
 from schemas.manifest import read_manifest, write_manifest
 from schemas.parquet import TableWriter
 from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM, SCHEMA

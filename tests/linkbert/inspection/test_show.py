@@ -8,7 +8,8 @@ from tokenizers import Tokenizer
 from linkbert.inspection.show import show
 from linkbert.inspection.show_page import mark_links
 from pipeline.engine.stage import Job
-from pipeline.sample.stage import SAMPLE, SampleConfig
+from pipeline.sample.config import SampleConfig
+from pipeline.sample.stage import SAMPLE
 from schemas.tables.instances import LINKED, RELATIONS
 from tests.pipeline.linked_corpus import make_corpus, read_rows
 from tests.running import run_inline

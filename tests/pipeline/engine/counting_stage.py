@@ -9,18 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.stage import (
-    Job,
-    Phase,
-    Record,
-    Records,
-    Stage,
-    Task,
-    part_name,
-    part_writer,
-    sum_counts,
-    write_folder_manifest,
-)
+from pipeline.engine.outputs import part_name, part_writer, sum_counts, write_folder_manifest
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.storage import files
 from schemas.errors import DumpError
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from linkbert.cli.commands import main
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
 from pipeline.engine.run import run_job
-from pipeline.engine.stage import Job, finish_job, open_job, plan_phase, run_task
+from pipeline.engine.stage import Job
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
 from schemas.errors import DumpError, StageError

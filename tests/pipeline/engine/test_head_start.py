@@ -15,9 +15,10 @@ import pytest
 
 from linkbert.cli.commands import main
 from pipeline.engine import pool
+from pipeline.engine.lifecycle import open_job
 from pipeline.engine.pool import tasks_ahead
 from pipeline.engine.run import JobResult, run_job
-from pipeline.engine.stage import Job, open_job
+from pipeline.engine.stage import Job
 from schemas.errors import ConfigError, DumpError, LinkBertError, StageError
 from tests.conftest import REPOSITORY
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes

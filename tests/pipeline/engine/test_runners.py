@@ -16,7 +16,8 @@ from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
-from pipeline.sample.stage import SAMPLE, SampleConfig
+from pipeline.sample.config import SampleConfig
+from pipeline.sample.stage import SAMPLE
 from pipeline.segment.config import SegmentConfig
 from pipeline.segment.stage import SEGMENT
 from pipeline.tokenizer.config import TokenizerConfig

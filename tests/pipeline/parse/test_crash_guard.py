@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.stage import Job, Records, finish_job, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.stage import Job, Records
 from pipeline.parse import crash_guard
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.crash_guard import crash_notes, find_crashing

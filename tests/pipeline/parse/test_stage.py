@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pipeline.engine.stage import Job, load_manifest
+from pipeline.engine.outputs import load_manifest
+from pipeline.engine.stage import Job
 from pipeline.parse import sources as dump
 from pipeline.parse import stage as parse
 from pipeline.parse.config import ParseConfig

@@ -14,11 +14,13 @@ import pytest
 
 from pipeline.engine import beam as beam_jobs
 from pipeline.engine import exchange
+from pipeline.engine.lifecycle import open_job, plan_phase, run_task
 from pipeline.engine.run import run_job
-from pipeline.engine.stage import Job, open_job, plan_phase, run_task
+from pipeline.engine.stage import Job
 from pipeline.sample import spread as sample_spread
+from pipeline.sample.config import SampleConfig
 from pipeline.sample.spread import file_runs, is_shuffled, plan_senders, send
-from pipeline.sample.stage import SAMPLE, SampleConfig
+from pipeline.sample.stage import SAMPLE
 from schemas.errors import StageError
 from tests.pipeline.engine.counting_stage import tree_bytes
 from tests.pipeline.engine.test_run import LOOPBACK

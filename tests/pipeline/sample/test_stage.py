@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.stage import Job, finish_job, load_manifest, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.outputs import load_manifest
+from pipeline.engine.stage import Job
 from pipeline.sample import shards as sample_shards
-from pipeline.sample.config import split_source
-from pipeline.sample.stage import SAMPLE, SampleConfig
+from pipeline.sample.config import SampleConfig, split_source
+from pipeline.sample.stage import SAMPLE
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.manifest import read_manifest, write_manifest
 from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM, RELATIONS

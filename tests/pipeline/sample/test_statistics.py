@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import chi2
 
-from pipeline.engine.stage import Job, load_manifest
+from pipeline.engine.outputs import load_manifest
+from pipeline.engine.stage import Job
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
 from pipeline.ingest.config import IngestConfig

@@ -5,7 +5,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.stage import Job, load_manifest
+from pipeline.engine.outputs import load_manifest
+from pipeline.engine.stage import Job
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
 from pipeline.segment.config import SegmentConfig

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
-from pipeline.engine.stage import load_manifest
+from pipeline.engine.outputs import load_manifest
 from pipeline.tokenizer import wordpiece
 from pipeline.tokenizer.config import TokenizerConfig
 from pipeline.tokenizer.stage import load_tokenizer

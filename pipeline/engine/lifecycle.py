@@ -1,0 +1,199 @@
+"""The life of a stage in its folder: begun once, resumed after any kill, finished and added up.
+
+All state lies in `root/_state/<stage>/`:
+
+    _plan.json                       what this output is: config, input fingerprints, versions
+    <phase>.json                     the tasks of a phase
+    _tasks/<phase>-NNNNN.json        one finished task: its counts, and size and digest of its files
+    _summary.json                    the stage is finished; what it printed
+
+The same command on an unfinished folder runs only the tasks without a matching record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
+from pipeline.storage import files
+from schemas import __version__
+from schemas.errors import StageError
+from schemas.manifest import SCHEMA_VERSION, SEAL_NAME, FileEntry, Json, encode_json
+
+
+def finished_summary(job: AnyJob) -> dict[str, Json] | None:
+    """Return what the stage printed when it finished in this folder, None if it has not."""
+    path = job.state_path("_summary.json")
+    return dict(json.loads(files.read_bytes(path))) if files.exists(path) else None
+
+
+def open_job(job: AnyJob, overwrite: bool = False) -> AnyJob:
+    """Check inputs and output folder, write the plan, and return the job with its inputs.
+
+    Raises:
+        StageError: the folder holds this stage's output for another config, input or version.
+    """
+    files.refuse_links(job.root, [*job.stage.outputs, "_state", f"_state/{job.stage.name}"])
+    if overwrite:
+        for name in (*job.stage.outputs, f"_state/{job.stage.name}"):
+            files.remove_tree(job.path(name))
+    opened = replace(job, inputs=job.stage.fingerprint_inputs(job))
+    plan = {
+        "stage": job.stage.name,
+        "config": job.config_json(),
+        "inputs": opened.inputs,
+        "schema_version": SCHEMA_VERSION,
+        "version": __version__,
+    }
+    plan_path = job.state_path("_plan.json")
+    if files.exists(plan_path):
+        compare_plans(json.loads(files.read_bytes(plan_path)), plan, job.root)
+    else:
+        _refuse_foreign_output(job)
+        files.write_json(plan_path, plan)
+    return opened
+
+
+def _refuse_foreign_output(job: AnyJob) -> None:
+    for name in job.stage.outputs:
+        if files.has_files(job.path(name)):
+            raise StageError(
+                f"expected no {name} in {job.root}, found one that no plan explains: "
+                "choose another folder, or use --overwrite to delete it"
+            )
+
+
+def plan_phase(job: AnyJob, phase: AnyPhase, records: Records) -> list[Task]:
+    """Return the tasks of a phase and note them beside the plan."""
+    tasks = phase.plan(job, records)
+    assert [task.index for task in tasks] == list(range(len(tasks))), phase.name
+    files.write_json(job.state_path(f"{phase.name}.json"), [asdict(task) for task in tasks])
+    return tasks
+
+
+def run_task(
+    job: AnyJob, phase: AnyPhase, task: Task, run: Callable[[AnyJob, Task], Record] | None = None
+) -> Record:
+    """Run one task, by `run` or the phase's own function, unless its record shows it done."""
+    done = done_record(job, phase, task)
+    if done is not None:
+        return done
+    record = (run or phase.run)(job, task)
+    entries = []
+    for name, num_rows in record.get("files", {}).items():
+        num_bytes, digest = files.digest(job.path(name))
+        entries.append(asdict(FileEntry(name, num_rows, num_bytes, digest)))
+    record = {**record, "files": entries, "index": task.index}
+    files.write_json(_record_path(job, phase.name, task.index), record, is_synced=False)
+    return record
+
+
+def _record_path(job: AnyJob, phase_name: str, index: int) -> str:
+    return job.state_path("_tasks", f"{phase_name}-{index:05d}.json")
+
+
+def done_record(job: AnyJob, phase: AnyPhase, task: Task) -> Record | None:
+    """Return the record of a task that is done and whose files are as it left them, else None."""
+    record_path = _record_path(job, phase.name, task.index)
+    if not files.exists(record_path):
+        return None
+    try:
+        record: Record = json.loads(files.read_bytes(record_path))
+    except ValueError:
+        # Cut off by a loss of power.
+        return None
+    for entry in record["files"]:
+        path = job.path(entry["name"])
+        if not files.exists(path) or files.digest(path) != (entry["num_bytes"], entry["sha256"]):
+            return None
+    return record
+
+
+def finish_job(job: AnyJob, records: Records) -> dict[str, Json]:
+    """Write the manifests, then the summary that marks the stage as finished.
+
+    Raises:
+        StageError: an input is not what it was when the stage began.
+    """
+    check_inputs(job.stage.name, job.inputs, job.stage.fingerprint_inputs(job))
+    for folder in (*job.stage.outputs, f"_state/{job.stage.name}/_tasks"):
+        files.sweep(job.path(folder))
+    summary = job.stage.finish(job, records)
+    _sync_files(job, records)
+    if not files.is_remote(job.root):
+        seal(job.state_path(), summary)
+    files.write_json(job.state_path("_summary.json"), summary)
+    return summary
+
+
+def _sync_files(job: AnyJob, records: Records) -> None:
+    """Wait until what the tasks wrote is on the disk, and their records."""
+    names = [
+        name
+        for phase_name, found in records.items()
+        for record in found
+        for name in (
+            _record_path(job, phase_name, record["index"]),
+            *(job.path(entry["name"]) for entry in record["files"]),
+        )
+    ]
+    # Pieces that only the next phase needed are gone by now.
+    files.sync(name for name in names if files.exists(name))
+
+
+def compare_plans(found: dict[str, Json], wanted: dict[str, Json], root: str) -> None:
+    """Compare the plan that lies in a folder with the one a job would write there.
+
+    Raises:
+        StageError: they differ; the message says in what.
+    """
+    differences = [
+        f"{where} was {old!r}, now {new!r}"
+        for where, old, new in _differences(found, wanted)
+        if old != new
+    ]
+    if differences:
+        raise StageError(
+            f"expected an unfinished or finished `{wanted['stage']}` of the same plan in "
+            f"{root}, found another one ({'; '.join(differences)}): "
+            "use --overwrite to start anew, or another folder"
+        )
+
+
+def _differences(
+    found: dict[str, Json], wanted: dict[str, Json], prefix: str = ""
+) -> Iterator[tuple[str, Json, Json]]:
+    for key in sorted({*found, *wanted}):
+        old, new = found.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", old, new
+
+
+def check_inputs(stage: str, before: dict[str, str], now: dict[str, str]) -> None:
+    """Compare the fingerprints of a stage's inputs at its end with those at its beginning.
+
+    Raises:
+        StageError: one has changed.
+    """
+    changed = [name for name in {**before, **now} if now.get(name) != before.get(name)]
+    if changed:
+        raise StageError(
+            f"expected the inputs of `{stage}` to stay as they were, found "
+            f"{', '.join(changed)} changed while they were read: wait until they are whole, then "
+            "run it again with --overwrite"
+        )
+
+
+def seal(folder: str, summary: dict[str, Any]) -> None:
+    """Write the digests of all notes in a stage's local folder, the summary to come included."""
+    notes = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != SEAL_NAME]
+    digests = {path.relative_to(folder).as_posix(): files.digest(str(path))[1] for path in notes}
+    digests["_summary.json"] = sha256(encode_json(summary) + b"\n").hexdigest()
+    files.write_json(files.join(folder, SEAL_NAME), digests)
