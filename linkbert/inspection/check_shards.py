@@ -1,13 +1,14 @@
 """Prove finished shards row by row: the rules of LinkBERT (arXiv:2203.15827), section 4.2.
 
 In: the instances of all splits and, where it still lies beside them, the corpus. Checked without
-the corpus: ids in stored order, the frame `[CLS] A [SEP] B [SEP]`, lengths, what contiguous and
+the corpus: ids in stored order, the frame of a pair, lengths, what contiguous and
 other pairs are, each segment A once an epoch, the counts of the manifest, and that training saw no
 held-out document. With it: the tokens of A and B, the link of a linked pair, no link in a random.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,9 @@ import pyarrow.parquet as pq
 
 from schemas.errors import SchemaError
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
+from schemas.pair_frame import PairFrame
 from schemas.parquet import table_parts
-from schemas.tables.instances import CONTIGUOUS, LINKED, NUM_SPECIAL_TOKENS, RANDOM, RELATIONS
+from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM, RELATIONS
 
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
@@ -96,7 +98,7 @@ def _batch_problem(
         ("the epoch of the file's name", (columns["epoch"] == epoch) | (epoch is None)),
         ("a corpus of the manifest", columns["corpus"] < len(corpora)),
         (f"a relation below {len(RELATIONS)}", (relation >= 0) & (relation < len(RELATIONS))),
-        ("at least one token of A and of B", _has_both(columns)),
+        ("at least one token of A and of B", _has_both(columns, extra)),
         (f"at most {extra['max_length']} tokens", columns["num_tokens"] <= extra["max_length"]),
         ("the next segment in a contiguous pair", (relation != CONTIGUOUS) | is_next),
         ("another document in a random or linked pair", (relation == CONTIGUOUS) | ~is_same),
@@ -106,15 +108,16 @@ def _batch_problem(
             return f"expected {expected}, found another at row {_first(~holds, first_id)}"
     framed = _is_framed(batch, columns, extra)
     if not framed.all():
-        return f"expected [CLS] A [SEP] B [SEP], found another at row {_first(~framed, first_id)}"
+        return (
+            "expected special tokens around A and B and nowhere else, as the manifest's pair_frame "
+            f"has them, found others at row {_first(~framed, first_id)}"
+        )
     return _corpus_problem(batch, columns, first_id, manifest, corpora)
 
 
-def _has_both(columns: Columns) -> Array:
-    size_a = columns["num_tokens_a"]
-    return np.asarray(
-        (size_a >= 1) & (size_a < columns["num_tokens"] - NUM_SPECIAL_TOKENS), np.bool_
-    )
+def _has_both(columns: Columns, extra: dict[str, Any]) -> Array:
+    size_a, num_special = columns["num_tokens_a"], PairFrame.from_facts(extra).num_special
+    return np.asarray((size_a >= 1) & (size_a < columns["num_tokens"] - num_special), np.bool_)
 
 
 def _first(is_wrong: Array, first_id: int) -> int:
@@ -122,19 +125,26 @@ def _first(is_wrong: Array, first_id: int) -> int:
 
 
 def _is_framed(batch: pa.RecordBatch, columns: Columns, extra: dict[str, Any]) -> Array:
-    """Tell which rows have [CLS] and [SEP] where they belong and nowhere else, and known ids."""
+    """Tell which rows have the frame's ids where they belong and nowhere else, and known ids."""
     flat = np.frombuffer(b"".join(batch.column("token_ids").to_pylist()), extra["token_dtype"])
     sizes = columns["num_tokens"].astype(np.int64)
     assert sizes.sum() == len(flat), "the sizes were checked before"
     starts = np.cumsum(sizes) - sizes
-    cls, sep = extra["special_ids"]["cls"], extra["special_ids"]["sep"]
-    is_framed = (flat[starts] == cls) & (flat[starts + columns["num_tokens_a"] + 1] == sep)
-    is_framed &= flat[starts + sizes - 1] == sep
+    frame = PairFrame.from_facts(extra)
+    is_framed = np.ones(len(sizes), np.bool_)
+    places = (
+        (frame.before, starts),
+        (frame.between, starts + len(frame.before) + columns["num_tokens_a"]),
+        (frame.after, starts + sizes - len(frame.after)),
+    )
+    for special, place in places:
+        for offset, token_id in enumerate(special):
+            is_framed &= flat[place + offset] == token_id
     if len(sizes):
-        is_framed &= np.add.reduceat(flat == cls, starts, dtype=np.int64) == 1
-        is_framed &= np.add.reduceat(flat == sep, starts, dtype=np.int64) == 2
+        for token_id, count in Counter(frame.wrap((), ())).items():
+            is_framed &= np.add.reduceat(flat == token_id, starts, dtype=np.int64) == count
         is_framed &= np.maximum.reduceat(flat, starts) < extra["vocab_size"]
-    return np.asarray(is_framed)
+    return is_framed
 
 
 def _corpus_problem(
@@ -146,6 +156,8 @@ def _corpus_problem(
 ) -> str | None:
     token_ids = batch.column("token_ids")
     width = np.dtype(manifest.extra["token_dtype"]).itemsize
+    frame = PairFrame.from_facts(manifest.extra)
+    first_a, end_b = width * len(frame.before), -width * len(frame.after) or None
     scope = manifest.config.get("link_scope")
     lists = {name: columns[name].tolist() for name in _NUMBERS}
     for row, number in enumerate(lists["corpus"]):
@@ -155,13 +167,11 @@ def _corpus_problem(
         relation = lists["relation"][row]
         a = lists["source_id"][row], lists["source_segment"][row]
         b = lists["target_id"][row], lists["target_segment"][row]
-        end_a = width * (lists["num_tokens_a"][row] + 1)
+        end_a = first_a + width * lists["num_tokens_a"][row]
+        first_b = end_a + width * len(frame.between)
         data = token_ids[row].as_py()
         where = f"at row {first_id + row}"
-        if (
-            corpus.tokens(*a) != data[width:end_a]
-            or corpus.tokens(*b) != data[end_a + width : -width]
-        ):
+        if corpus.tokens(*a) != data[first_a:end_a] or corpus.tokens(*b) != data[first_b:end_b]:
             return f"expected the tokens of segments {a} and {b}, found others {where}"
         is_linked = corpus.has_edge(a[0], b[0])
         links = _corpora_of(manifest)[number]["links"]

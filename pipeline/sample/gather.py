@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.storage import files
-from schemas.tables.instances import NUM_SPECIAL_TOKENS
+from schemas.pair_frame import PairFrame
 from schemas.token_column import binary_column
 
 AnyArray = npt.NDArray[Any]
@@ -68,14 +68,6 @@ def _map_bytes(descriptor: int) -> memoryview:
 
 
 @dataclass(frozen=True, slots=True)
-class SpecialIds:
-    """The ids that frame a pair."""
-
-    cls: int
-    sep: int
-
-
-@dataclass(frozen=True, slots=True)
 class TokenRuns:
     """Runs of tokens in a store [R]: where each starts, and its size."""
 
@@ -84,26 +76,35 @@ class TokenRuns:
 
 
 def join_pairs(
-    store: TokenStore, runs_a: TokenRuns, runs_b: TokenRuns, special: SpecialIds
+    store: TokenStore, runs_a: TokenRuns, runs_b: TokenRuns, frame: PairFrame
 ) -> tuple[AnyArray, npt.NDArray[np.int32]]:
-    """Return `[CLS] A [SEP] B [SEP]` of each pair, one after the other, and the sizes [R].
+    """Return the framed ids of each pair, one after the other, and the sizes [R].
 
     >>> ids = np.array([7, 8, 9], "<u2")
     >>> store = TokenStore(np.array([0, 3]), [memoryview(ids.tobytes())], ids.dtype)
     >>> a, b = TokenRuns(np.array([0]), np.array([2])), TokenRuns(np.array([2]), np.array([1]))
-    >>> joined, sizes = join_pairs(store, a, b, SpecialIds(cls=1, sep=2))
+    >>> frame = PairFrame.of_bert({"pad": 0, "unk": 3, "cls": 1, "sep": 2, "mask": 4})
+    >>> joined, sizes = join_pairs(store, a, b, frame)
     >>> joined.tolist(), sizes.tolist()
     ([1, 7, 8, 2, 9, 2], [6])
     """
-    sizes = runs_a.sizes + runs_b.sizes + NUM_SPECIAL_TOKENS
+    sizes = runs_a.sizes + runs_b.sizes + frame.num_special
     ends = np.cumsum(sizes)
     joined = np.empty(int(ends[-1]) if len(ends) else 0, store.dtype)
-    joined[ends - sizes] = special.cls
-    joined[ends - sizes + 1 + runs_a.sizes] = special.sep
-    joined[ends - 1] = special.sep
-    _copy_runs(store, runs_a, ends - sizes + 1, joined)
-    _copy_runs(store, runs_b, ends - 1 - runs_b.sizes, joined)
+    place = ends - sizes
+    for special, runs in ((frame.before, runs_a), (frame.between, runs_b)):
+        place = _put(special, place, joined)
+        _copy_runs(store, runs, place, joined)
+        place = place + runs.sizes
+    _put(frame.after, place, joined)
     return joined, sizes.astype(np.int32)
+
+
+def _put(special: tuple[int, ...], places: Int64Array, into: AnyArray) -> Int64Array:
+    """Put the same ids at each place; return the places after them."""
+    for offset, token_id in enumerate(special):
+        into[places + offset] = token_id
+    return places + len(special)
 
 
 def _copy_runs(store: TokenStore, runs: TokenRuns, places: Int64Array, into: AnyArray) -> None:

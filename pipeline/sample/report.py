@@ -17,7 +17,8 @@ from pipeline.sample.pairs.relations import class_accuracy
 from pipeline.sample.plan import relation_counts
 from pipeline.storage import files
 from schemas.manifest import Json
-from schemas.tables.instances import NUM_SPECIAL_TOKENS, RELATIONS
+from schemas.pair_frame import PairFrame
+from schemas.tables.instances import RELATIONS
 
 ByClass = dict[str, dict[str, int]]
 
@@ -33,11 +34,12 @@ def describe_split(
     """Return the `extra` of the manifest of one split."""
     plans = [record for record in records["plan"] if record["split"] == split]
     by_class = add_by_class([fact["by_class"] for record in plans for fact in record["corpora"]])
+    frame = PairFrame.from_facts(token_facts)
     return {
         "vocab_size": token_facts["vocab_size"],
         "token_dtype": token_facts["token_dtype"],
-        "special_ids": token_facts["special_ids"],
-        "max_length": 2 * _max_tokens(job) + NUM_SPECIAL_TOKENS,
+        **frame.to_facts(),
+        "max_length": 2 * _max_tokens(job) + frame.num_special,
         "num_epochs": len(plans),
         "instances_per_epoch": [record["counts"]["pairs"] for record in plans],
         "relations": relation_counts(by_class),

@@ -19,7 +19,7 @@ from pipeline.engine.outputs import open_array
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.sample.catalogue import Catalogue, SegmentFacts, token_facts, token_paths
 from pipeline.sample.config import SampleConfig
-from pipeline.sample.gather import SpecialIds, TokenStore, instance_columns, join_pairs, open_store
+from pipeline.sample.gather import TokenStore, instance_columns, join_pairs, open_store
 from pipeline.sample.plan import plan_name
 from pipeline.sample.spread import (
     plan_spills,
@@ -29,6 +29,7 @@ from pipeline.sample.spread import (
     shard_bounds,
 )
 from pipeline.storage import files
+from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
 from schemas.tables.segments import TOKEN_DTYPE_KEY
 
@@ -125,13 +126,12 @@ def gather_batches(
         store: where the tokens are.
         rows_at: returns what is known of some of its rows.
     """
-    ids = token_facts(job)["special_ids"]
-    special = SpecialIds(ids["cls"], ids["sep"])
+    frame = PairFrame.from_facts(token_facts(job))
     num_rows = task.args["stop"] - task.args["first"]
     for start in range(0, num_rows, _ROW_GROUP_ROWS):
         stop = min(start + _ROW_GROUP_ROWS, num_rows)
         a, b, relation = rows_at(slice(start, stop))
-        joined, sizes = join_pairs(store, a.runs, b.runs, special)
+        joined, sizes = join_pairs(store, a.runs, b.runs, frame)
         first_id = task.args["first_id"]
         others = {
             "instance_id": np.arange(first_id + start, first_id + stop),

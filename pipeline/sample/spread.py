@@ -33,7 +33,7 @@ from pipeline.sample.gather import TokenRuns, TokenStore, open_store
 from pipeline.sample.pairs.partners import Int64Array
 from pipeline.sample.plan import plan_name
 from pipeline.storage import files
-from schemas.tables.instances import NUM_SPECIAL_TOKENS
+from schemas.pair_frame import PairFrame
 from schemas.token_column import binary_column
 
 AnyArray = npt.NDArray[Any]
@@ -79,7 +79,8 @@ def shard_bounds(job: Job[SampleConfig], plan: Record) -> list[int]:
     """Return where each shard of a plan begins, and the end of the last: equal slices."""
     itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
     num_rows = plan["counts"]["pairs"]
-    num_tokens = plan["counts"]["tokens"] + NUM_SPECIAL_TOKENS * num_rows
+    frame = PairFrame.from_facts(token_facts(job))
+    num_tokens = plan["counts"]["tokens"] + frame.num_special * num_rows
     num_shards = max(1, round(num_tokens * itemsize / job.config.shard_bytes))
     return [num_rows * shard // num_shards for shard in range(num_shards + 1)]
 

@@ -44,6 +44,7 @@ from pipeline.storage import files
 from pipeline.tokenizer.encoder import SentenceEncoder, encoder_of
 from pipeline.tokenizer.stage import read_tokenizer
 from schemas.errors import StageError
+from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
 from schemas.tables.segments import SCHEMA, TOKEN_DTYPE_KEY
 from schemas.token_column import binary_column
@@ -243,7 +244,8 @@ def finish(job: Job[SegmentConfig], records: Records) -> dict[str, Any]:
             f"in the pages of {job.root}: this is a fault of the stage, please report it"
         )
     facts = load_manifest(job.path("tokenizer")).extra
-    extra = {name: facts[name] for name in ("vocab_size", "token_dtype", "special_ids")}
+    extra = {name: facts[name] for name in ("vocab_size", "token_dtype")}
+    extra |= PairFrame.from_facts(facts).to_facts()
     extra |= {"max_tokens": job.config.max_tokens, "counts": counts}
     write_folder_manifest(
         job,

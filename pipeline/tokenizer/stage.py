@@ -7,6 +7,7 @@ train it on all of them in the first, then take it in the others.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,12 +20,14 @@ from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.storage import files
 from pipeline.tokenizer import wordpiece
 from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
+from pipeline.tokenizer.frame import frame_of
 from schemas.counter_rng import counter_key, counter_uniform
 from schemas.errors import ConfigError
 from schemas.tables.segments import token_dtype
 
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
-SETTINGS_FILE = "tokenizer/tokenizer_config.json"
+SETTINGS_NAME = "tokenizer_config.json"
+SETTINGS_FILE = f"tokenizer/{SETTINGS_NAME}"
 """What transformers wants to know besides, so that AutoTokenizer gives the ids of training."""
 
 # Above this share of [UNK] the vocabulary does not fit the text.
@@ -41,7 +44,10 @@ def fingerprint_inputs(job: Job[TokenizerConfig]) -> dict[str, str]:
         for index, corpus in enumerate(sources.corpora)
     }
     if sources.taken is not None:
-        found["taken"] = files.digest(_taken_file(sources.taken))[1]
+        taken = _taken_file(sources.taken)
+        found["taken"] = files.digest(taken)[1]
+        if files.exists(_settings_beside(taken)):
+            found["taken_settings"] = files.digest(_settings_beside(taken))[1]
     return found
 
 
@@ -59,9 +65,10 @@ def run_make(job: Job[TokenizerConfig], task: Task) -> Record:
         tokenizer = _taken_tokenizer(sources.taken)
     with files.write_whole(job.path(TOKENIZER_FILE)) as file:
         file.write(wordpiece.serialise(tokenizer))
-    files.write_json(job.path(SETTINGS_FILE), wordpiece.transformers_settings())
+    frame = frame_of(tokenizer, None if sources.taken is None else _taken_settings(sources.taken))
+    files.write_json(job.path(SETTINGS_FILE), wordpiece.transformers_settings(tokenizer, frame))
     measured = sampled_texts(sources.corpora, _MEASURED_BYTES, "measure")
-    quality = wordpiece.measure(tokenizer, measured)
+    quality = wordpiece.measure(tokenizer, measured, frame.unk_id)
     vocab = tokenizer.get_vocab(with_added_tokens=True)
     return {
         "counts": {
@@ -73,7 +80,7 @@ def run_make(job: Job[TokenizerConfig], task: Task) -> Record:
             # Ids may have gaps in a taken vocabulary: the embedding needs the highest.
             "vocab_size": max(vocab.values()) + 1,
             "token_dtype": token_dtype(max(vocab.values()) + 1),
-            "special_ids": wordpiece.special_ids_of(vocab),
+            **frame.to_facts(),
             "is_cased": wordpiece.is_cased(tokenizer),
             "strips_accents": wordpiece.strips_accents(tokenizer),
             "tokens_per_word": round(quality.tokens_per_word, 4),
@@ -169,6 +176,30 @@ def _taken_file(path: str) -> str:
         "expected a tokenizer.json, a vocab.txt or a folder that holds one, "
         f"found none at {path}: check the path given to --from"
     )
+
+
+def _settings_beside(taken_file: str) -> str:
+    folder, _, _ = taken_file.rpartition("/")
+    return files.join(folder or ".", SETTINGS_NAME)
+
+
+def _taken_settings(path: str) -> dict[str, Any]:
+    """Return the tokenizer_config.json beside a taken tokenizer, empty where there is none.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    found = _settings_beside(_taken_file(path))
+    if not files.exists(found):
+        return {}
+    try:
+        settings = json.loads(files.read_bytes(found))
+    except ValueError as error:
+        raise ConfigError(
+            f"expected JSON, found damage in {found} ({error}): fetch it again, or take "
+            "tokenizer.json from a folder of its own"
+        ) from error
+    return settings if isinstance(settings, dict) else {}
 
 
 def _taken_tokenizer(path: str) -> Tokenizer:

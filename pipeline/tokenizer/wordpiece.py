@@ -27,6 +27,7 @@ from tokenizers import (
 )
 
 from schemas.errors import ConfigError
+from schemas.pair_frame import PairFrame
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SPECIAL_NAMES = ("pad", "unk", "cls", "sep", "mask")
@@ -215,7 +216,7 @@ def parse_tokenizer(data: str) -> Tokenizer:
     """Return the tokenizer of a `tokenizer.json`, without any truncation or padding it carries.
 
     Raises:
-        ConfigError: it cannot be read, or a special token is missing.
+        ConfigError: it cannot be read.
     """
     try:
         tokenizer = Tokenizer.from_str(data)
@@ -223,7 +224,6 @@ def parse_tokenizer(data: str) -> Tokenizer:
         raise ConfigError(f"expected a tokenizer.json, found one that fails ({error})") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    special_ids_of(tokenizer.get_vocab(with_added_tokens=True))
     return tokenizer
 
 
@@ -257,19 +257,20 @@ def special_ids_of(vocab: dict[str, int]) -> dict[str, int]:
     return {name: vocab[token] for name, token in zip(SPECIAL_NAMES, SPECIAL_TOKENS, strict=True)}
 
 
-def transformers_settings() -> dict[str, Any]:
+def transformers_settings(tokenizer: Tokenizer, frame: PairFrame) -> dict[str, Any]:
     """Return what tokenizer_config.json must say for AutoTokenizer to give the ids of training.
 
     BertTokenizer would put its own normaliser in place of ours, and text that spells a special
     token is ordinary text here.
     """
-    named = zip(SPECIAL_NAMES, SPECIAL_TOKENS, strict=True)
+    types = ["token_type_ids"] if frame.has_token_types else []
+    roles = frame.roles()
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "model_input_names": ["input_ids", *types, "attention_mask"],
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,
-        **{f"{name}_token": token for name, token in named},
+        **{f"{role}_token": tokenizer.id_to_token(token_id) for role, token_id in roles.items()},
     }
 
 
@@ -292,20 +293,19 @@ def serialise(tokenizer: Tokenizer) -> bytes:
     )
 
 
-def measure(tokenizer: Tokenizer, texts: Iterable[str]) -> TokenizerQuality:
-    """Count words, tokens and [UNK] over texts.
+def measure(tokenizer: Tokenizer, texts: Iterable[str], unknown_id: int | None) -> TokenizerQuality:
+    """Count words, tokens and unknown tokens over texts.
 
     >>> tokenizer = train_wordpiece(lambda: ["low lower lowest"] * 9, 40)
-    >>> quality = measure(tokenizer, ["low lower", "zzz"])
+    >>> quality = measure(tokenizer, ["low lower", "zzz"], unknown_id=1)
     >>> quality.num_words, quality.num_tokens, quality.num_unknown
     (3, 3, 1)
     """
     encoder = encoding_form(tokenizer)
-    unknown_id = special_ids_of(encoder.get_vocab(with_added_tokens=True))["unk"]
     num_words = num_tokens = num_unknown = 0
     for text in texts:
         ids = encoder.encode_batch_fast([text], add_special_tokens=False)[0].ids
         num_words += len(text.split())
         num_tokens += len(ids)
-        num_unknown += ids.count(unknown_id)
+        num_unknown += 0 if unknown_id is None else ids.count(unknown_id)
     return TokenizerQuality(num_words, num_tokens, num_unknown)

@@ -1,7 +1,8 @@
 """instances: the sharded training data, `[CLS] A [SEP] B [SEP]` and the relation of B to A.
 
-LinkBERT (arXiv:2203.15827), section 4.2. The token type of position i is 1 from
-`num_tokens_a + 2` on. `token_ids` is encoded as in `segments`.
+LinkBERT (arXiv:2203.15827), section 4.2. Which special tokens stand around A and B, and whether
+there are token types, the manifest says (`schemas.pair_frame`); with BERT's, the token type of
+position i is 1 from `num_tokens_a + 2` on. `token_ids` is encoded as in `segments`.
 """
 
 import pyarrow as pa

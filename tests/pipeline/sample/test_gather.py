@@ -3,7 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.sample.gather import SpecialIds, TokenRuns, join_pairs, open_store
+from pipeline.sample.gather import TokenRuns, join_pairs, open_store
+from schemas.pair_frame import PairFrame
+
+BERT = PairFrame.of_bert({"pad": 0, "unk": 3, "cls": 1, "sep": 2, "mask": 4})
+ROBERTA = PairFrame((1,), (2, 2), (2,), False, 0, 4, 3, (0, 1, 2, 3, 4))
 
 
 @pytest.mark.parametrize("dtype", ["<u2", "<u4"])
@@ -16,7 +20,7 @@ def test_pairs_are_joined_across_files(tmp_path: Path, dtype: str) -> None:
     a = TokenRuns(np.array([0, 5]), np.array([5, 2]))
     b = TokenRuns(np.array([11, 4]), np.array([3, 1]))
     with open_store(paths, np.dtype(dtype)) as store:
-        joined, sizes = join_pairs(store, a, b, SpecialIds(cls=1, sep=2))
+        joined, sizes = join_pairs(store, a, b, BERT)
     assert sizes.tolist() == [11, 6]
     assert joined.tolist() == [1, 10, 11, 12, 13, 14, 2, 26, 27, 28, 2, 1, 20, 21, 2, 14, 2]
     assert joined.dtype == np.dtype(dtype)
@@ -26,5 +30,15 @@ def test_no_pairs_are_no_tokens(tmp_path: Path) -> None:
     none = TokenRuns(np.zeros(0, np.int64), np.zeros(0, np.int64))
     (tmp_path / "a.ids").write_bytes(b"ab")
     with open_store([str(tmp_path / "a.ids")], np.dtype("<u2")) as store:
-        joined, sizes = join_pairs(store, none, none, SpecialIds(1, 2))
+        joined, sizes = join_pairs(store, none, none, BERT)
     assert len(joined) == len(sizes) == 0
+
+
+def test_a_frame_of_other_sizes_goes_around_the_pair(tmp_path: Path) -> None:
+    np.arange(10, 20, dtype="<u4").tofile(tmp_path / "a.ids")
+    a, b = (TokenRuns(np.array(starts), np.array([2, 1])) for starts in ([0, 4], [6, 9]))
+    with open_store([str(tmp_path / "a.ids")], np.dtype("<u4")) as store:
+        joined, sizes = join_pairs(store, a, b, ROBERTA)
+    first, second = ROBERTA.wrap([10, 11], [16, 17]), ROBERTA.wrap([14], [19])
+    assert sizes.tolist() == [len(first), len(second)]
+    assert joined.tolist() == [*first, *second]
