@@ -124,6 +124,6 @@ class PairFrame:
         """Return how many of them stand before B: with the number of A's tokens, B's position."""
         return len(self.before) + len(self.between)
 
-    def wrap(self, ids_a: Iterable[int], ids_b: Iterable[int]) -> list[int]:
-        """Return the ids of a pair."""
+    def wrap(self, ids_a: Iterable[Any], ids_b: Iterable[Any]) -> list[Any]:
+        """Return the ids of a pair, or what stands for those of A and B, within the frame."""
         return [*self.before, *ids_a, *self.between, *ids_b, *self.after]

@@ -108,9 +108,10 @@ def _batch_problem(
             return f"expected {expected}, found another at row {_first(~holds, first_id)}"
     framed = _is_framed(batch, columns, extra)
     if not framed.all():
+        layout = " ".join(map(str, PairFrame.from_facts(extra).wrap("A", "B")))
         return (
-            "expected special tokens around A and B and nowhere else, as the manifest's pair_frame "
-            f"has them, found others at row {_first(~framed, first_id)}"
+            f"expected ids below {extra['vocab_size']} in the layout {layout}, found others at "
+            f"row {_first(~framed, first_id)}"
         )
     return _corpus_problem(batch, columns, first_id, manifest, corpora)
 
