@@ -164,6 +164,19 @@ def _entries_in(folder: str, records: list[Record]) -> list[FileEntry]:
     return sorted(named, key=lambda entry: entry.name)
 
 
+def first_row(job: AnyJob, folder: str, records: list[Record]) -> dict[str, Json]:
+    """Return the first row of a table that tasks wrote, empty where none has a row."""
+    for entry in _entries_in(folder, records):
+        if entry.num_rows:
+            with (
+                files.open_read(job.path(folder, entry.name)) as file,
+                pq.ParquetFile(file) as part,
+            ):
+                batch = next(part.iter_batches(1, use_threads=False))
+                return dict(batch.to_pylist()[0])
+    return {}
+
+
 def _versions() -> dict[str, str]:
     import numpy
     import pyarrow

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from schemas.errors import ConfigError
+
+_MIN_PAGE_BYTES, _MAX_PAGE_BYTES = 1 << 10, 1 << 28
+_LANGUAGE = re.compile(r"[A-Za-z]{2,12}([-_][A-Za-z0-9]{1,12})*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,9 @@ class ParseConfig:
         page_cpu_seconds: CPU time after which a page is rejected; ordinary ones take 0.01.
         language: code of the content language, where the dump's header is wrong or missing.
         allow_truncated: read a compressed file that is cut off as far as it goes.
-        max_page_bytes: a page longer than this, older revisions aside, is rejected. MediaWiki
-            saves none above 2 MB unless configured to.
+        max_page_bytes: a page longer than this, older revisions aside, is rejected; it bounds the
+            memory of every later task, too. MediaWiki saves no wikitext above 2 MB unless
+            configured to (https://www.mediawiki.org/wiki/Manual:$wgMaxArticleSize).
     """
 
     namespaces: tuple[int, ...] = field(
@@ -30,10 +35,23 @@ class ParseConfig:
     allow_truncated: bool = field(
         default=False, metadata={"help": "keep what a cut-off file still holds"}
     )
-    max_page_bytes: int = 1 << 26
+    max_page_bytes: int = field(
+        default=1 << 24,
+        metadata={"help": "a longer page, older revisions aside, is rejected", "metavar": "N"},
+    )
 
     def __post_init__(self) -> None:
         if not self.namespaces:
             raise ConfigError("expected at least one namespace, found none: 0 holds the articles")
         if self.page_cpu_seconds <= 0:
             raise ConfigError(f"expected page_cpu_seconds above 0, found {self.page_cpu_seconds:g}")
+        if not _MIN_PAGE_BYTES <= self.max_page_bytes <= _MAX_PAGE_BYTES:
+            raise ConfigError(
+                f"expected max_page_bytes from {_MIN_PAGE_BYTES:,} to {_MAX_PAGE_BYTES:,}, "
+                f"found {self.max_page_bytes:,}: change it"
+            )
+        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
+            raise ConfigError(
+                f"expected the code of a language such as ltg or zh-hant, found "
+                f"{self.language[:40]!r}: see https://www.mediawiki.org/wiki/Manual:Language"
+            )

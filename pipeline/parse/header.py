@@ -1,4 +1,4 @@
-"""<siteinfo>, the header of an export, to `SiteInfo`: names, namespaces, the rule of capitals.
+"""<siteinfo>, the header of an export: names, namespaces, the rule of capitals, the licence.
 
 Schema: https://www.mediawiki.org/wiki/Help:Export. Versions before 0.5 lack the case of each
 namespace, before 0.9 the database name; many home-made exports lack the whole header.
@@ -13,15 +13,25 @@ from pipeline.wiki.languages import language_of
 from pipeline.wiki.site_info import SiteInfo
 from schemas.errors import DumpError
 
-_SITEINFO = re.compile(rb"<siteinfo\b.*?</siteinfo>", re.DOTALL)
+_SITEINFO, _SITEINFO_END = b"<siteinfo", b"</siteinfo>"
 _KEY = re.compile(r"-?\d{1,9}", re.ASCII)
-_LANGUAGE = re.compile(rb"<mediawiki\b[^>]*?\bxml:lang=[\"']([A-Za-z0-9-]+)[\"']")
+_WIKIMEDIA = re.compile(
+    r"//(?:[^/]+\.)?(wikipedia|wiktionary|wikibooks|wikiquote|wikisource|wikiversity|wikivoyage"
+    r"|wikinews|wikimedia)\.org(?:/|$)"
+)
+_FOUR_SINCE = "2023-06-07"
+_SHARE_ALIKE_SINCE = "2009-06-15"
+
+UNKNOWN_LICENCE = "unknown: see the terms of the wiki that the dump is from"
+
+_LANGUAGE = re.compile(rb"<mediawiki\b[^>]{0,2000}?\bxml:lang=[\"']([A-Za-z0-9-]+)[\"']")
 
 
 def find_siteinfo(head: bytes) -> bytes | None:
     """Return the <siteinfo> element in the first bytes of a dump, None without one."""
-    found = _SITEINFO.search(head)
-    return found.group() if found else None
+    begin = head.find(_SITEINFO)
+    end = head.find(_SITEINFO_END, begin)
+    return head[begin : end + len(_SITEINFO_END)] if 0 <= begin < end else None
 
 
 def base_url(head: bytes) -> str:
@@ -96,3 +106,30 @@ def _parse(siteinfo: bytes) -> ElementTree.Element:
             f"expected a well-formed <siteinfo>, found damage ({error}): "
             "mend the header of the dump, or cut it out"
         ) from error
+
+
+def licence_of(base_url: str, date: str) -> str:
+    """Return the licence of the text of a dump, as far as its wiki's address and its date tell.
+
+    Wikimedia's terms of use moved from GFDL to CC BY-SA 3.0 and GFDL on 2009-06-15 and to version
+    4.0 on 2023-06-07: https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use.
+
+    Args:
+        base_url: the address of the wiki's main page, from the dump's header.
+        date: of the dump, YYYY-MM-DD, or empty.
+
+    >>> licence_of("https://ltg.wikipedia.org/wiki/Suoku_puslopa", "2017-09-01")
+    'CC BY-SA 3.0 and GFDL (https://dumps.wikimedia.org/legal.html)'
+    >>> licence_of("https://wiki.example.org/", "2017-09-01")
+    'unknown: see the terms of the wiki that the dump is from'
+    """
+    found = _WIKIMEDIA.search(base_url)
+    if found is None:
+        return UNKNOWN_LICENCE
+    if found.group(1) == "wikinews":
+        name = "CC BY 2.5 or 4.0"
+    elif date and date < _SHARE_ALIKE_SINCE:
+        name = "GFDL"
+    else:
+        name = f"CC BY-SA {'4.0' if date >= _FOUR_SINCE else '3.0'} and GFDL"
+    return f"{name} (https://dumps.wikimedia.org/legal.html)"

@@ -21,13 +21,18 @@ LEFT_OUT = "text_left_out"
 """The export gives the length of the text but not the text: a stub dump."""
 MALFORMED = "malformed_xml"
 BAD_ENCODING = "invalid_utf8"
+BAD_NUMBER = "bad_number"
+"""An id or namespace is no number, or fits no column."""
 
 _WIKITEXT = "wikitext"
 _BUFFER_BYTES = 1 << 18
-_MAX_DIGITS = 18
+# Nine digits fit 32 bits, and Python refuses to convert thousands of them.
+_NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
+_ID_BITS, _NAMESPACE_BITS = 64, 32
+_DETAIL_CHARS = 40
 # <page>, <revision>, <text>: what lies deeper is part of the text.
 _TEXT_DEPTH = 3
-_NAMESPACE = re.compile(rb"<page>\s*<title>[^<]*</title>\s*<ns>(-?\d+)</ns>")
+_NAMESPACE = re.compile(rb"<page>\s*<title>[^<]*</title>\s*<ns>(-?\d{1,9})</ns>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def parse_page(data: bytes) -> Page:
     """Return the fields of a page from its bytes, `<page>` to `</page>`, in UTF-8.
 
     Raises:
-        PageError: it has no title or text, or is no well-formed XML.
+        PageError: it has no title or text, is no well-formed XML, or a number fits no column.
 
     >>> page = parse_page(b"<page><title>A</title><ns>0</ns><id>7</id><revision><id>9</id>"
     ...     b"<timestamp>2024-01-31T12:00:00Z</timestamp><text>x &lt; y</text></revision></page>")
@@ -89,6 +94,8 @@ def parse_page(data: bytes) -> Page:
     page = reader.page()
     if fault is not None:
         raise PageError(*fault, page)
+    if number := reader.bad_number():
+        raise PageError(BAD_NUMBER, f"expected a number, found {number}", page)
     if not page.title:
         raise PageError(NO_TITLE, "expected <title>, found none or an empty one", page)
     if reader.is_deleted:
@@ -141,13 +148,29 @@ class _PageReader:
         return Page(
             page_id=_integer(page.get("id")),
             title=page.get("title", "").strip(),
-            namespace=_integer(page.get("ns")),
+            namespace=_integer(page.get("ns"), _NAMESPACE_BITS),
             redirect_title=self._redirect,
             num_revisions=self._num_revisions,
             revision_id=_integer(revision.get("id")),
             timestamp=revision.get("timestamp", ""),
             model=revision.get("model") or _WIKITEXT,
             text=revision.get("text", ""),
+        )
+
+    def bad_number(self) -> str:
+        """Return what stands where a number must, empty where all are numbers or absent."""
+        written = (
+            ("ns", self._page.get("ns"), _NAMESPACE_BITS),
+            ("id", self._page.get("id"), _ID_BITS),
+            ("revision id", self._revision.get("id"), _ID_BITS),
+        )
+        return next(
+            (
+                f"{value.strip()[:_DETAIL_CHARS]!r} as <{name}> ({len(value.strip())} characters)"
+                for name, value, bits in written
+                if value and value.strip() and _integer(value, bits) is None
+            ),
+            "",
         )
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
@@ -200,8 +223,10 @@ def _spelled(name: str, attributes: dict[str, str]) -> str:
     )
 
 
-def _integer(text: str | None) -> int | None:
+def _integer(text: str | None, bits: int = _ID_BITS) -> int | None:
+    """Return a number that fits a column of so many bits, None for anything else."""
     text = (text or "").strip()
-    # Longer ones fit no column of 64 bits, and Python refuses to convert thousands of digits.
-    is_number = text.removeprefix("-").isdecimal() and len(text) <= _MAX_DIGITS
-    return int(text) if is_number else None
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = int(text)
+    return value if -(1 << (bits - 1)) <= value < 1 << (bits - 1) else None

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from pipeline.parse.sources import Source, range_bytes
+from pipeline.parse.sources import DumpFile, range_bytes
 from pipeline.parse.splitter import OPEN
 from pipeline.storage import files
 from pipeline.storage.bz2_ranges import CutOffError
@@ -26,7 +26,7 @@ XML_PER_COMPRESSED_BYTE = 4
 _READ_BYTES = 1 << 20
 
 
-def read_source(source: Source) -> Iterator[bytes]:
+def read_source(source: DumpFile) -> Iterator[bytes]:
     """Yield the XML of a whole file as UTF-8.
 
     Raises:
@@ -111,6 +111,6 @@ def read_piece(path: str) -> Iterator[bytes]:
             yield data
 
 
-def piece_bytes(source: Source) -> int:
+def piece_bytes(source: DumpFile) -> int:
     """Return how much XML a piece of a file holds."""
     return range_bytes(source.num_bytes) * XML_PER_COMPRESSED_BYTE

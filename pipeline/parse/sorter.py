@@ -8,38 +8,38 @@ raw page ─ parse_page ─ namespace, model ─┬─ redirect_target ── re
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+import re
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
-from pipeline.parse.cpu_limit import CpuLimit, CpuLimitExceeded
+from pipeline.parse.counts import PageCounts
+from pipeline.parse.guards import CpuLimit, CpuLimitExceeded
 from pipeline.parse.page_xml import Page, PageError, parse_page, peek_namespace
-from pipeline.parse.rows import PageRows
+from pipeline.parse.rows import PageRows, parse_timestamp
 from pipeline.parse.splitter import STRAY, RawPage
 from pipeline.wiki.site_info import SiteInfo
-from pipeline.wiki.titles import Target, namespace_of_title, normalise_page_title
+from pipeline.wiki.titles import (
+    MAX_TITLE_BYTES,
+    Target,
+    namespace_of_title,
+    normalise_page_title,
+)
 from pipeline.wikitext.extract import Extraction, extract, redirect_target
 from schemas.parquet import TableWriter
-
-PAGES_READ = "pages_read"
-PAGES = "pages"
-REDIRECTS = "redirects"
-REJECTED = "rejected_"
-OTHER_NAMESPACE = "namespace_"
-OTHER_MODEL = "model_"
-LINKS = "links_"
-LINKS_DROPPED = "dropped_links_"
-OLDER_REVISIONS = "older_revisions"
-WITHOUT_ID = "pages_without_id"
 
 CPU_LIMIT = "cpu_limit"
 CRASHED = "crashed"
 FAILED = "extraction_failed"
+BAD_MODEL = "bad_model"
+LONG_TITLE = "title_too_long"
 
 _WIKITEXT = "wikitext"
+# MediaWiki keeps at most 64 bytes; the names go into the summary, and so to a terminal.
+_MODEL = re.compile(r"[\w.+:/ -]{1,64}", re.ASCII)
 _KIND = attrgetter("kind")
 _DETAIL_CHARS = 200
+_TITLE_CHARS = 255
 _ROW_GROUP_ROWS = 1 << 16
 
 
@@ -64,7 +64,7 @@ class PageSorter:
         limit: CpuLimit,
         crashing: frozenset[int] = frozenset(),
     ) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts = PageCounts()
         self.last_timestamp = ""
         self._site, self._namespaces = site, frozenset(namespaces)
         self._source_name, self._limit, self._crashing = source_name, limit, crashing
@@ -74,7 +74,7 @@ class PageSorter:
 
     def add(self, raw: RawPage) -> None:
         """Sort one page; nothing that a page holds stops the others."""
-        self.counts[PAGES_READ] += 1
+        self.counts.pages_read += 1
         try:
             self._sort(raw)
         except PageError as error:
@@ -92,35 +92,49 @@ class PageSorter:
         namespace = peek_namespace(raw.data)
         if namespace is not None and namespace not in self._namespaces:
             # Half of a dump: not read any further.
-            self.counts[f"{OTHER_NAMESPACE}{namespace}"] += 1
+            self.counts.other_namespaces[str(namespace)] += 1
             return
         page = parse_page(raw.data)
         if raw.offset in self._crashing:
             raise PageError(CRASHED, "its text kills the process that extracts it", page)
-        self.counts[OLDER_REVISIONS] += page.num_revisions - 1 + raw.num_pruned
+        self.counts.older_revisions += page.num_revisions - 1 + raw.num_pruned
         namespace = page.namespace
         if namespace is None:
             namespace = namespace_of_title(page.title, self._site)
         if namespace not in self._namespaces:
-            self.counts[f"{OTHER_NAMESPACE}{namespace}"] += 1
-        elif page.model != _WIKITEXT:
-            self.counts[f"{OTHER_MODEL}{page.model}"] += 1
+            self.counts.other_namespaces[str(namespace)] += 1
+        elif page.model == _WIKITEXT:
+            self._keep(page, self._checked_title(page, namespace))
+        elif _MODEL.fullmatch(page.model):
+            self.counts.other_models[page.model] += 1
         else:
-            self._keep(page, normalise_page_title(page.title, namespace, self._site))
+            found = f"{page.model[:_DETAIL_CHARS]!r}"
+            raise PageError(BAD_MODEL, f"expected the name of a content model, found {found}", page)
+
+    def _checked_title(self, page: Page, namespace: int) -> str:
+        title = normalise_page_title(page.title, namespace, self._site)
+        # The name of the namespace comes on top: https://www.mediawiki.org/wiki/Manual:Page_title.
+        prefix = self._site.namespace_names.get(namespace, "")
+        longest = MAX_TITLE_BYTES + (len(f"{prefix}:".encode()) if prefix else 0)
+        if len(title.encode()) > longest:
+            found = f"{len(title.encode())} bytes"
+            raise PageError(LONG_TITLE, f"expected at most {longest}, found {found}", page)
+        return title
 
     def _keep(self, page: Page, title: str) -> None:
         page_id = page.page_id
         if page_id is None:
-            self.counts[WITHOUT_ID] += 1
+            self.counts.without_id += 1
             page_id = made_page_id(title)
         target, extraction = self._extract(page, title)
-        self.last_timestamp = max(self.last_timestamp, page.timestamp)
+        if parse_timestamp(page.timestamp) is not None:
+            self.last_timestamp = max(self.last_timestamp, page.timestamp)
         if extraction is not None:
-            self.counts[PAGES] += 1
+            self.counts.pages += 1
             self._count_links(extraction)
             self._pages.add(page_id, title, page, extraction)
             return
-        self.counts[REDIRECTS] += 1
+        self.counts.redirects += 1
         self._redirects.add(
             page_id=page_id,
             title=title,
@@ -131,38 +145,36 @@ class PageSorter:
         )
 
     def _extract(self, page: Page, title: str) -> tuple[Target | None, Extraction | None]:
-        """Return where a page redirects to, or else what it holds.
-
-        Nothing is counted or kept here: what goes wrong is the page's fault, and its alone.
-        """
+        """Return where a page redirects to, or else what it holds, within the CPU limit."""
         try:
-            with self._limit.piece:
-                target = redirect_target(page.text, page.redirect_title, self._site)
-                if target is not None or page.redirect_title is not None:
-                    return target, None
-                extraction = extract(page.text, title, self._site)
-                # A text that no UTF-8 can hold is found here, not among the rows of other pages.
-                extraction.text.encode()
-                return None, extraction
+            return self._limit.run(self._read_text, page, title)
         except CpuLimitExceeded as error:
             limit = f"more than {self._limit.seconds:g} CPU seconds"
             raise PageError(CPU_LIMIT, f"{limit} for {len(page.text)} characters", page) from error
         except Exception as error:
             raise PageError(FAILED, f"{type(error).__name__}: {error}", page) from error
 
+    def _read_text(self, page: Page, title: str) -> tuple[Target | None, Extraction | None]:
+        """Read a page; nothing is counted or kept here, because the limit may end it anywhere."""
+        target = redirect_target(page.text, page.redirect_title, self._site)
+        if target is not None or page.redirect_title is not None:
+            return target, None
+        extraction = extract(page.text, title, self._site)
+        # A text that no UTF-8 can hold is found here, not among the rows of other pages.
+        extraction.text.encode()
+        return None, extraction
+
     def _count_links(self, extraction: Extraction) -> None:
-        for kind, number in Counter(map(_KIND, extraction.links)).items():
-            self.counts[LINKS + kind] += number
-        for reason, number in extraction.dropped.items():
-            self.counts[LINKS_DROPPED + reason] += number
+        self.counts.links.update(map(_KIND, extraction.links))
+        self.counts.links_dropped.update(extraction.dropped)
 
     def _reject(self, raw: RawPage, reason: str, detail: str, page: Page | None) -> None:
-        self.counts[REJECTED + reason] += 1
+        self.counts.rejected[reason] += 1
         self._rejects.add(
             source_path=self._source_name,
             offset=raw.offset,
             page_id=page.page_id if page else None,
-            title=(page.title if page else None) or None,
+            title=(page.title[:_TITLE_CHARS] if page else None) or None,
             reason=reason,
             detail=" ".join(detail.split())[:_DETAIL_CHARS],
         )

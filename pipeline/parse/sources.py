@@ -24,6 +24,9 @@ from schemas.errors import DumpError
 HEAD_BYTES = 1 << 16
 """The first bytes of XML, in which the header of a dump must lie; the largest is 12 kB."""
 
+TAIL_BYTES = 1 << 16
+"""The last bytes of XML, in which the root must be closed; comments may follow it."""
+
 MIN_RANGE_BYTES = 1 << 20
 MAX_RANGE_BYTES = 1 << 25
 RANGES_PER_DUMP = 128
@@ -38,7 +41,7 @@ _DATE_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)(0[1-9]|1[0-2])([0-3]\d)(?!\d
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DumpFile:
     """One file of a dump.
 
     Attributes:
@@ -76,6 +79,11 @@ def source_paths(patterns: tuple[str, ...]) -> list[str]:
     """
     found: dict[str, None] = {}
     for pattern in patterns:
+        if kind := files.unreadable(pattern):
+            raise DumpError(
+                f"expected the file of a dump, found {kind} at {pattern}: a dump is read in many "
+                "places at once, and again after a stop, so save it to a file first"
+            )
         paths = files.matching(pattern)
         if len(paths) > 1 or paths != [pattern]:
             paths = [path for path in paths if not _INDEX_NAME.search(file_name(path))]
@@ -97,8 +105,8 @@ def file_name(path: str) -> str:
     return PurePosixPath(path.replace(os.sep, "/")).name
 
 
-def inspect_source(path: str, allow_truncated: bool = False) -> Source:
-    """Look at the beginning of a file, and at the end of a bz2 file.
+def inspect_source(path: str, allow_truncated: bool = False) -> DumpFile:
+    """Look at the beginning of a file, and at the end of plain XML or bz2.
 
     Raises:
         DumpError: it is empty, no MediaWiki export, or cut off and `allow_truncated` is not set.
@@ -111,16 +119,16 @@ def inspect_source(path: str, allow_truncated: bool = False) -> Source:
         compression = sniff_compression(magic)
         if compression == "bz2" and not allow_truncated and not is_complete(file, num_bytes):
             raise truncated_error(path, num_bytes)
-        head = _read_head(file, path, compression)
-    is_utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
-    if is_utf16:
-        head = head[: len(head) // 2 * 2].decode("utf-16", "replace").encode()
+        head, is_utf16 = _as_utf8(_read_head(file, path, compression))
+        tail = b"" if compression else _read_tail(file, num_bytes, is_utf16)
     if b"<page>" not in head and b"<mediawiki" not in head:
         raise DumpError(
             f"expected a MediaWiki XML dump, found {describe(magic, head)} at {path}: "
             "give a pages-articles dump (.xml, .bz2, .gz, .xz, .zst) or a page export"
         )
-    return Source(path, num_bytes, compression, is_utf16, head)
+    if not (compression or allow_truncated) and _is_cut_off(head, tail):
+        raise truncated_error(path, num_bytes)
+    return DumpFile(path, num_bytes, compression, is_utf16, head)
 
 
 def _read_head(file: IO[bytes], path: str, compression: str) -> bytes:
@@ -137,10 +145,33 @@ def _read_head(file: IO[bytes], path: str, compression: str) -> bytes:
     return head[:HEAD_BYTES]
 
 
+def _as_utf8(head: bytes) -> tuple[bytes, bool]:
+    """Return the first bytes of XML as UTF-8, and whether they were UTF-16."""
+    if head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return head, False
+    return head[: len(head) // 2 * 2].decode("utf-16", "replace").encode(), True
+
+
+def _read_tail(file: IO[bytes], num_bytes: int, is_utf16: bool) -> bytes:
+    """Return the last bytes of plain XML; of UTF-16 without the zeros between its ASCII."""
+    file.seek(max(0, num_bytes - TAIL_BYTES))
+    tail = file.read()
+    return tail.replace(b"\0", b"") if is_utf16 else tail
+
+
+def _is_cut_off(head: bytes, tail: bytes) -> bool:
+    """Tell whether plain XML opens the root of an export and never closes it.
+
+    >>> _is_cut_off(b"<mediawiki><page>", b"<text>half"), _is_cut_off(b"<page>", b"</page>")
+    (True, False)
+    """
+    return b"<mediawiki" in head and b"</mediawiki" not in tail
+
+
 def truncated_error(path: str, num_bytes: int) -> DumpError:
-    """Return the error of a compressed file that ends too early."""
+    """Return the error of a file that ends too early."""
     return DumpError(
-        f"expected a whole compressed file, found {path} cut off at byte {num_bytes:,}: "
+        f"expected a whole dump, found {path} cut off at byte {num_bytes:,}: "
         "download the rest, or keep what there is with --allow-truncated"
     )
 

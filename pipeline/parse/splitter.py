@@ -37,9 +37,16 @@ _GAP_BYTES = 1 << 17
 """How much of what stands between pages is looked at; a header with all namespaces is 6 kB."""
 
 _FOOTER = b"</mediawiki>"
-_SITEINFO = re.compile(rb"<siteinfo.*?</siteinfo>", re.DOTALL)
-_FURNITURE = re.compile(rb"\xef\xbb\xbf|<\?xml[^>]*>|</?mediawiki[^>]*>|<!--.*?-->", re.DOTALL)
-"""With siteinfo, what may stand between pages: header and footer, also of joined dumps."""
+_FURNITURE = (
+    (b"<siteinfo", b"</siteinfo>"),
+    (b"<!--", b"-->"),
+    (b"<?xml", b">"),
+    (b"<mediawiki", b">"),
+    (b"</mediawiki", b">"),
+    (b"\xef\xbb\xbf", b""),
+)
+"""How what may stand between pages begins and ends: header and footer, also of joined dumps."""
+_BLANK = re.compile(rb"\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +262,29 @@ def _is_clean(gap: bytes) -> bool:
     # A range may end inside the footer.
     if _FOOTER.startswith(content) or _FOOTER.endswith(content):
         return True
-    return not _FURNITURE.sub(b"", _SITEINFO.sub(b"", gap)).strip()
+    place = 0
+    # One step forward at a time: a search from every beginning would take the square of the length.
+    while (place := _past_blank(content, place)) < len(content):
+        after = _past_furniture(content, place)
+        if after is None:
+            return False
+        place = after
+    return True
+
+
+def _past_blank(content: bytes, place: int) -> int:
+    blank = _BLANK.match(content, place)
+    assert blank is not None
+    return blank.end()
+
+
+def _past_furniture(content: bytes, place: int) -> int | None:
+    """Return where the header or footer that begins here ends, None if there is none."""
+    for begin, end in _FURNITURE:
+        if content.startswith(begin, place):
+            found = content.find(end, place + len(begin))
+            return None if found < 0 else found + len(end)
+    return None
 
 
 def check_chain(ranges: Sequence[RangeFacts], where: str) -> int:

@@ -13,19 +13,22 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 
-from pipeline.engine.outputs import part_name, part_writer, sum_counts, write_folder_manifest
+from pipeline.engine.outputs import (
+    first_row,
+    part_name,
+    part_writer,
+    write_folder_manifest,
+)
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
-from pipeline.parse import sorter as page_sorting
 from pipeline.parse.config import ParseConfig
-from pipeline.parse.cpu_limit import CpuLimit
-from pipeline.parse.crash_guard import crash_notes, find_crashing
-from pipeline.parse.header import base_url, header_language, parse_siteinfo
-from pipeline.parse.licences import licence_of
+from pipeline.parse.counts import PageCounts, by_kind
+from pipeline.parse.guards import CpuLimit, crash_notes, find_crashing
+from pipeline.parse.header import base_url, header_language, licence_of, parse_siteinfo
 from pipeline.parse.page_xml import LEFT_OUT
 from pipeline.parse.pieces import (
     cut_pieces,
@@ -49,6 +52,7 @@ from pipeline.parse.splitter import PageSplitter, RangeFacts, check_chain
 from pipeline.storage import files
 from pipeline.storage.bz2_ranges import read_blocks
 from pipeline.storage.decompress import read_plain
+from pipeline.wiki.languages import is_known_language
 from pipeline.wiki.site_info import SiteInfo, default_site
 from schemas.errors import DumpError
 from schemas.parquet import TableWriter
@@ -107,6 +111,31 @@ def _piece_folder(source_index: int) -> str:
     return f"_state/parse/pieces/{source_index:05d}"
 
 
+@dataclass(frozen=True, slots=True)
+class RangeArgs:
+    """A task on bytes [start, end) of a file that can be split."""
+
+    source: int
+    path: str
+    compression: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class PieceArgs:
+    """A task on one of the pieces into which a file was cut."""
+
+    source: int
+    path: str
+    piece: int
+    num_pieces: int
+
+
+def _args_of(task: Task) -> RangeArgs | PieceArgs:
+    return PieceArgs(**task.args) if "piece" in task.args else RangeArgs(**task.args)
+
+
 def plan_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
     """Plan one task a byte range or piece, in the order of the dump; note the wiki for all."""
     cut = records["cut"]
@@ -114,15 +143,15 @@ def plan_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
     total_bytes = sum(record["num_bytes"] for record in cut)
     tasks: list[Task] = []
     for path, record in zip(source_paths(job.sources), cut, strict=True):
-        shared = {"source": record["index"], "path": path}
-        if record["pieces"] is None:
+        source, lengths = record["index"], record["pieces"]
+        if lengths is None:
             for start, end in plan_ranges(record["num_bytes"], total_bytes):
-                args = {**shared, "compression": record["compression"], "start": start, "end": end}
-                tasks.append(Task(len(tasks), args, weight=end - start))
+                args = RangeArgs(source, path, record["compression"], start, end)
+                tasks.append(Task(len(tasks), asdict(args), weight=end - start))
         else:
-            for piece, length in enumerate(record["pieces"]):
-                args = {**shared, "piece": piece, "num_pieces": len(record["pieces"])}
-                tasks.append(Task(len(tasks), args, weight=length))
+            for piece, length in enumerate(lengths):
+                cut_args = PieceArgs(source, path, piece, len(lengths))
+                tasks.append(Task(len(tasks), asdict(cut_args), weight=length))
     return tasks
 
 
@@ -162,7 +191,7 @@ def run_parse(job: Job[ParseConfig], task: Task) -> Record:
         sorter.flush()
         rows = {table: writer.num_rows for table, writer in writers.items()}
     return {
-        "counts": dict(sorted(sorter.counts.items())),
+        "counts": sorter.counts.to_json(),
         "files": {files.join(table, part_name(task.index)): rows[table] for table in TABLES},
         "source": task.args["source"],
         "facts": asdict(splitter.facts),
@@ -192,8 +221,9 @@ def _open_task(
     crashing: frozenset[int] = frozenset(),
 ) -> tuple[PageSplitter, PageSorter]:
     site = _site(files.read_bytes(job.state_path(_SITE_NAME)))
-    splitter = PageSplitter(*_open_range(job, task.args, stack), job.config.max_page_bytes)
-    name = file_name(task.args["path"])
+    args = _args_of(task)
+    splitter = PageSplitter(*_open_range(job, args, stack), job.config.max_page_bytes)
+    name = file_name(args.path)
     limit = stack.enter_context(CpuLimit(job.config.page_cpu_seconds))
     return splitter, PageSorter(site, job.config.namespaces, name, writers, limit, crashing)
 
@@ -205,57 +235,47 @@ def _site(record: bytes) -> SiteInfo:
 
 
 def _open_range(
-    job: Job[ParseConfig], args: dict[str, Any], stack: ExitStack
+    job: Job[ParseConfig], args: RangeArgs | PieceArgs, stack: ExitStack
 ) -> tuple[Iterator[bytes], Iterator[bytes]]:
     """Return the XML that a range or piece owns, and the XML after it."""
-    if "piece" in args:
-        folder = job.path(_piece_folder(args["source"]))
-        paths = [piece_path(folder, index) for index in range(args["piece"], args["num_pieces"])]
+    if isinstance(args, PieceArgs):
+        folder = job.path(_piece_folder(args.source))
+        paths = [piece_path(folder, index) for index in range(args.piece, args.num_pieces)]
         return read_piece(paths[0]), chain.from_iterable(map(read_piece, paths[1:]))
-    file = stack.enter_context(files.open_read(args["path"]))
-    read = read_blocks if args["compression"] == "bz2" else read_plain
-    owned, after = read(file, args["start"], args["end"]), read(file, args["end"])
+    file = stack.enter_context(files.open_read(args.path))
+    read = read_blocks if args.compression == "bz2" else read_plain
+    owned, after = read(file, args.start, args.end), read(file, args.end)
     if job.config.allow_truncated:
         owned, after = until_cut_off(owned), until_cut_off(after)
-    return named(args["path"], owned), named(args["path"], after)
+    return named(args.path, owned), named(args.path, after)
 
 
 def finish_parse(job: Job[ParseConfig], records: Records) -> dict[str, Any]:
     """Check that nothing was lost, write the manifests and return the summary."""
     names = [file_name(path) for path in source_paths(job.sources)]
     parse = records["parse"]
-    pages = summarise_pages(sum_counts(parse))
-    _check_found(pages, job.config.namespaces, names)
-    extra = _describe(job, records, names)
+    counts = PageCounts.total(record["counts"] for record in parse)
+    pages = counts.summary()
+    _check_found(job, parse, pages, names)
+    extra = _describe(job, records, names, counts)
     for index, name in enumerate(names):
         facts = [RangeFacts(**record["facts"]) for record in parse if record["source"] == index]
         extra["loose_ends"] += check_chain(facts, name)
     _write_manifests(job, parse, pages, extra)
     files.remove_tree(job.state_path("pieces"))
-    return {**pages, **{name: extra[name] for name in extra if name != "siteinfo"}}
+    told = {**pages, **{name: extra[name] for name in extra if name != "siteinfo"}}
+    warnings = _warnings(job, parse, pages, SiteInfo.from_json(extra["siteinfo"]))
+    return {**told, "warnings": warnings} if warnings else told
 
 
-def summarise_pages(counts: dict[str, int]) -> dict[str, Any]:
-    """Return what became of the pages read; the numbers below `pages_read` add up to it.
+def _check_found(
+    job: Job[ParseConfig], parse: list[Record], pages: dict[str, Any], names: list[str]
+) -> None:
+    """Refuse a dump of which nothing is kept.
 
-    >>> summarise_pages({"pages_read": 3, "pages": 1, "namespace_10": 2})["other_namespaces"]
-    {'10': 2}
+    Raises:
+        DumpError: there is no page in it, no text, or none of the namespaces.
     """
-    return {
-        "pages_read": counts.get(page_sorting.PAGES_READ, 0),
-        "pages": counts.get(page_sorting.PAGES, 0),
-        "redirects": counts.get(page_sorting.REDIRECTS, 0),
-        "other_namespaces": _with_prefix(counts, page_sorting.OTHER_NAMESPACE),
-        "other_models": _with_prefix(counts, page_sorting.OTHER_MODEL),
-        "rejected": _with_prefix(counts, page_sorting.REJECTED),
-    }
-
-
-def _with_prefix(counts: dict[str, int], prefix: str) -> dict[str, int]:
-    return {name.removeprefix(prefix): n for name, n in counts.items() if name.startswith(prefix)}
-
-
-def _check_found(pages: dict[str, Any], namespaces: tuple[int, ...], names: list[str]) -> None:
     where = names[0] if len(names) == 1 else f"{len(names)} files from {names[0]} on"
     if not pages["pages_read"]:
         raise DumpError(f"expected pages, found a dump without any in {where}: get it anew")
@@ -264,18 +284,53 @@ def _check_found(pages: dict[str, Any], namespaces: tuple[int, ...], names: list
             f"expected pages with their text, found a stub dump without it in {where}: "
             "give the pages-articles dump"
         )
-    if not pages["pages"] and not pages["rejected"]:
-        found = ", ".join(f"{space}: {n}" for space, n in pages["other_namespaces"].items())
+    if not pages["pages"]:
+        spaces = ", ".join(f"{space}: {n}" for space, n in pages["other_namespaces"].items())
+        rejected = f", {_first_reject(job, parse)}" if pages["rejected"] else ""
         raise DumpError(
-            f"expected articles in the namespaces {', '.join(map(str, namespaces))}, found none "
-            f"among {pages['pages_read']} pages of {where} ({pages['redirects']} redirects, "
-            f"namespaces {found or 'none'}): choose others with --namespaces, or another dump"
+            f"expected articles in the namespaces {', '.join(map(str, job.config.namespaces))}, "
+            f"found none among {pages['pages_read']} pages of {where} ({pages['redirects']} "
+            f"redirects, namespaces {spaces or 'none'}{rejected}): "
+            "choose others with --namespaces, or another dump"
         )
 
 
-def _describe(job: Job[ParseConfig], records: Records, names: list[str]) -> dict[str, Any]:
+def _warnings(
+    job: Job[ParseConfig], parse: list[Record], pages: dict[str, Any], site: SiteInfo
+) -> list[str]:
+    """Return what is odd about a dump that was read all the same."""
+    found = []
+    unknown = [n for n in job.config.namespaces if n and n not in site.namespace_names]
+    if site.namespace_names and unknown:
+        found.append(
+            f"the wiki has no namespace {', '.join(map(str, unknown))}: its own are "
+            + ", ".join(map(str, sorted(site.namespace_names)))
+        )
+    language = job.config.language
+    if language and not is_known_language(language):
+        found.append(
+            f"the language {language} is not known: the names and rules of English stand in; "
+            "see https://www.mediawiki.org/wiki/Manual:Language for the codes"
+        )
+    if num_rejects := sum(pages["rejected"].values()):
+        found.append(f"{num_rejects} of {pages['pages_read']} pages {_first_reject(job, parse)}")
+    return found
+
+
+def _first_reject(job: Job[ParseConfig], parse: list[Record]) -> str:
+    """Say why the first page was rejected, and where to see the others."""
+    row = first_row(job, "rejects", parse)
+    title = f" of {row['title']!r}" if row["title"] else ""
+    return (
+        f"rejected, first for {row['reason']}{title} ({row['detail']}): "
+        "`linkbert show CORPUS/rejects` shows all"
+    )
+
+
+def _describe(
+    job: Job[ParseConfig], records: Records, names: list[str], counts: PageCounts
+) -> dict[str, Any]:
     """Return what the manifests say beyond rows and drops."""
-    counts = sum_counts(records["parse"])
     addresses = [record["base_url"] for record in records["cut"] if record["base_url"]]
     last = max(record["last_timestamp"] for record in records["parse"])
     date = max(filter(None, map(date_in_name, names)), default=last[:10])
@@ -284,10 +339,10 @@ def _describe(job: Job[ParseConfig], records: Records, names: list[str]) -> dict
         "dumps": names,
         "dump_date": date,
         "licence": licence_of(addresses[0] if addresses else "", date),
-        "links": _with_prefix(counts, page_sorting.LINKS),
-        "links_dropped": _with_prefix(counts, page_sorting.LINKS_DROPPED),
-        "older_revisions": counts.get(page_sorting.OLDER_REVISIONS, 0),
-        "pages_without_id": counts.get(page_sorting.WITHOUT_ID, 0),
+        "links": by_kind(counts.links),
+        "links_dropped": by_kind(counts.links_dropped),
+        "older_revisions": counts.older_revisions,
+        "pages_without_id": counts.without_id,
         "loose_ends": 0,
     }
 

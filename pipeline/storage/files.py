@@ -11,6 +11,7 @@ import glob
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from schemas.errors import StageError
 
 _DIGEST_CHUNK_BYTES = 1 << 20
 _SYNC_THREADS = 16
+_ADDRESSES = ("http://", "https://", "ftp://", "ftps://")
 
 
 def is_remote(path: str) -> bool:
@@ -128,6 +130,27 @@ def matching(pattern: str) -> list[str]:
     if os.path.isfile(pattern):
         return [pattern]
     return sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
+
+
+def unreadable(path: str) -> str:
+    """Say what a path names where that cannot be read again and again, empty where it can.
+
+    A stage reads its input several times, at any place, and looks whether it is still the same.
+
+    >>> unreadable("-"), unreadable("https://example.org/a.xml"), unreadable("gs://bucket/a.xml")
+    ('standard input', 'an address of the web', '')
+    """
+    if path == "-":
+        return "standard input"
+    if is_remote(path):
+        is_address = path.lower().startswith(_ADDRESSES)
+        return "an address of the web" if is_address else ""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return ""
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+    return "" if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def digest(path: str) -> tuple[int, str]:

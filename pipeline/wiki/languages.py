@@ -65,6 +65,17 @@ def known_language(code: str) -> str:
     return "en"
 
 
+def is_known_language(code: str) -> bool:
+    """Tell whether a code is one of a Wikipedia's, or one whose facts are known.
+
+    >>> is_known_language("ltg"), is_known_language("pt-BR"), is_known_language("xx_nope")
+    (True, True, False)
+    """
+    first = re.split("[-_]", code.strip().lower())[0]
+    is_listed = not language_codes().isdisjoint((first, code.lower().replace("_", "-")))
+    return is_listed or known_language(code) != "en"
+
+
 def language_facts(language: str) -> Mapping[str, Any]:
     """Return the entry of `pipeline/wiki/languages.json` for a language, English names without one.
 

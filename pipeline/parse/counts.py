@@ -1,0 +1,89 @@
+"""What became of the pages of a range, in numbers that add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+_MAX_KINDS = 200
+"""Kinds told apart in a summary: no wiki has as many namespaces; a made-up dump may have more."""
+
+OTHER_KINDS = "others"
+
+
+@dataclass(slots=True)
+class PageCounts:
+    """Counts of pages, and of the links on those that were kept.
+
+    Attributes:
+        pages_read: all that begin in the range.
+        pages: kept, with their text.
+        redirects: kept as redirects.
+        other_namespaces: left out, by the number of their namespace.
+        other_models: left out, by their content model.
+        rejected: by reason.
+        older_revisions: passed over, because the last one of a page counts.
+        without_id: kept pages and redirects to which an id was given.
+        links: on kept pages, by kind.
+        links_dropped: by reason.
+    """
+
+    pages_read: int = 0
+    pages: int = 0
+    redirects: int = 0
+    other_namespaces: Counter[str] = field(default_factory=Counter)
+    other_models: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    older_revisions: int = 0
+    without_id: int = 0
+    links: Counter[str] = field(default_factory=Counter)
+    links_dropped: Counter[str] = field(default_factory=Counter)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as a task's record holds them."""
+        # Not asdict, which makes a Counter anew from pairs, and so counts the pairs.
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: dict(v) if isinstance(v, Counter) else v for name, v in values.items()}
+
+    @staticmethod
+    def total(counts: Iterable[Mapping[str, Any]]) -> PageCounts:
+        """Add up the counts of records.
+
+        >>> one = {"pages_read": 1, "other_namespaces": {"10": 1}}
+        >>> total = PageCounts.total([one, one])
+        >>> total.pages_read, total.other_namespaces
+        (2, Counter({'10': 2}))
+        """
+        total = PageCounts()
+        for record in counts:
+            for name, number in record.items():
+                if isinstance(number, Mapping):
+                    getattr(total, name).update(number)
+                else:
+                    setattr(total, name, getattr(total, name) + number)
+        return total
+
+    def summary(self) -> dict[str, Any]:
+        """Return what became of the pages read; the numbers below `pages_read` add up to it."""
+        return {
+            "pages_read": self.pages_read,
+            "pages": self.pages,
+            "redirects": self.redirects,
+            "other_namespaces": by_kind(self.other_namespaces),
+            "other_models": by_kind(self.other_models),
+            "rejected": by_kind(self.rejected),
+        }
+
+
+def by_kind(counter: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by kind, in the order of the kinds' names, the rarest of very many as one.
+
+    >>> by_kind({"b": 2, "a": 1})
+    {'a': 1, 'b': 2}
+    """
+    ranked = sorted(counter, key=lambda kind: (-counter[kind], kind))
+    kept = {kind: counter[kind] for kind in sorted(ranked[:_MAX_KINDS]) if counter[kind]}
+    rest = sum(counter[kind] for kind in ranked[_MAX_KINDS:])
+    return kept | ({OTHER_KINDS: rest} if rest else {})
