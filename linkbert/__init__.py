@@ -9,7 +9,10 @@ each with its config, and `Corpus` and `LinkGraph` to look at what they wrote. F
 The names are imported when first used, so that the stages before pretraining run without PyTorch.
 """
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers read; a test holds it against the table below
@@ -84,6 +87,28 @@ _PLACES = {  # name: module, or module:name; in the order of the chain
 }
 
 __all__ = [*_PLACES]
+
+
+def _refuse_strangers() -> None:
+    """Stop before somebody's own `pipeline.py` or `schemas.py` runs in the place of a package.
+
+    A script's folder, and the current one with `python -m`, come first on the module path.
+    """
+    home = Path(__file__).resolve().parents[1]
+    for name in ("schemas", "pipeline"):
+        spec = find_spec(name)  # finds, but does not run it
+        found = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+        if found is not None and found.parents[1] != home:
+            message = (
+                f"linkbert expected its own package {name!r} in {home}, found {found} in the way: "
+                "rename that file, or run from another folder"
+            )
+            if sys.argv[:1] == ["-m"]:  # `python -m linkbert`, which looks for its module now
+                sys.exit(message)
+            raise ImportError(message)
+
+
+_refuse_strangers()
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, beam_args = _split_beam_args(list(sys.argv[1:] if argv is None else argv))
     args = build_parser().parse_args(own)
     args.beam_args = beam_args
+    # No process started here takes a module from the current folder, whatever lies there.
+    os.environ["PYTHONSAFEPATH"] = "1"
     handler = _configure_logging(args.quiet)
     try:
         try:

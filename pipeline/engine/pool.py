@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from pipeline.engine.lifecycle import plan_phase, run_task
 from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
-from pipeline.engine.workers import load_workers
+from pipeline.engine.workers import load_workers, without_script
 from schemas.errors import StageError
 from schemas.progress import Progress
 
@@ -201,7 +201,8 @@ class _Pool:
         process = self._context.Process(
             target=_serve, args=(theirs, self._job, self._phase), daemon=True
         )
-        process.start()
+        with without_script():
+            process.start()
         theirs.close()
         return _Worker(process, ours)
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
+from types import ModuleType
 
 
 def load_workers(module: str) -> None:
@@ -15,12 +20,54 @@ def load_workers(module: str) -> None:
     traceback: it leaves with this process. What is ignored here when it starts, it ignores.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload([module])
-    if threading.current_thread() is not threading.main_thread():
+    with _safe_path(), _no_interrupt():
         forkserver.ensure_running()
+
+
+@contextmanager
+def without_script() -> Iterator[None]:
+    """Start processes in this block that do not run the user's script, as multiprocessing has it.
+
+    A task needs nothing of it; a script without a main guard would start over in every worker, and
+    one on stdin cannot be read again.
+    """
+    with _script_lock:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
+
+
+_script_lock = threading.Lock()
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Have a process that starts now take no module from the current folder, whatever lies there.
+
+    It begins with `python -c`, which would look there first.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         # None where it was not Python that set it.
         signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)
