@@ -5,17 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import linkbert
 from linkbert.cli.fields import config_of
+from linkbert.cli.schedule import fitted
+from schemas.manifest import MANIFEST_NAME
+from schemas.progress import clock
+
+if TYPE_CHECKING:
+    from linkbert.training.trainer import PretrainResult
 
 _logger = logging.getLogger(__name__)
 
-_VOCAB_SIZE, _DEMO_VOCAB_SIZE = 30_000, 8_000
+_VOCAB_SIZE, _DEMO_VOCAB_SIZE, _DEMO_STEPS = 30_000, 8_000, 700
+_CONTINUED = ("base", "large")  # the paper starts these from BERT's weights
 
 
 def run(args: argparse.Namespace) -> None:
@@ -40,7 +48,11 @@ def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     _logger.info("tokenizer")
     vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else _VOCAB_SIZE)
     results["tokenizer"] = linkbert.tokenizer(
-        corpus, linkbert.TokenizerConfig(vocab_size=vocab_size), source=args.source, **execution
+        corpus,
+        linkbert.TokenizerConfig(vocab_size=vocab_size),
+        # A model that is trained on keeps its vocabulary.
+        source=args.source or args.init,
+        **execution,
     )
     _logger.info("segment")
     max_tokens = args.max_tokens or _tokens_of_half(config.max_position_embeddings)
@@ -49,7 +61,9 @@ def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     _logger.info("sample")
     sample_config = config_of(linkbert.SampleConfig, args)
     results["sample"] = linkbert.sample_pairs(corpus, shards, sample_config, **execution)
-    return results | _train(args, Path(shards), config)
+    pairs_per_pass = results["sample"]["instances"] // args.epochs
+    fitting = fitted(config, args.config, args.overrides, pairs_per_pass, args.passes)
+    return results | _train(args, Path(shards), fitting)
 
 
 def _train(
@@ -58,7 +72,33 @@ def _train(
     """Pretrain and export."""
     run_folder, model = (Path(args.out) / name for name in ("run", "model"))
     _logger.info("pretrain")
-    trained = linkbert.pretrain(
+    trained = pretrain_told(shards, run_folder, config, args)
+    _logger.info("export")
+    exported = linkbert.export_model(run_folder, model, overwrite=args.overwrite)
+    return {"pretrain": asdict(trained), "export": asdict(exported)}
+
+
+def pretrain_told(
+    shards: Path, run_folder: Path, config: linkbert.PretrainConfig, args: argparse.Namespace
+) -> PretrainResult:
+    """Say what a run reads and how long it will take, then pretrain."""
+    is_writer = os.environ.get("RANK", "0") == "0"
+    if args.config in _CONTINUED and args.init is None and is_writer:
+        _logger.warning(
+            "warning: %s starts from random weights; the paper continues BERT-%s, which learns "
+            "far more from so few steps: give --init HF_DIR, and its vocabulary to the tokenizer",
+            args.config, args.config,
+        )  # fmt: skip
+    if is_writer and not args.quiet and not (run_folder / MANIFEST_NAME).is_file():
+        from linkbert.cli.training_cost import training_cost
+
+        cost = training_cost(shards, config, seed=args.seed, init=args.init)
+        _logger.info(
+            "%s steps of %s sequences: %s passes over the pairs, about %s on %s",
+            f"{cost.steps:,}", f"{config.batch_size:,}", f"{cost.passes:,}", clock(cost.seconds),
+            cost.device,
+        )  # fmt: skip
+    return linkbert.pretrain(
         shards,
         run_folder,
         config,
@@ -67,9 +107,6 @@ def _train(
         overwrite=args.overwrite,
         quiet=args.quiet,
     )
-    _logger.info("export")
-    exported = linkbert.export_model(run_folder, model, overwrite=args.overwrite)
-    return {"pretrain": asdict(trained), "export": asdict(exported)}
 
 
 def _tokens_of_half(max_position_embeddings: int) -> int:
@@ -93,7 +130,8 @@ def demo(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
     """
     from linkbert.inspection.show import show_pairs
 
-    run(argparse.Namespace(**vars(defaults) | vars(args)))
+    overrides = [*defaults.overrides, *args.overrides]
+    run(argparse.Namespace(**vars(defaults) | vars(args) | {"overrides": overrides}))
     if not args.json:
         print("\nthree pairs it trained on\n")
         print(show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=600))
@@ -103,7 +141,9 @@ def demo_argv(out: str) -> Sequence[str]:
     """Return the command that `demo` is short for."""
     argv = ["run", str(_bundled_dump()), "--out", out, "--config", "demo"]
     # In so small a wiki few segments have a link of their own, and few articles are held out.
-    return [*argv, "--epochs", "2", "--link-scope", "document", "--validation-fraction", "0.2"]
+    argv += ["--epochs", "2", "--link-scope", "document", "--validation-fraction", "0.2"]
+    # The preset is made for this dump: its steps are not to be fitted to it.
+    return [*argv, "--set", f"max_steps={_DEMO_STEPS}"]
 
 
 def _bundled_dump() -> Path:

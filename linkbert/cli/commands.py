@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import linkbert
-from linkbert.cli.chain import demo, demo_argv, execution_of, run
+from linkbert.cli.chain import demo, demo_argv, execution_of, pretrain_told, run
 from linkbert.cli.fields import config_of
 from linkbert.cli.live_line import LiveLine, is_live
 from linkbert.cli.options import build_parser
@@ -130,16 +130,8 @@ def _sample(args: argparse.Namespace) -> None:
 
 
 def _pretrain(args: argparse.Namespace) -> None:
-    result = linkbert.pretrain(
-        Path(args.shards),
-        Path(args.out),
-        linkbert.load_config(args.config, args.overrides),
-        seed=args.seed,
-        init=args.init,
-        overwrite=args.overwrite,
-        quiet=args.quiet,
-    )
-    print_result(args, asdict(result))
+    config = linkbert.load_config(args.config, args.overrides)
+    print_result(args, asdict(pretrain_told(Path(args.shards), Path(args.out), config, args)))
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from linkbert.cli.fields import add_fields
 from linkbert.cli.help import OneScreen, PrintCompletion, WithDefaults
+from linkbert.cli.schedule import DEFAULT_PASSES
 from linkbert.evaluation.config import EvaluationOptions
 from linkbert.finetuning.options import FinetuneOptions
 from pipeline.graph.config import SubsetConfig
@@ -291,6 +292,10 @@ def _add_run(commands: Any) -> None:
     )
     add_fields(parser, SampleConfig)
     _add_config(parser)
+    parser.add_argument(
+        "--passes", type=int, metavar="N",
+        help=f"times training reads every segment; else {DEFAULT_PASSES}, or as max_steps says",
+    )  # fmt: skip
 
 
 def _add_show(commands: Any) -> None:
