@@ -180,7 +180,9 @@ def _crash_from(work: Callable[[int], Any], start: int, only_first: bool) -> int
 
 def _try_from(work: Callable[[int], Any], start: int, only_first: bool) -> tuple[int, int | None]:
     """Try the pages from `start` on in a process; return its exit status and the last page."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    own_path = os.pathsep.join(filter(None, sys.path))
+    # Nothing in the current folder is a module of ours.
+    environment = {**os.environ, "PYTHONPATH": own_path, "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-c", _COMMAND]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
