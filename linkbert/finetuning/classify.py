@@ -1,245 +1,259 @@
-"""Classification and regression of sentences and pairs of them, as GLUE's tab-separated files."""
+"""Classification of sentences and pairs of them, into one class, several labels, or a score.
+
+In: a model and files of labelled texts (`classify_data`). Out: a table of the task's metrics, and
+the best run's model with what it predicts; for GLUE's test files in the form of its leaderboard.
+"""
 
 from __future__ import annotations
 
-import logging
-import math
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from linkbert.finetuning.data_files import find_files
+from linkbert.finetuning.classify_data import (
+    CLASS,
+    SCORE,
+    SEVERAL,
+    Example,
+    Task,
+    metrics_of,
+    read_examples,
+    task_of,
+)
+from linkbert.finetuning.data_files import DEV, TEST, TRAIN, DataFiles, find_files
+from linkbert.finetuning.features import PackedFeatures
+from linkbert.finetuning.metrics import score_classes, score_label_sets, score_numbers
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.qa_data import read_text
+from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
-    Features,
-    Job,
-    Trained,
     draw_fraction,
     labelled,
     load,
+    longest_sequence,
     predict,
-    run_table,
     train,
 )
 from schemas.errors import ConfigError, SchemaError
 
-logger = logging.getLogger(__name__)
-
-_MOST_SHORT_ROWS = 0.01
-"""Share of rows without all columns that is left out; QQP has some. Above, the task is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Which columns hold what; names where the file has a header, places where it has none."""
-
-    texts: tuple[str | int, ...]
-    label: str | int
-    metric: str
-    is_regression: bool = False
-
-
-TASKS = {
-    "cola": Task((3,), 1, "matthews"),
-    "sst-2": Task(("sentence",), "label", "accuracy"),
-    "mrpc": Task(("#1 String", "#2 String"), "Quality", "f1"),
-    "sts-b": Task(("sentence1", "sentence2"), "score", "spearman", is_regression=True),
-    "qqp": Task(("question1", "question2"), "is_duplicate", "f1"),
-    "mnli": Task(("sentence1", "sentence2"), "gold_label", "accuracy"),
-    "qnli": Task(("question", "sentence"), "label", "accuracy"),
-    "rte": Task(("sentence1", "sentence2"), "label", "accuracy"),
-    "wnli": Task(("sentence1", "sentence2"), "label", "accuracy"),
-}
-"""GLUE's tasks with the metric that chooses among settings; all metrics of a task are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One or two texts and their label."""
-
-    texts: tuple[str, ...]
-    label: str
-
-
-def task_of(name: str | None, data: Path) -> str:
-    """Return the task by its name, or by the name of the data's folder.
-
-    Raises:
-        ConfigError: it is none of GLUE's.
-    """
-    wanted = (name or (data if data.is_dir() else data.parent).name).lower()
-    if wanted not in TASKS:
-        raise ConfigError(f"expected --task out of {', '.join(TASKS)}, found {wanted!r}")
-    return wanted
-
-
-def read_examples(path: Path, task: Task) -> list[Example]:
-    """Read a GLUE file; quotation marks in it mean nothing.
-
-    A few rows without all columns, as QQP has them, are left out with a warning of their number.
-
-    Raises:
-        SchemaError: a column is missing, a score is no number, or there is no row.
-    """
-    rows = [line.rstrip("\r").split("\t") for line in read_text(path).split("\n") if line.strip()]
-    columns: list[str | int] = [*task.texts, task.label]
-    if isinstance(task.label, str) and rows:
-        header = rows.pop(0)
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise SchemaError(
-                f"expected a column {missing[0]!r} in {path}, found {', '.join(header)[:80]}: "
-                "name the right --task"
-            )
-        columns = [header.index(str(name)) for name in columns]
-    *texts, label = (int(column) for column in columns)
-    whole = _whole_rows(rows, max(*texts, label) + 1, path)
-    if task.is_regression:
-        _check_scores([row[label] for row in whole], path)
-    return [Example(tuple(row[text] for text in texts), row[label]) for row in whole]
-
-
-def _whole_rows(rows: list[list[str]], num_columns: int, path: Path) -> list[list[str]]:
-    whole = [row for row in rows if len(row) >= num_columns]
-    num_short = len(rows) - len(whole)
-    if num_short > _MOST_SHORT_ROWS * len(rows):
-        place = next(i for i, row in enumerate(rows, 1) if len(row) < num_columns)
-        raise SchemaError(
-            f"expected at least {num_columns} columns in {path}, found {len(rows[place - 1])} "
-            f"in row {place}, and too few in {num_short} of {len(rows)}: name the right --task"
-        )
-    if num_short:
-        logger.warning("%d rows of %s left out: they lack columns", num_short, path)
-    if not whole:
-        raise SchemaError(f"expected rows, found none in {path}")
-    return whole
-
-
-def _check_scores(scores: list[str], path: Path) -> None:
-    for number, score in enumerate(scores, 1):
-        try:
-            is_number = math.isfinite(float(score))
-        except ValueError:
-            is_number = False
-        if not is_number:
-            raise SchemaError(f"expected a score in row {number} of {path}, found {score!r}")
-
-
-def score_labels(
-    task: str, predicted: npt.NDArray[Any], gold: npt.NDArray[Any]
-) -> dict[str, float]:
-    """Return GLUE's metrics of a task, in percent.
-
-    >>> score_labels("mrpc", np.array([1, 0, 1]), np.array([1, 1, 1]))["f1"]
-    80.0
-    """
-    from scipy.stats import pearsonr, spearmanr
-    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
-
-    if TASKS[task].is_regression:
-        # A constant has no correlation, nor has what is no number.
-        can_vary = np.ptp(predicted) > 0 and np.ptp(gold) > 0
-        pearson = float(pearsonr(predicted, gold)[0]) if can_vary else 0.0
-        spearman = float(spearmanr(predicted, gold)[0]) if can_vary else 0.0
-        return {"pearson": 100 * pearson, "spearman": 100 * spearman}
-    if task == "cola":
-        return {"matthews": 100 * float(matthews_corrcoef(gold, predicted))}
-    found = {"accuracy": 100 * float(accuracy_score(gold, predicted))}
-    if TASKS[task].metric == "f1":
-        found["f1"] = 100 * float(f1_score(gold, predicted, zero_division=0.0))
-    return found
+_ENCODED_AT_ONCE = 1000
+_DIAGNOSTIC = "diagnostic"
+_DIAGNOSTIC_METRICS = ("matthews", "accuracy")
+_SUBMISSIONS = {TEST: "", "test_mismatched": "-mm"}
+_MOST_STS_SCORE = 5.0
 
 
 def finetune_classify(
-    model: Path, data: Sequence[Path], out: Path, options: FinetuneOptions, task_name: str | None
+    model: Path,
+    data: Sequence[Path],
+    out: Path,
+    options: FinetuneOptions,
+    task_name: str | None = None,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Fine-tune on a GLUE task; return the table (see `linkbert.finetuning.training.run_table`).
+    """Fine-tune a classifier; return the table (see `linkbert.finetuning.table.run_table`).
 
     Args:
         model: a Hugging Face folder.
-        data: a folder with train and dev, or the two files.
+        data: a folder with train, dev and whatever else is held out, or these files.
         out: folder to write.
-        options: what to try.
-        task_name: of `TASKS`; the folder's name where None.
+        options: what to try, and which columns hold what.
+        task_name: one of GLUE's; the folder's name where None, or any other classification.
+        overwrite: whether an earlier fine-tuning in `out` is deleted.
 
     Raises:
         ConfigError: unknown task, or `out` holds something else.
         SchemaError: the data do not fit the task.
         CheckpointError: the model cannot be loaded.
+        StageError: another process writes in `out`.
     """
-    name = task_of(task_name, data[0])
-    task = TASKS[name]
+    task = task_of(task_name, data[0], options)
     files = find_files(data)
-    examples, held_out = (read_examples(path, task) for path in files)
-    labels = [] if task.is_regression else _labels_of(examples, held_out, files)
-    rows = draw_fraction(examples, options.fraction)
-
-    def run(hyper: Hyper, seed: int) -> Trained:
-        return _run(model, name, (rows, held_out), labels, options, (hyper, seed), out)
-
-    settings = options.settings(model, is_question_answering=False)
-    return run_table(Job(name, model, files, task.metric), options, settings, run, out)
-
-
-def _labels_of(
-    examples: list[Example], held_out: list[Example], files: tuple[Path, Path]
-) -> list[str]:
-    """Return the labels of the training data, which must have all that are held out."""
-    labels = sorted({each.label for each in examples})
-    if len(labels) < 2:
-        raise SchemaError(f"expected two labels or more, found {labels} in {files[0]}")
-    unknown = sorted({each.label for each in held_out} - set(labels))
-    if unknown:
-        raise SchemaError(
-            f"expected labels out of {', '.join(labels[:10])}, which {files[0]} has, found "
-            f"{unknown[0]!r} in {files[1]}: check both files, or name the right --task"
+    train_file = read_examples(files.train, task, options)
+    task = replace(task, kind=train_file.kind)
+    held_out = {
+        name: read_examples(path, task, options, is_test=not name.startswith(DEV))
+        for name, path in files.held_out.items()
+    }
+    metrics = metrics_of(task, options)
+    labels = [] if task.kind == SCORE else _labels_of(train_file.examples, task, files.train)
+    for name, each in held_out.items():
+        _check_labels(each.examples, labels, files, name)
+    if options.negative_label is not None and options.negative_label not in labels:
+        raise ConfigError(
+            f"expected --negative-label out of {', '.join(labels[:10])}, found "
+            f"{options.negative_label!r}"
         )
+    work = _ClassifyTask(
+        model,
+        replace(task, metrics=metrics),
+        draw_fraction(train_file.examples, options.fraction),
+        {name: each.examples for name, each in held_out.items()},
+        labels,
+        None if options.negative_label is None else labels.index(options.negative_label),
+        longest_sequence(model, options.max_length),
+        out / "trainer",
+    )
+    settings = options.settings(model, is_question_answering=False)
+    counts = {name: each.counts for name, each in {TRAIN: train_file, **held_out}.items()}
+    job = Job(task.name, model, files.paths, options.metric_of(metrics), counts)
+    return run_table(job, options, settings, work.run, out, overwrite=overwrite)
+
+
+def _labels_of(examples: Sequence[Example], task: Task, path: Path) -> list[str]:
+    """Return the names of the labels in the training data."""
+    labels = sorted({label for each in examples for label in each.labels or ()}, key=_place)
+    if len(labels) < (1 if task.kind == SEVERAL else 2):
+        raise SchemaError(f"expected two labels or more, found {labels} in {path}")
     return labels
 
 
-def _run(
-    model_folder: Path,
-    name: str,
-    splits: tuple[list[Example], list[Example]],
-    labels: list[str],
-    options: FinetuneOptions,
-    how: tuple[Hyper, int],
-    out: Path,
-) -> Trained:
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        DataCollatorWithPadding,
-        set_seed,
-    )
+def _place(label: str) -> tuple[int, str]:
+    """Order numbers by their value, before names."""
+    return (int(label), "") if label.isdecimal() else (10**18, label)
 
-    hyper, seed = how
-    set_seed(seed)
-    task = TASKS[name]
-    tokenizer = load(AutoTokenizer, model_folder)
-    numbers = {label: number for number, label in enumerate(labels)}
-    head = {"num_labels": 1} if task.is_regression else labelled(labels)
-    model = load(AutoModelForSequenceClassification, model_folder, **head)
-    limit = min(options.max_length, model.config.max_position_embeddings)
 
-    def features_of(rows: list[Example]) -> Features:
-        texts = [[each.texts[place] for each in rows] for place in range(len(task.texts))]
-        encoded = tokenizer(*texts, truncation=True, max_length=limit)
-        gold = [float(r.label) if task.is_regression else numbers[r.label] for r in rows]
+def _check_labels(
+    examples: Sequence[Example], labels: list[str], files: DataFiles, name: str
+) -> None:
+    found = {label for each in examples for label in each.labels or ()}
+    unknown = sorted(found - set(labels)) if labels else []
+    if unknown:
+        raise SchemaError(
+            f"expected labels out of {', '.join(labels[:10])}, which {files.train} has, found "
+            f"{unknown[0]!r} in {files.held_out[name]}: check both files, or name the right --task"
+        )
+
+
+@dataclass(frozen=True)
+class _ClassifyTask:
+    """What is learned and predicted; `negative` is the number of a class that is no finding."""
+
+    model: Path
+    task: Task
+    rows: list[Example]
+    splits: dict[str, list[Example]]
+    labels: list[str]
+    negative: int | None
+    max_length: int
+    scratch: Path
+
+    def run(self, hyper: Hyper, seed: int) -> Trained:
+        """Fine-tune with a setting and a seed, and predict every held-out text."""
+        from transformers import (
+            AutoModelForSequenceClassification,
+            DataCollatorWithPadding,
+            set_seed,
+        )
+
+        set_seed(seed)
+        model = load(AutoModelForSequenceClassification, self.model, **self._head())
+        collator = DataCollatorWithPadding(self._tokenizer)
+        trainer = train(model, self._features, collator, hyper, seed, self.scratch)
+        found = Trained({}, trainer.model, self._tokenizer, {})
+        for name, examples in self.splits.items():
+            logits = np.asarray(predict(trainer, self._encode(examples, has_labels=False)))
+            predicted = self._predicted(logits)
+            found.predictions[f"{name}.jsonl"] = _as_lines(examples, predicted, self.task.kind)
+            found.predictions.update(self._submission(name, examples, predicted))
+            if any(each.labels is not None for each in examples):
+                found.scores[name] = self._scores(name, predicted, examples)
+        return found
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return load(AutoTokenizer, self.model)
+
+    @cached_property
+    def _features(self) -> PackedFeatures:
+        return self._encode(self.rows, has_labels=True)
+
+    def _head(self) -> dict[str, Any]:
+        if self.task.kind == SCORE:
+            return {"num_labels": 1, "problem_type": "regression"}
+        kind = "multi" if self.task.kind == SEVERAL else "single"
+        return labelled(self.labels) | {"problem_type": f"{kind}_label_classification"}
+
+    def _encode(self, rows: list[Example], *, has_labels: bool) -> PackedFeatures:
+        features = PackedFeatures(len(self._tokenizer))
+        for start in range(0, len(rows), _ENCODED_AT_ONCE):
+            part = rows[start : start + _ENCODED_AT_ONCE]
+            texts = [list(column) for column in zip(*(each.texts for each in part), strict=True)]
+            encoded = self._tokenizer(*texts, truncation=True, max_length=self.max_length)
+            for row, each in enumerate(part):
+                labels = {"labels": self._target(each.labels or ())} if has_labels else {}
+                features.append({**{key: encoded[key][row] for key in encoded}, **labels})
+        return features
+
+    def _target(self, labels: tuple[str, ...]) -> int | float | list[float]:
+        if self.task.kind == SCORE:
+            return float(labels[0])
+        if self.task.kind == SEVERAL:
+            return [float(label in labels) for label in self.labels]
+        return self.labels.index(labels[0])
+
+    def _predicted(self, logits: npt.NDArray[Any]) -> list[tuple[str, ...]]:
+        """Return the labels of each text, or its score as text."""
+        if self.task.kind == SCORE:
+            return [(repr(float(score)),) for score in logits.reshape(-1)]
+        if self.task.kind == CLASS:
+            return [(self.labels[number],) for number in logits.argmax(-1)]
+        # A label is given where its probability is above one half.
         return [
-            {**{key: encoded[key][row] for key in encoded}, "labels": gold[row]}
-            for row in range(len(rows))
+            tuple(label for label, logit in zip(self.labels, row, strict=True) if logit > 0)
+            for row in logits
         ]
 
-    train_features, dev_features = (features_of(rows) for rows in splits)
-    collator = DataCollatorWithPadding(tokenizer)
-    trainer = train(model, train_features, collator, hyper, seed, out / "trainer")
-    logits = np.asarray(predict(trainer, dev_features))
-    predicted = logits[:, 0] if task.is_regression else logits.argmax(-1)
-    gold = np.array([each["labels"] for each in dev_features])
-    return Trained({"dev": score_labels(name, predicted, gold)}, trainer.model, tokenizer)
+    def _scores(
+        self, name: str, predicted: Sequence[tuple[str, ...]], examples: list[Example]
+    ) -> dict[str, float]:
+        gold = [each.labels or () for each in examples]
+        ours, theirs = (
+            np.array([self._target(labels) for labels in side]) for side in (predicted, gold)
+        )
+        if self.task.kind == SCORE:
+            found = score_numbers(ours, theirs)
+        elif self.task.kind == SEVERAL:
+            found = score_label_sets(ours > 0, theirs > 0)
+        else:
+            found = score_classes(ours, theirs, negative=self.negative)
+        metrics = _DIAGNOSTIC_METRICS if name.startswith(_DIAGNOSTIC) else self.task.metrics
+        return {metric: found[metric] for metric in metrics}
+
+    def _submission(
+        self, name: str, examples: list[Example], predicted: Sequence[tuple[str, ...]]
+    ) -> dict[str, str]:
+        """Return the file that GLUE's leaderboard takes, under its name; none for other files."""
+        if name.startswith(_DIAGNOSTIC) and self.task.submission == "MNLI":
+            title = "AX"
+        elif self.task.submission and name in _SUBMISSIONS:
+            matched = "-m" if self.task.submission == "MNLI" else ""
+            title = self.task.submission + (_SUBMISSIONS[name] or matched)
+        else:
+            return {}
+        values = [labels[0] for labels in predicted]
+        if self.task.kind == SCORE:
+            values = [f"{min(max(float(score), 0.0), _MOST_STS_SCORE):.3f}" for score in values]
+        rows = [f"{each.row_id}\t{value}" for each, value in zip(examples, values, strict=True)]
+        return {f"{title}.tsv": "\n".join(["index\tprediction", *rows]) + "\n"}
+
+
+def _as_lines(examples: Sequence[Example], predicted: Sequence[tuple[str, ...]], kind: str) -> str:
+    def told(labels: tuple[str, ...] | None) -> Any:
+        if labels is None or kind == SEVERAL:
+            return labels
+        return float(labels[0]) if kind == SCORE else labels[0]
+
+    rows = (
+        {"id": each.row_id, "prediction": told(labels), "gold": told(each.labels)}
+        for each, labels in zip(examples, predicted, strict=True)
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

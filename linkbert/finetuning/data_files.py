@@ -1,45 +1,232 @@
-"""Where training and held-out data lie: two files, or a folder that holds one of each."""
+"""The files of a fine-tuning: which is which, and how text, JSON and tables are read from them.
+
+In: a folder as it was distributed, or files named one by one. Out: one file per split, and their
+rows. Any file may be plain, .gz or .xz.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import gzip
+import io
+import json
+import lzma
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from schemas.errors import SchemaError
 
+TRAIN, DEV, TEST = "train", "dev", "test"
 
-def find_files(data: Sequence[Path]) -> tuple[Path, Path]:
-    """Return the training and the held-out file.
+_MISMATCHED = "_mismatched"
+_WORDS = {
+    TRAIN: re.compile(r"train(ing)?\d*"),
+    DEV: re.compile(r"(dev|devel|development|valid|validation|val|testa)\d*"),
+    TEST: re.compile(r"(test|testb|testing)\d*"),
+    "diagnostic": re.compile(r"diagnostics?"),
+}
+"""Words of a file's name that tell its split; CoNLL-2003 calls its splits testa and testb."""
+
+_COMPRESSED = {".gz": gzip.open, ".xz": lzma.open}
+_JSON_BEGINNINGS = ("{", "[")
+_MAX_FIELD_CHARS = 2**31 - 1
+"""The csv module refuses fields above 131,072 characters unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFiles:
+    """One file per split; `dev` chooses among settings, the others are only told.
+
+    Attributes:
+        train: what is learned from.
+        held_out: by split: `dev` first, then whatever else there is (`dev_mismatched`, `test`,
+            `test_mismatched`, `diagnostic`).
+    """
+
+    train: Path
+    held_out: dict[str, Path]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return all files, the training file first."""
+        return self.train, *self.held_out.values()
+
+
+def find_files(data: Sequence[Path]) -> DataFiles:
+    """Find the file of each split.
 
     Args:
-        data: a folder with one file named train... and one named dev... (or valid..., or
-            testa...), or the two files in this order.
+        data: a folder whose files have their split in their names (train, dev or valid, test,
+            dev_matched and dev_mismatched, diagnostic); or the files TRAIN DEV, in this order,
+            and any further held-out files.
 
     Raises:
-        SchemaError: there is none, or more than one.
+        SchemaError: a file is missing, or the folder leaves open which one is meant.
     """
-    if len(data) == 2:
-        for path in data:
-            if not path.is_file():
-                raise SchemaError(f"expected a file, found none at {path}")
-        return data[0], data[1]
-    if len(data) != 1 or not data[0].is_dir():
+    if len(data) > 1:
+        return _named_files(data)
+    if not data or not data[0].is_dir():
         raise SchemaError(
-            f"expected a folder or the two files TRAIN DEV, found {', '.join(map(str, data))}"
+            "expected a folder, or the files TRAIN DEV and perhaps TEST, found "
+            f"{', '.join(map(str, data)) or 'nothing'}"
         )
-    return _only(data[0], ("train",)), _only(data[0], ("dev", "valid", "testa", "eng.testa"))
+    found: dict[str, list[Path]] = {}
+    for path in sorted(data[0].iterdir()):
+        split = split_of(path) if path.is_file() else None
+        if split is not None:
+            found.setdefault(split, []).append(path)
+    # The name alone (dev.tsv) goes before a name with more to it (dev_ids.tsv).
+    for split, paths in found.items():
+        found[split] = [path for path in paths if path.name.lower().split(".")[0] == split] or paths
+    for split in (TRAIN, DEV, *found):
+        if len(found.get(split, ())) != 1:
+            names = ", ".join(path.name for path in found.get(split, ())) or "none"
+            raise SchemaError(
+                f"expected one file named {split}... in {data[0]}, found {names}: name the files "
+                "TRAIN DEV (and TEST) instead of the folder"
+            )
+    held_out = {split: paths[0] for split, paths in sorted(found.items()) if split != TRAIN}
+    return DataFiles(found[TRAIN][0], held_out)
 
 
-def _only(folder: Path, beginnings: tuple[str, ...]) -> Path:
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and path.name.lower().startswith(beginnings)
+def _named_files(data: Sequence[Path]) -> DataFiles:
+    for path in data:
+        if not path.is_file():
+            raise SchemaError(f"expected a file, found none at {path}")
+    held_out = {DEV: data[1]}
+    for path in data[2:]:
+        split = split_of(path)
+        if split in (None, TRAIN, DEV):
+            split = TEST if TEST not in held_out else path.name.split(".")[0]
+        if split in held_out:
+            raise SchemaError(f"expected one file per split, found another {split} file at {path}")
+        held_out[str(split)] = path
+    return DataFiles(data[0], held_out)
+
+
+def split_of(path: Path) -> str | None:
+    """Return the split that a file's name tells, None where it tells none.
+
+    >>> [split_of(Path(name)) for name in ("dev_mismatched.tsv", "eng.testb", "README.md")]
+    ['dev_mismatched', 'test', None]
+    """
+    words = re.split(r"[._-]", path.name.lower())
+    split = next(
+        (split for word in words for split, form in _WORDS.items() if form.fullmatch(word)), None
     )
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise SchemaError(
-            f"expected one file named {beginnings[0]}... in {folder}, found {names}: "
-            "name the two files TRAIN DEV instead"
-        )
-    return found[0]
+    if split == "diagnostic":
+        return "diagnostic_full" if "full" in words else split
+    return f"{split}{_MISMATCHED}" if split and "mismatched" in words else split
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """Open a file as text; a line ends at a line feed alone, since JSON may hold other ends."""
+    opener: Any = _COMPRESSED.get(path.suffix, open)
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
+            yield file
+    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
+        raise SchemaError(f"expected text in UTF-8 in {path}, found {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a plain, .gz or .xz file.
+
+    Raises:
+        SchemaError: it cannot be read as such.
+    """
+    with _opened(path) as file:
+        return str(file.read())
+
+
+def is_json(path: Path) -> bool:
+    """Tell whether a file holds JSON: by its name, or by its first line."""
+    if set(path.suffixes) & {".json", ".jsonl"}:
+        return True
+    with _opened(path) as file:
+        first = next((line.strip() for line in file if line.strip()), "")
+    if first in _JSON_BEGINNINGS:
+        return True
+    try:
+        # A table may begin with a bracket, too.
+        return first.startswith(_JSON_BEGINNINGS) and isinstance(json.loads(first), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def json_values(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file: those of its lines, those of its list, or the one it is.
+
+    Lines are read one at a time: the largest files have that form.
+
+    Raises:
+        SchemaError: it is no JSON, or something in it is no object.
+    """
+    with _opened(path) as file:
+        lines = enumerate(file, 1)
+        number, first = next(((n, line) for n, line in lines if line.strip()), (1, ""))
+        try:
+            values = json.loads(first)
+        except (ValueError, RecursionError):
+            values = _parsed(first + file.read(), f"JSON in {path}")
+        if isinstance(values, list):
+            yield from (_object(value, f"{path}, value {n}") for n, value in enumerate(values, 1))
+        else:
+            yield _object(values, f"line {number} of {path}")
+        for number, line in lines:
+            if line.strip():
+                where = f"line {number} of {path}"
+                yield _object(_parsed(line, f"JSON in {where}"), where)
+
+
+def _parsed(text: str, expected: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"expected {expected}, found {error}") from error
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SchemaError(f"expected an object with names in {where}, found {str(value)[:40]!r}")
+    return value
+
+
+def read_table(path: Path, *, is_quoted: bool | None = None) -> list[list[str]]:
+    """Read the rows of a CSV or TSV file, the header among them where there is one.
+
+    Args:
+        path: commas or semicolons part a .csv file, tabs any other.
+        is_quoted: whether quotation marks enclose fields. None means always in .csv files, and in
+            others where every row then has as many columns as the first. GLUE's have none.
+
+    Raises:
+        SchemaError: a quoted field does not end.
+    """
+    text = read_text(path)
+    plain = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
+    is_csv = ".csv" in path.suffixes
+    if is_quoted is False or (not is_csv and '"' not in text):
+        return plain
+    delimiter = max(",;\t", key=text.partition("\n")[0].count) if is_csv else "\t"
+    csv.field_size_limit(_MAX_FIELD_CHARS)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=not is_csv)
+        quoted = [row for row in reader if row]
+    except csv.Error as error:
+        if is_csv:
+            raise SchemaError(f"expected rows of a CSV file in {path}, found {error}") from error
+        return plain
+    return quoted if is_csv or _are_fields_quoted(quoted, plain) else plain
+
+
+def _are_fields_quoted(quoted: list[list[str]], plain: list[list[str]]) -> bool:
+    if len({len(row) for row in quoted}) != 1:
+        return False
+    # Two stray marks could join the rows between them: that must not hide whole rows.
+    return len(quoted) == len(plain) or len({len(row) for row in plain}) != 1

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,20 +38,36 @@ _OTHER_GRIDS = {
 _LARGE_FROM, _BASE_FROM = 1024, 768  # hidden size
 
 
+LABEL_KINDS = ("auto", "class", "several", "score")
+
+IDENTITY_NAMES = (
+    "fraction", "max_length", "stride", "distractors", "text_columns", "label_columns",
+    "label_kind", "label_separator", "negative_label",
+)  # fmt: skip
+"""Options, besides settings and seeds, that change what a run comes to."""
+
+
 @dataclass(frozen=True, slots=True)
 class FinetuneOptions:
     """What to try, and on how much.
 
     Attributes:
-        seeds: of the new head, the order and dropout; each gives one run a setting.
+        seeds: of the new head, the order and dropout; each gives one run per setting.
         grid: `paper` tries the paper's grid for the size of the model; `none` the setting below.
         learning_rate: peak, linearly warmed up over a tenth of the steps, then to 0.
-        batch_size: sequences a step.
+        batch_size: sequences per step, of all processes together.
         epochs: passes over the training data.
         fraction: of the training data, drawn by the seed 0.
         max_length: tokens of a sequence.
         stride: tokens that windows of one context share, at most a third of a window.
         distractors: documents of other articles added to each held-out context.
+        metric: of dev, chooses among settings; the first of the task's where None.
+        strict: whether an answer that does not stand where its file says is refused, not moved.
+        text_columns: columns of one or two texts: names, or places from 1 where there is no header.
+        label_columns: column of the label; several are one label each, 0 or 1.
+        label_kind: `class` is one of two or more, `several` any number of labels, `score` a number.
+        label_separator: parts several labels in one column.
+        negative_label: class that is no finding; F1 leaves it out.
     """
 
     seeds: tuple[int, ...] = field(default=(0,), metadata={"help": "one run per seed"})
@@ -63,6 +81,21 @@ class FinetuneOptions:
     max_length: int = field(default=128, metadata={"help": "tokens of a sequence"})
     stride: int = field(default=128, metadata={"help": "tokens windows share"})
     distractors: int = field(default=0, metadata={"help": "documents added to dev contexts"})
+    metric: str | None = field(default=None, metadata={"help": "of dev, chooses the setting"})
+    strict: bool = field(default=False, metadata={"help": "refuse misplaced answers"})
+    text_columns: tuple[str, ...] = field(
+        default=(), metadata={"help": "one or two; names, or places from 1"}
+    )
+    label_columns: tuple[str, ...] = field(default=(), metadata={"help": "several are 0/1 each"})
+    label_kind: str = field(
+        default="auto", metadata={"help": "what a label is", "choices": LABEL_KINDS}
+    )
+    label_separator: str | None = field(
+        default=None, metadata={"help": "parts several labels", "metavar": "CHAR"}
+    )
+    negative_label: str | None = field(
+        default=None, metadata={"help": "class that F1 leaves out", "metavar": "LABEL"}
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
@@ -72,8 +105,29 @@ class FinetuneOptions:
         for name in ("batch_size", "epochs", "max_length", "stride"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} of at least 1, found {getattr(self, name)}")
-        if self.distractors < 0 or self.learning_rate <= 0:
-            raise ConfigError("expected distractors of at least 0 and a learning_rate above 0")
+        if self.distractors < 0 or not 0 < self.learning_rate < math.inf:
+            raise ConfigError(
+                "expected distractors of at least 0 and a finite learning_rate above 0, found "
+                f"{self.distractors} and {self.learning_rate}"
+            )
+        if self.label_kind not in LABEL_KINDS:
+            raise ConfigError(
+                f"expected label_kind out of {', '.join(LABEL_KINDS)}, found {self.label_kind!r}"
+            )
+        if len(self.text_columns) > 2:
+            raise ConfigError(f"expected one or two text_columns, found {len(self.text_columns)}")
+
+    def metric_of(self, names: Sequence[str]) -> str:
+        """Return the metric that chooses among settings: the wanted one, else the task's first.
+
+        Raises:
+            ConfigError: the task has no such metric.
+        """
+        if self.metric is None:
+            return names[0]
+        if self.metric not in names:
+            raise ConfigError(f"expected --metric out of {', '.join(names)}, found {self.metric!r}")
+        return self.metric
 
     def settings(self, model: Path, is_question_answering: bool) -> list[Hyper]:
         """Return the settings to try for a model."""

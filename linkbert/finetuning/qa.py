@@ -1,215 +1,182 @@
-"""Extractive question answering: windows over long contexts, and the best span over all of them.
+"""Extractive question answering: read questions, cut windows, train, find answers, count.
 
-In: questions (`qa_data`). Out: a table of exact match and F1, and the best run's model. A context
-longer than a window is cut into windows that share `stride` tokens; where a window does not hold
-the answer, [CLS] is the answer (Devlin et al., BERT, arXiv:1810.04805, section 4.3).
+In: a model and files of questions (`qa_data`). Out: a table of exact match and F1, and the best
+run's model with its answers.
 """
 
 from __future__ import annotations
 
-import logging
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from linkbert.finetuning.data_files import find_files
+from linkbert.finetuning.data_files import DEV, TEST, TRAIN, DataFiles, find_files
+from linkbert.finetuning.features import PackedFeatures
+from linkbert.finetuning.metrics import score_answers
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.qa_data import (
-    Question,
-    add_distractors,
-    findable,
-    halves,
-    read_questions,
-)
-from linkbert.finetuning.squad_metrics import score_answers
-from linkbert.finetuning.training import (
-    Features,
-    Job,
-    Trained,
-    draw_fraction,
-    load,
-    predict,
-    run_table,
-    train,
+from linkbert.finetuning.qa_answers import Question, add_distractors, findable, halves
+from linkbert.finetuning.qa_data import HOTPOT, MRQA, QuestionFile, read_questions
+from linkbert.finetuning.table import Job, Trained, run_table
+from linkbert.finetuning.training import draw_fraction, load, longest_sequence, predict, train
+from linkbert.finetuning.windows import (
+    FloatArray,
+    answer_questions,
+    best_answers,
+    cut_windows,
+    shorten_questions,
+    training_windows,
 )
 from schemas.errors import ConfigError
 
-logger = logging.getLogger(__name__)
-
-_MAX_ANSWER_TOKENS = 30
-_NUM_CANDIDATES = 20
 _LEAST_WINDOW = 16
 """Tokens of a window below which question and context leave each other no room."""
-
-MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Windows of contexts, one row each.
-
-    Attributes:
-        features: inputs of the model; with start_positions and end_positions for training.
-        question: number of the question of each.
-        offsets: characters of each token in the context, None outside it.
-    """
-
-    features: Features
-    question: list[int]
-    offsets: list[list[tuple[int, int] | None]]
-
-
-def cut_windows(
-    questions: Sequence[Question], tokenizer: Any, max_length: int, stride: int, is_training: bool
-) -> Windows:
-    """Encode questions with their contexts, in as many windows as it takes.
-
-    A question keeps its first tokens, up to half a window; BERT cuts questions too.
-    """
-    encoded = tokenizer(
-        _shortened([each.question.strip() for each in questions], tokenizer, max_length // 2 - 2),
-        [each.context for each in questions],
-        truncation="only_second",
-        max_length=max_length,
-        stride=stride,
-        return_overflowing_tokens=True,
-        return_offsets_mapping=True,
-        padding=False,
-    )
-    windows = Windows([], [], [])
-    cls = tokenizer.cls_token_id
-    for row, number in enumerate(encoded["overflow_to_sample_mapping"]):
-        parts = encoded.sequence_ids(row)
-        offsets = [
-            tuple(span) if part == 1 else None
-            for span, part in zip(encoded["offset_mapping"][row], parts, strict=True)
-        ]
-        feature = {key: encoded[key][row] for key in MODEL_INPUTS if key in encoded}
-        if is_training:
-            place = feature["input_ids"].index(cls)
-            span = answer_tokens(questions[number], offsets) or (place, place)
-            feature |= {"start_positions": span[0], "end_positions": span[1]}
-        windows.features.append(feature)
-        windows.question.append(number)
-        windows.offsets.append(offsets)
-    return windows
-
-
-def _shortened(texts: list[str], tokenizer: Any, limit: int) -> list[str]:
-    """Cut texts after so many tokens."""
-    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-    found = [
-        text if len(offsets) <= limit else text[: offsets[limit - 1][1]]
-        for text, offsets in zip(texts, encoded["offset_mapping"], strict=True)
-    ]
-    num_cut = sum(len(new) < len(old) for new, old in zip(found, texts, strict=True))
-    if num_cut:
-        logger.warning("%d of %d questions cut after %d tokens", num_cut, len(texts), limit)
-    return found
-
-
-def answer_tokens(
-    question: Question, offsets: Sequence[tuple[int, int] | None]
-) -> tuple[int, int] | None:
-    """Return the first and last token of the first answer, None where the window lacks it."""
-    if not question.starts:
-        return None
-    start = question.starts[0]
-    stop = start + len(question.answers[0])
-    first = next((i for i, o in enumerate(offsets) if o and o[0] <= start < o[1]), None)
-    last = next((i for i, o in enumerate(offsets) if o and o[0] < stop <= o[1]), None)
-    return None if first is None or last is None else (first, last)
-
-
-def best_answers(
-    questions: Sequence[Question],
-    windows: Windows,
-    starts: npt.NDArray[np.float32],
-    ends: npt.NDArray[np.float32],
-    *,
-    may_be_empty: bool,
-) -> dict[str, str]:
-    """Return the best span of each question over its windows, "" where none is better than [CLS].
-
-    Args:
-        questions: what was asked.
-        windows: as they were cut.
-        starts: float [W, T], logits of each token to begin the answer; padding may follow.
-        ends: the same for its end.
-        may_be_empty: whether a question may have no answer (SQuAD v2).
-    """
-    best: dict[int, tuple[float, str]] = {}
-    empty: dict[int, float] = {}
-    for row, number in enumerate(windows.question):
-        found = _best_span(windows.offsets[row], starts[row], ends[row])
-        # The window that is surest of an answer speaks for the question.
-        none = float(starts[row][0] + ends[row][0])
-        empty[number] = min(empty.get(number, none), none)
-        if found is None:
-            continue
-        score, (first, last) = found
-        if number not in best or score > best[number][0]:
-            best[number] = score, questions[number].context[first:last]
-    answers = {}
-    for number, question in enumerate(questions):
-        score, text = best.get(number, (-np.inf, ""))
-        is_empty = may_be_empty and empty.get(number, -np.inf) > score
-        answers[question.question_id] = "" if is_empty else text
-    return answers
-
-
-def _best_span(
-    offsets: Sequence[tuple[int, int] | None],
-    starts: npt.NDArray[np.float32],
-    ends: npt.NDArray[np.float32],
-) -> tuple[float, tuple[int, int]] | None:
-    inside = np.array([place for place, offset in enumerate(offsets) if offset is not None])
-    if not len(inside):
-        return None
-    firsts = inside[np.argsort(-starts[inside], kind="stable")[:_NUM_CANDIDATES]]
-    lasts = inside[np.argsort(-ends[inside], kind="stable")[:_NUM_CANDIDATES]]
-    length = lasts[None, :] - firsts[:, None]
-    scores = starts[firsts][:, None] + ends[lasts][None, :]
-    scores = np.where((length >= 0) & (length < _MAX_ANSWER_TOKENS), scores, -np.inf)
-    first, last = np.unravel_index(int(scores.argmax()), scores.shape)
-    if not np.isfinite(scores[first, last]):
-        return None
-    begins, stops = offsets[int(firsts[first])], offsets[int(lasts[last])]
-    assert begins is not None
-    assert stops is not None
-    return float(scores[first, last]), (begins[0], stops[1])
+_PAPER_WINDOW = 384
+_METRICS = ("f1", "exact_match")
 
 
 def finetune_qa(
-    model: Path, data: Sequence[Path], out: Path, options: FinetuneOptions
+    model: Path,
+    data: Sequence[Path],
+    out: Path,
+    options: FinetuneOptions,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Fine-tune on questions; return the table (see `linkbert.finetuning.training.run_table`).
+    """Fine-tune on questions; return the table (see `linkbert.finetuning.table.run_table`).
 
     MRQA has no test split: its held-out questions are halved into dev and test, as in LinkBERT
-    (arXiv:2203.15827), section 5.2. `distractors` are added to held-out contexts only.
+    (arXiv:2203.15827), section 5.2, unless a test file is there. `distractors` are added to
+    held-out contexts only.
+
+    Args:
+        model: a Hugging Face folder.
+        data: a folder with train, dev and perhaps test, or these files.
+        out: folder to write.
+        options: what to try.
+        overwrite: whether an earlier fine-tuning in `out` is deleted.
 
     Raises:
         ConfigError: `out` holds something else.
         SchemaError: the data are of no known form.
         CheckpointError: the model cannot be loaded.
+        StageError: another process writes in `out`.
     """
     files = find_files(data)
-    rows = draw_fraction(findable(read_questions(files[0]), files[0]), options.fraction)
-    held_out = add_distractors(read_questions(files[1]), options.distractors, seed=0)
-    splits = {"dev": held_out}
-    if ".jsonl" in files[1].suffixes:
-        dev, test = halves(held_out)
-        splits = {"dev": dev, "test": test} if test else {"dev": held_out}
-
-    def run(hyper: Hyper, seed: int) -> Trained:
-        return _run(model, rows, splits, options, (hyper, seed), out)
-
+    read = {
+        name: read_questions(path, is_strict=options.strict)
+        for name, path in {TRAIN: files.train, **files.held_out}.items()
+    }
+    task = _QuestionTask(
+        model,
+        draw_fraction(findable(read[TRAIN].questions, files.train), options.fraction),
+        _splits(files, read, options.distractors),
+        _window(model, options),
+        out / "trainer",
+        has_decisions=read[DEV].form == HOTPOT,
+    )
     settings = options.settings(model, is_question_answering=True)
-    return run_table(Job("qa", model, files, "f1"), options, settings, run, out)
+    counts = {name: each.counts for name, each in read.items()}
+    job = Job("qa", model, files.paths, options.metric_of(_METRICS), counts)
+    return run_table(job, options, settings, task.run, out, overwrite=overwrite)
+
+
+def _splits(
+    files: DataFiles, read: dict[str, QuestionFile], num_distractors: int
+) -> dict[str, list[Question]]:
+    splits = {
+        name: add_distractors(read[name].questions, num_distractors, seed=0)
+        for name in files.held_out
+    }
+    if read[DEV].form == MRQA and TEST not in splits:
+        dev, test = halves(splits[DEV])
+        splits |= {DEV: dev, TEST: test} if test else {}
+    return splits
+
+
+def _window(model: Path, options: FinetuneOptions) -> tuple[int, int]:
+    """Return the tokens of a window, and those that two of them share.
+
+    Raises:
+        ConfigError: a window would be too short for a question and a context.
+    """
+    max_length = longest_sequence(model, options.max_length)
+    if max_length < _LEAST_WINDOW:
+        raise ConfigError(
+            f"expected windows of at least {_LEAST_WINDOW} tokens, found {max_length}: raise "
+            "--max-length, or take a model with more positions"
+        )
+    # A window must move on, whatever the question's length: half of it is the context's.
+    return max_length, min(options.stride, max_length // 3)
+
+
+@dataclass(frozen=True)
+class _QuestionTask:
+    """What is learned and asked; `window` is its tokens and those that two share."""
+
+    model: Path
+    rows: list[Question]
+    splits: dict[str, list[Question]]
+    window: tuple[int, int]
+    scratch: Path
+    has_decisions: bool
+
+    def run(self, hyper: Hyper, seed: int) -> Trained:
+        """Fine-tune with a setting and a seed, and answer every held-out question."""
+        from transformers import (
+            AutoModelForQuestionAnswering,
+            DataCollatorWithPadding,
+            set_seed,
+        )
+
+        set_seed(seed)
+        model = load(AutoModelForQuestionAnswering, self.model)
+        collator = DataCollatorWithPadding(self._tokenizer)
+        trainer = train(model, self._features, collator, hyper, seed, self.scratch)
+        found = Trained({}, trainer.model, self._tokenizer, {})
+        for name, questions in self.splits.items():
+            answers = self._answers(trainer, questions)
+            found.predictions[f"{name}.json"] = json.dumps(answers, ensure_ascii=False, indent=1)
+            golds = {each.question_id: each.golds for each in questions}
+            # The answers of a test file may be kept from those who are tested.
+            if name == DEV or any(golds.values()):
+                found.scores[name] = score_answers(answers, golds, has_decisions=self.has_decisions)
+        return found
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return load(AutoTokenizer, self.model)
+
+    @cached_property
+    def _features(self) -> PackedFeatures:
+        return training_windows(self._shortened(self.rows), self._tokenizer, *self.window)
+
+    def _shortened(self, questions: list[Question]) -> list[Question]:
+        return shorten_questions(questions, self._tokenizer, _question_limit(self.window[0]))
+
+    def _answers(self, trainer: Any, questions: list[Question]) -> dict[str, str]:
+        def scores(features: PackedFeatures) -> tuple[FloatArray, FloatArray]:
+            starts, ends, *_ = predict(trainer, features)
+            return np.asarray(starts), np.asarray(ends)
+
+        return answer_questions(
+            self._shortened(questions),
+            self._tokenizer,
+            self.window,
+            scores,
+            may_be_empty=any(not each.golds for each in self.rows),
+        )
+
+
+def _question_limit(max_length: int) -> int:
+    """Return the tokens a question may take: half a window, less the special ones."""
+    return max_length // 2 - 2
 
 
 def answer(model_folder: Path, question: str, context: str) -> str:
@@ -223,52 +190,12 @@ def answer(model_folder: Path, question: str, context: str) -> str:
 
     tokenizer = load(AutoTokenizer, model_folder)
     model = load(AutoModelForQuestionAnswering, model_folder)
-    max_length = min(384, model.config.max_position_embeddings)
+    max_length = longest_sequence(model_folder, _PAPER_WINDOW)
     asked = [Question("", question, context, (), (), "")]
-    windows = cut_windows(asked, tokenizer, max_length, max_length // 3, is_training=False)
-    batch = tokenizer.pad(windows.features, return_tensors="pt")
+    shortened = shorten_questions(asked, tokenizer, _question_limit(max_length))
+    windows = list(cut_windows(shortened, tokenizer, max_length, max_length // 3))
+    batch = tokenizer.pad([each.feature for each in windows], return_tensors="pt")
     with torch.no_grad():
         found = model(**batch)
     starts, ends = found.start_logits.numpy(), found.end_logits.numpy()
-    return best_answers(asked, windows, starts, ends, may_be_empty=False)[""]
-
-
-def _run(
-    model_folder: Path,
-    rows: list[Question],
-    splits: dict[str, list[Question]],
-    options: FinetuneOptions,
-    how: tuple[Hyper, int],
-    out: Path,
-) -> Trained:
-    from transformers import (
-        AutoModelForQuestionAnswering,
-        AutoTokenizer,
-        DataCollatorWithPadding,
-        set_seed,
-    )
-
-    hyper, seed = how
-    set_seed(seed)
-    tokenizer = load(AutoTokenizer, model_folder)
-    model = load(AutoModelForQuestionAnswering, model_folder)
-    max_length = min(options.max_length, model.config.max_position_embeddings)
-    if max_length < _LEAST_WINDOW:
-        raise ConfigError(
-            f"expected windows of at least {_LEAST_WINDOW} tokens, found {max_length}: raise "
-            "--max-length, or take a model with more positions"
-        )
-    # A window must move on, whatever the question's length: half of it is the context's.
-    stride = min(options.stride, max_length // 3)
-    train_windows = cut_windows(rows, tokenizer, max_length, stride, is_training=True)
-    collator = DataCollatorWithPadding(tokenizer)
-    trainer = train(model, train_windows.features, collator, hyper, seed, out / "trainer")
-    may_be_empty = any(not each.golds for each in rows)
-    scores = {}
-    for name, questions in splits.items():
-        windows = cut_windows(questions, tokenizer, max_length, stride, is_training=False)
-        starts, ends = predict(trainer, windows.features)[:2]
-        answers = best_answers(questions, windows, starts, ends, may_be_empty=may_be_empty)
-        golds = {each.question_id: each.golds for each in questions}
-        scores[name] = score_answers(answers, golds)
-    return Trained(scores, trainer.model, tokenizer)
+    return best_answers(shortened, windows, starts, ends, may_be_empty=False)[""]

@@ -1,35 +1,52 @@
-"""Tagging of words, from CoNLL columns: the word first, its tag last, a blank line between."""
+"""Tagging of words: entities or parts of speech.
+
+In: a model and files of tagged sentences, in CoNLL columns, CoNLL-U or JSON. Out: a table of F1 of
+whole entities and accuracy of words, and the best run's model with its tags.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from linkbert.finetuning.data_files import find_files
+from linkbert.finetuning.data_files import DEV, TRAIN, find_files, is_json, json_values, read_text
+from linkbert.finetuning.features import PackedFeatures
+from linkbert.finetuning.metrics import are_entity_tags, score_tags
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.qa_data import read_text
+from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
-    Features,
-    Job,
-    Score,
-    Trained,
     draw_fraction,
     labelled,
     load,
+    longest_sequence,
     predict,
-    run_table,
     train,
 )
 from schemas.errors import SchemaError
 
+logger = logging.getLogger(__name__)
+
 _COLUMN = re.compile(r"[^ \t]+")
+_OUTSIDE = "O"
 _IGNORED = -100
 """Label that the loss leaves out: the pieces after a word's first, and special tokens."""
+
+_WORD_KEYS = ("tokens", "words")
+_TAG_KEYS = ("ner_tags", "tags", "labels", "pos_tags", "chunk_tags")
+
+_CONLLU_COLUMNS = 10
+_CONLLU_WORD, _CONLLU_TAG = 1, 3
+"""FORM and UPOS (universaldependencies.org/format.html)."""
+_CONLLU_ID = re.compile(r"\d+")
+_CONLLU_IDS = re.compile(r"\d+([-.]\d+)?")
+"""Of a word; of a word, a range of words written together, or an empty node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,152 +58,235 @@ class Sentence:
 
 
 def read_sentences(path: Path) -> list[Sentence]:
-    """Read CoNLL columns parted by blanks or tabs; lines of -DOCSTART- are left out.
+    """Read tagged sentences; the form is told by the content.
+
+    CoNLL columns have the word first and its tag last, parted by blanks or tabs, with an empty
+    line between sentences; lines of -DOCSTART- and of metadata ("# id 7") are left out. CoNLL-U
+    gives words with their universal parts of speech. JSON objects have `tokens` and `ner_tags`.
 
     Raises:
-        SchemaError: a line has one column only, or there is no sentence.
+        SchemaError: the file has another form, or holds no sentence.
     """
-    sentences: list[Sentence] = []
-    words: list[str] = []
-    tags: list[str] = []
-    # Words may hold blanks and line separators of Unicode: only ASCII ones part columns and lines.
-    for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
-        columns = _COLUMN.findall(line.rstrip("\r"))
-        if not columns or columns[0] == "-DOCSTART-":
-            if words:
-                sentences.append(Sentence(words, tags))
-                words, tags = [], []
-        elif len(columns) == 1:
-            raise SchemaError(
-                f"expected a word and its tag in line {number} of {path}, found {columns[0]!r}"
-            )
-        else:
-            words.append(columns[0])
-            tags.append(columns[-1])
+    sentences = list(_from_json(path) if is_json(path) else _from_columns(path))
     if not sentences:
         raise SchemaError(f"expected sentences, found none in {path}")
     return sentences
 
 
-def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """Return the entities of a sentence as conlleval reads BIO: first and last word, and kind.
+def _from_json(path: Path) -> Iterator[Sentence]:
+    for number, row in enumerate(json_values(path), 1):
+        words = next((row[key] for key in _WORD_KEYS if key in row), None)
+        tags = next((row[key] for key in _TAG_KEYS if key in row), None)
+        if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
+            raise SchemaError(
+                f"expected equally many {' or '.join(_WORD_KEYS)} and {' or '.join(_TAG_KEYS)} in "
+                f"object {number} of {path}, found {', '.join(row) or 'nothing'}"
+            )
+        if words:
+            yield Sentence([str(word) for word in words], [str(tag) for tag in tags])
 
-    BIOES is read too: E ends an entity, S is one by itself.
 
-    >>> sorted(spans(["B-PER", "I-PER", "O", "I-LOC", "B-LOC", "I-PER"]))
-    [(0, 1, 'PER'), (3, 3, 'LOC'), (4, 4, 'LOC'), (5, 5, 'PER')]
-    >>> sorted(spans(["B-PER", "E-PER", "I-PER", "S-PER"]))
-    [(0, 1, 'PER'), (2, 2, 'PER'), (3, 3, 'PER')]
+def _from_columns(path: Path) -> Iterator[Sentence]:
+    # Words may hold line separators of Unicode: only a line feed ends a line.
+    lines = [line.rstrip("\r") for line in read_text(path).split("\n")]
+    words_of = _conllu_words if _is_conllu(lines) else _conll_words
+    tagged: list[tuple[str, str]] = []
+    for each in (*words_of(lines, path), None):
+        if each is not None:
+            tagged.append(each)
+        elif tagged:
+            yield Sentence([word for word, _ in tagged], [tag for _, tag in tagged])
+            tagged = []
+
+
+def _conll_words(lines: Sequence[str], path: Path) -> Iterator[tuple[str, str] | None]:
+    """Yield words with their tags, and None between sentences."""
+    # Words may hold blanks of Unicode: only ASCII ones part columns.
+    rows = [_COLUMN.findall(line) for line in lines]
+    if any(row[:2] == ["#begin", "document"] for row in rows):
+        raise SchemaError(
+            f"expected the word first and its tag last in each line of {path}, found CoNLL-2012: "
+            "convert it to JSON lines of tokens and ner_tags"
+        )
+    plain = [row for row in rows if row and not row[0].startswith("#")]
+    width, tags = len(plain[0]) if plain else 0, {row[-1] for row in plain}
+    num_metadata = 0
+    for number, row in enumerate(rows, 1):
+        if not row or row[0] == "-DOCSTART-":
+            yield None
+        elif _is_metadata(row, width, tags):
+            num_metadata += 1
+        elif len(row) == 1:
+            raise SchemaError(
+                f"expected a word and its tag in line {number} of {path}, found {row[0]!r}"
+            )
+        else:
+            yield row[0], row[-1]
+    if num_metadata:
+        logger.info("%d lines of metadata left out of %s", num_metadata, path)
+
+
+def _is_metadata(row: Sequence[str], width: int, tags: set[str]) -> bool:
+    """Tell whether a line that begins with # is no word: it has other columns, or no tag.
+
+    >>> rows = ["# id 7 en".split(), "# O".split(), "#rome B".split(), "# text = x".split()]
+    >>> [_is_metadata(row, 2, {"O"}) for row in rows]
+    [True, False, False, True]
     """
-    found = set()
-    start, kind = 0, ""
-    for place, tag in enumerate([*tags, "O"]):
-        prefix, _, name = tag.partition("-")
-        if kind and (prefix not in ("I", "E") or name != kind):
-            found.add((start, place - 1, kind))
-            kind = ""
-        if prefix in ("B", "I", "E", "S") and not kind:
-            start, kind = place, name
-        if prefix in ("E", "S") and kind:
-            found.add((start, place, kind))
-            kind = ""
-    return found
+    is_other = len(row) != width or (row[0] == "#" and row[-1] not in tags)
+    return row[0].startswith("#") and is_other
 
 
-def score_tags(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> Score:
-    """Return accuracy of words and, for BIO tags, F1 of whole entities, in percent.
+def _conllu_words(lines: Sequence[str], _path: Path) -> Iterator[tuple[str, str] | None]:
+    for line in lines:
+        row = line.split("\t")
+        if not line.strip():
+            yield None
+        elif _CONLLU_ID.fullmatch(row[0]):
+            yield row[_CONLLU_WORD], row[_CONLLU_TAG]
 
-    >>> score_tags([["B-PER", "O"]], [["B-PER", "B-LOC"]])["f1"]  # one of one, one of two
-    66.66666666666667
-    """
-    pairs = [
-        (p, g)
-        for ours, theirs in zip(predicted, gold, strict=True)
-        for p, g in zip(ours, theirs, strict=True)
-    ]
-    accuracy = 100 * sum(p == g for p, g in pairs) / max(1, len(pairs))
-    ours = {(row, *span) for row, tags in enumerate(predicted) for span in spans(tags)}
-    theirs = {(row, *span) for row, tags in enumerate(gold) for span in spans(tags)}
-    if not theirs:
-        return {"accuracy": accuracy}
-    return {"f1": 100 * 2 * len(ours & theirs) / (len(ours) + len(theirs)), "accuracy": accuracy}
+
+def _is_conllu(lines: Sequence[str]) -> bool:
+    rows = [line.split("\t") for line in lines if line.strip() and not line.startswith("#")]
+    return bool(rows) and all(
+        len(row) == _CONLLU_COLUMNS and _CONLLU_IDS.fullmatch(row[0]) for row in rows
+    )
 
 
 def finetune_tag(
-    model: Path, data: Sequence[Path], out: Path, options: FinetuneOptions
+    model: Path,
+    data: Sequence[Path],
+    out: Path,
+    options: FinetuneOptions,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Fine-tune a tagger; return the table (see `linkbert.finetuning.training.run_table`).
+    """Fine-tune a tagger; return the table (see `linkbert.finetuning.table.run_table`).
 
-    A word is tagged by its first piece. Words beyond the longest sequence count as "O".
+    A word is tagged by its first piece. Words beyond the longest sequence count as "O". A tag that
+    training never showed cannot be learned; it counts as wrong.
+
+    Args:
+        model: a Hugging Face folder.
+        data: a folder with train, dev and perhaps test, or these files.
+        out: folder to write.
+        options: what to try.
+        overwrite: whether an earlier fine-tuning in `out` is deleted.
 
     Raises:
         ConfigError: `out` holds something else.
-        SchemaError: the data are not as they should be.
+        SchemaError: the data have another form.
         CheckpointError: the model cannot be loaded.
+        StageError: another process writes in `out`.
     """
     files = find_files(data)
-    rows = draw_fraction(read_sentences(files[0]), options.fraction)
-    held_out = read_sentences(files[1])
-    tags = sorted({tag for each in rows for tag in each.tags} | {"O"})
-    has_entities = any(spans(each.tags) for each in held_out)
-
-    def run(hyper: Hyper, seed: int) -> Trained:
-        return _run(model, (rows, held_out), tags, options, (hyper, seed), out)
-
-    settings = options.settings(model, is_question_answering=False)
-    job = Job("tag", model, files, "f1" if has_entities else "accuracy")
-    return run_table(job, options, settings, run, out)
-
-
-def _run(
-    model_folder: Path,
-    splits: tuple[list[Sentence], list[Sentence]],
-    tags: list[str],
-    options: FinetuneOptions,
-    how: tuple[Hyper, int],
-    out: Path,
-) -> Trained:
-    from transformers import (
-        AutoModelForTokenClassification,
-        AutoTokenizer,
-        DataCollatorForTokenClassification,
-        set_seed,
+    read = {
+        name: read_sentences(path) for name, path in {TRAIN: files.train, **files.held_out}.items()
+    }
+    tags = {tag for each in read[TRAIN] for tag in each.tags}
+    if len(tags) < 2:
+        raise SchemaError(f"expected two tags or more in {files.train}, found {min(tags)!r} only")
+    has_entities = are_entity_tags(tags | {tag for each in read[DEV] for tag in each.tags})
+    if not has_entities and all(tag.isdigit() for tag in tags):
+        logger.warning("tags are numbers, so F1 of entities is not told: give their names instead")
+    task = _TagTask(
+        model,
+        draw_fraction(read[TRAIN], options.fraction),
+        {name: read[name] for name in files.held_out},
+        sorted(tags | {_OUTSIDE}),
+        has_entities,
+        longest_sequence(model, options.max_length),
+        out / "trainer",
     )
+    settings = options.settings(model, is_question_answering=False)
+    metric = options.metric_of(("f1", "accuracy") if has_entities else ("accuracy",))
+    counts = {name: {"num_sentences": len(each)} for name, each in read.items()}
+    job = Job("tag", model, files.paths, metric, counts)
+    return run_table(job, options, settings, task.run, out, overwrite=overwrite)
 
-    hyper, seed = how
-    set_seed(seed)
-    tokenizer = load(AutoTokenizer, model_folder)
-    model = load(AutoModelForTokenClassification, model_folder, **labelled(tags))
-    limit = min(options.max_length, model.config.max_position_embeddings)
-    numbers = {tag: number for number, tag in enumerate(tags)}
 
-    def features_of(rows: list[Sentence]) -> tuple[Features, list[list[int]]]:
-        features: Features = []
-        first_pieces = []
-        for row in rows:
-            encoded = tokenizer(
-                row.words, is_split_into_words=True, truncation=True, max_length=limit
+@dataclass(frozen=True)
+class _TagTask:
+    """What is learned and tagged."""
+
+    model: Path
+    rows: list[Sentence]
+    splits: dict[str, list[Sentence]]
+    tags: list[str]
+    has_entities: bool
+    max_length: int
+    scratch: Path
+
+    def run(self, hyper: Hyper, seed: int) -> Trained:
+        """Fine-tune with a setting and a seed, and tag every held-out sentence."""
+        from transformers import (
+            AutoModelForTokenClassification,
+            DataCollatorForTokenClassification,
+            set_seed,
+        )
+
+        set_seed(seed)
+        model = load(AutoModelForTokenClassification, self.model, **labelled(self.tags))
+        collator = DataCollatorForTokenClassification(self._tokenizer)
+        trainer = train(model, self._features, collator, hyper, seed, self.scratch)
+        found = Trained({}, trainer.model, self._tokenizer, {})
+        for name, sentences in self.splits.items():
+            predicted = self._predicted(trainer, sentences, name)
+            gold = [each.tags for each in sentences]
+            found.scores[name] = score_tags(predicted, gold, has_entities=self.has_entities)
+            found.predictions[f"{name}.conll"] = _as_conll(sentences, predicted)
+        return found
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return load(AutoTokenizer, self.model, add_prefix_space=True)
+
+    @cached_property
+    def _features(self) -> PackedFeatures:
+        return self._encode(self.rows)[0]
+
+    def _predicted(self, trainer: Any, sentences: list[Sentence], name: str) -> list[list[str]]:
+        features, places = self._encode(sentences)
+        best = np.asarray(predict(trainer, features)).argmax(-1)
+        num_beyond = sum(place < 0 for own in places for place in own)
+        if num_beyond:
+            logger.warning(
+                "%d words of %s lie beyond %d tokens, or have none, and count as O: "
+                "raise --max-length",
+                num_beyond, name, self.max_length,
+            )  # fmt: skip
+        return [
+            [self.tags[best[row, place]] if place >= 0 else _OUTSIDE for place in own]
+            for row, own in enumerate(places)
+        ]
+
+    def _encode(self, sentences: list[Sentence]) -> tuple[PackedFeatures, list[list[int]]]:
+        """Return features, and the place of each word's first piece, -1 where it was cut off."""
+        numbers = {tag: number for number, tag in enumerate(self.tags)}
+        features = PackedFeatures(len(self._tokenizer))
+        places = []
+        for each in sentences:
+            encoded = self._tokenizer(
+                each.words, is_split_into_words=True, truncation=True, max_length=self.max_length
             )
-            words = encoded.word_ids()
-            places = [words.index(w) for w in range(len(row.words)) if w in words]
-            found = [word for word in range(len(row.words)) if word in words]
-            labels = [_IGNORED] * len(words)
-            for place, word in zip(places, found, strict=True):
-                # A tag that training never showed cannot be learned; it counts as wrong.
-                labels[place] = numbers.get(row.tags[word], _IGNORED)
-            where = dict(zip(found, places, strict=True))
-            first_pieces.append([where.get(word, -1) for word in range(len(row.words))])
-            features.append({**{key: encoded[key] for key in encoded}, "labels": labels})
-        return features, first_pieces
+            first: dict[int, int] = {}
+            for place, word in enumerate(encoded.word_ids()):
+                if word is not None:
+                    first.setdefault(word, place)
+            labels = [_IGNORED] * len(encoded["input_ids"])
+            for word, place in first.items():
+                labels[place] = numbers.get(each.tags[word], _IGNORED)
+            features.append({**encoded, "labels": labels})
+            places.append([first.get(word, -1) for word in range(len(each.words))])
+        return features, places
 
-    train_features, _ = features_of(splits[0])
-    dev_features, places = features_of(splits[1])
-    collator = DataCollatorForTokenClassification(tokenizer)
-    trainer = train(model, train_features, collator, hyper, seed, out / "trainer")
-    best = np.asarray(predict(trainer, dev_features)).argmax(-1)
-    predicted = [
-        [tags[best[row, place]] if place >= 0 else "O" for place in own]
-        for row, own in enumerate(places)
-    ]
-    scores = score_tags(predicted, [each.tags for each in splits[1]])
-    return Trained({"dev": scores}, trainer.model, tokenizer)
+
+def _as_conll(sentences: Sequence[Sentence], predicted: Sequence[Sequence[str]]) -> str:
+    """Return words with gold and predicted tag, as conlleval reads them."""
+    blocks = (
+        "".join(f"{' '.join(row)}\n" for row in zip(each.words, each.tags, tags, strict=True))
+        for each, tags in zip(sentences, predicted, strict=True)
+    )
+    return "\n".join(blocks)

@@ -1,0 +1,376 @@
+"""Sentences, or pairs of them, with their labels: from GLUE's files and from any table or JSON.
+
+In: CSV, TSV or JSON with columns of any name. Out: examples, and what their labels are: one class
+of several, any number of labels, or a score.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from linkbert.finetuning.data_files import is_json, json_values, read_table
+from linkbert.finetuning.options import FinetuneOptions
+from schemas.errors import ConfigError, SchemaError
+
+logger = logging.getLogger(__name__)
+
+CLASS, SEVERAL, SCORE = "class", "several", "score"
+
+_MOST_SHORT_ROWS = 0.01
+"""Share of rows without all columns that is left out; QQP has some. Above, the task is wrong."""
+
+_TEXT_COLUMNS = (
+    ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
+    ("question", "sentence"), ("text1", "text2"), ("text_a", "text_b"), ("sentence",), ("text",),
+    ("content",), ("review",), ("tweet",), ("document",),
+)  # fmt: skip
+"""What columns of texts are called, in lower case; the first that a file has are taken."""
+_LABEL_COLUMNS = ("label", "labels", "gold_label", "class", "category", "score", "sentiment")
+_ID_COLUMNS = ("index", "id", "idx", "_id", "pairid")
+
+_NLI_CLASSES = {"entailment", "neutral", "contradiction"}
+_NO_GOLD = "-"
+"""SNLI's and MultiNLI's label where the annotators do not agree."""
+_UNLABELLED = (("",), ("-1",))
+"""What test files have where the label is kept back, in every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Which columns hold what, and what is counted.
+
+    Attributes:
+        name: of GLUE, or "classify".
+        texts: columns of the texts: names, or places from 1 where the file has no header.
+        labels: column of the label; several are one label each, 0 or 1.
+        metrics: what is told; the first chooses among settings.
+        kind: what a label is; "auto" until the training data tell it.
+        submission: GLUE's name of the file of predictions.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...] = ("accuracy",)
+    kind: str = CLASS
+    submission: str = ""
+
+    @property
+    def has_header(self) -> bool:
+        """Tell whether columns have names."""
+        return not all(each.isdigit() for each in (*self.texts, *self.labels))
+
+
+_PAIR, _LABEL = ("sentence1", "sentence2"), ("label",)
+TASKS = {
+    task.name: task
+    for task in (
+        Task("cola", ("4",), ("2",), ("matthews",), submission="CoLA"),
+        Task("sst-2", ("sentence",), _LABEL, submission="SST-2"),
+        Task("mrpc", ("#1 String", "#2 String"), ("Quality",), ("f1", "accuracy"), CLASS, "MRPC"),
+        Task("sts-b", _PAIR, ("score",), ("spearman", "pearson"), SCORE, "STS-B"),
+        Task(
+            "qqp", ("question1", "question2"), ("is_duplicate",), ("f1", "accuracy"), CLASS, "QQP"
+        ),
+        Task("mnli", _PAIR, ("gold_label",), submission="MNLI"),
+        Task("qnli", ("question", "sentence"), _LABEL, submission="QNLI"),
+        Task("rte", _PAIR, _LABEL, submission="RTE"),
+        Task("wnli", _PAIR, _LABEL, submission="WNLI"),
+    )
+}
+"""GLUE's tasks with the metrics of its leaderboard."""
+
+_METRICS = {
+    CLASS: ("accuracy", "macro_f1", "micro_f1"),
+    SEVERAL: ("micro_f1", "macro_f1", "accuracy"),
+    SCORE: ("spearman", "pearson"),
+}
+_FURTHER_METRICS = ("f1", "matthews")
+"""Of two classes; told where asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One or two texts and their label.
+
+    Attributes:
+        texts: one or two.
+        labels: one class or score; any number where a text has several; None where it is kept back.
+        row_id: what the file calls the row, else its number from 0.
+    """
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    row_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleFile:
+    """What a file holds.
+
+    Attributes:
+        examples: those that can be used.
+        num_short: rows left out because they lack columns.
+        num_unlabelled: rows left out because they have no label.
+        kind: what its labels are.
+    """
+
+    examples: list[Example]
+    num_short: int
+    num_unlabelled: int
+    kind: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return the counts as the table of results tells them."""
+        found = {"num_examples": len(self.examples)}
+        found |= {"num_short": self.num_short} if self.num_short else {}
+        return found | ({"num_unlabelled": self.num_unlabelled} if self.num_unlabelled else {})
+
+
+def task_of(name: str | None, data: Path, options: FinetuneOptions) -> Task:
+    """Return the task by its name, or by the name of the data's folder, with the wanted columns.
+
+    A folder that is named like none of GLUE's tasks holds any classification.
+
+    Raises:
+        ConfigError: there is no task of this name.
+    """
+    if name is not None and name.lower() not in TASKS:
+        raise ConfigError(f"expected --task out of {', '.join(TASKS)}, found {name!r}")
+    folder = (data if data.is_dir() else data.parent).name.lower()
+    wants_own = bool(options.text_columns or options.label_columns)
+    found = TASKS.get((name or ("" if wants_own else folder)).lower())
+    task = found or Task("classify", (), (), (), "auto")
+    if options.label_kind != "auto":
+        task = replace(task, kind=options.label_kind, metrics=())
+    if len(options.label_columns) > 1 or options.label_separator:
+        task = replace(task, kind=SEVERAL, metrics=())
+    return replace(
+        task,
+        texts=options.text_columns or task.texts,
+        labels=options.label_columns or task.labels,
+    )
+
+
+def metrics_of(task: Task, options: FinetuneOptions) -> tuple[str, ...]:
+    """Return what is told of a task, what chooses first."""
+    if task.metrics:
+        return task.metrics
+    metrics = _METRICS[task.kind]
+    if options.negative_label is not None:  # then accuracy says little
+        metrics = _METRICS[SEVERAL]
+    if task.kind == CLASS and options.metric in _FURTHER_METRICS:
+        metrics = (options.metric, *metrics)
+    return tuple(sorted(metrics, key=lambda name: name != options.metric))
+
+
+def read_examples(
+    path: Path, task: Task, options: FinetuneOptions, *, is_test: bool = False
+) -> ExampleFile:
+    """Read a file of labelled texts.
+
+    A few rows without all columns, as QQP has them, and rows without a label, as SNLI and MultiNLI
+    have them, are left out with a warning of their number.
+
+    Args:
+        path: .csv, .tsv or any other table with tabs, or JSON.
+        task: which columns hold what.
+        options: how several labels are parted.
+        is_test: whether the file may keep its labels back.
+
+    Raises:
+        SchemaError: a column is missing, a score is no number, or there is no row.
+    """
+    header, rows, num_short = _rows_of(path, task)
+    texts = _text_columns(task, header, path, is_other=is_test)
+    labels = _label_columns(task, header, path, is_test=is_test)
+    _check_rows(rows, (*texts, *labels), path)
+    kind, values = _labels_of(rows, labels, task.kind, options.label_separator)
+    if is_test and all(value == () or value in _UNLABELLED for value in values):
+        values = [None] * len(rows)
+    row_id = next((name for name in header if name.lower() in _ID_COLUMNS), "")
+    examples = [
+        Example(tuple(_text(row, name) for name in texts), value, str(row.get(row_id, number)))
+        for number, (row, value) in enumerate(zip(rows, values, strict=True))
+    ]
+    missing = _no_gold(texts, labels, {each for each in values if each})
+    kept = [each for each in examples if each.labels not in missing]
+    if len(kept) < len(rows):
+        logger.warning("%d rows of %s left out: they have no label", len(rows) - len(kept), path)
+    if not kept:
+        raise SchemaError(f"expected rows, found none in {path}")
+    if kind == SCORE:
+        _check_scores(kept, path)
+    return ExampleFile(kept, num_short, len(rows) - len(kept), kind)
+
+
+def _rows_of(path: Path, task: Task) -> tuple[list[str], list[dict[str, Any]], int]:
+    """Return the columns, the rows that have all of them, and how many rows have not."""
+    if is_json(path):
+        objects = list(json_values(path))
+        return list(objects[0]) if objects else [], objects, 0
+    # In GLUE's files a quotation mark is a character like any other.
+    table = read_table(path, is_quoted=False if task.submission else None)
+    # CoLA has a header in its test file alone.
+    has_header = task.has_header or bool(table and _known_texts(table[0]))
+    if has_header:
+        header, table = (table[0] if table else []), table[1:]
+        needed = [header.index(name) for name in (*task.texts, *task.labels) if name in header]
+    else:
+        needed = [int(name) - 1 for name in (*task.texts, *task.labels)]
+        header = [str(place) for place in range(1, max(needed) + 2)]
+    num_columns = max(needed, default=len(header) - 1) + 1
+    whole = [dict(zip(header, row, strict=False)) for row in table if len(row) >= num_columns]
+    _check_short(table, num_columns, path)
+    return header, whole, len(table) - len(whole)
+
+
+def _check_short(table: list[list[str]], num_columns: int, path: Path) -> None:
+    short = [place for place, row in enumerate(table, 1) if len(row) < num_columns]
+    if len(short) > _MOST_SHORT_ROWS * len(table):
+        raise SchemaError(
+            f"expected at least {num_columns} columns in {path}, found {len(table[short[0] - 1])} "
+            f"in row {short[0]}, and too few in {len(short)} of {len(table)}: name the right "
+            "--task or columns"
+        )
+    if short:
+        logger.warning("%d rows of %s left out: they lack columns", len(short), path)
+
+
+def _check_rows(rows: Sequence[dict[str, Any]], columns: tuple[str, ...], path: Path) -> None:
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in columns if name not in row]
+        if missing:
+            raise SchemaError(
+                f"expected {missing[0]!r} in object {number} of {path}, found {', '.join(row)[:80]}"
+            )
+
+
+def _known_texts(header: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of a header that are called as texts usually are."""
+    by_name = {name.lower(): name for name in header}
+    for names in _TEXT_COLUMNS:
+        if all(name in by_name for name in names):
+            return tuple(by_name[name] for name in names)
+    return ()
+
+
+def _text_columns(
+    task: Task, header: Sequence[str], path: Path, *, is_other: bool
+) -> tuple[str, ...]:
+    known = _known_texts(header)
+    missing = [name for name in task.texts if name not in header]
+    if task.texts and not missing:
+        return task.texts
+    # Test and diagnostic files of a task may call its texts otherwise.
+    if known and (not task.texts or (is_other and len(known) == len(task.texts))):
+        return known
+    wanted = repr(missing[0]) if missing else "of a text, such as 'sentence' or 'text',"
+    raise SchemaError(
+        f"expected a column {wanted} in {path}, found {', '.join(header)[:80]}: name the right "
+        "--task, or --text-columns and --label-columns"
+    )
+
+
+def _label_columns(
+    task: Task, header: Sequence[str], path: Path, *, is_test: bool
+) -> tuple[str, ...]:
+    """Return the columns of the label, none where a test keeps it back."""
+    if task.labels and all(name in header for name in task.labels):
+        return task.labels
+    # The diagnostic set of MNLI calls its label otherwise than MNLI does.
+    names = _LABEL_COLUMNS if not task.labels else _LABEL_COLUMNS[:1] if is_test else ()
+    known = next((name for name in header if name.lower() in names), None)
+    if known:
+        return (known,)
+    if is_test:
+        return ()
+    missing = next((name for name in task.labels if name not in header), "label")
+    raise SchemaError(
+        f"expected a column {missing!r} in {path}, found {', '.join(header)[:80]}: name the right "
+        "--task, or --label-columns"
+    )
+
+
+def _labels_of(
+    rows: Sequence[dict[str, Any]], columns: tuple[str, ...], kind: str, separator: str | None
+) -> tuple[str, list[tuple[str, ...] | None]]:
+    """Return what the labels are, and those of each row."""
+    if len(columns) > 1:
+        return SEVERAL, [tuple(name for name in columns if _is_set(row[name])) for row in rows]
+    if not columns:
+        return kind, [None] * len(rows)
+    values = [row[columns[0]] for row in rows]
+    if separator:
+        return SEVERAL, [_parted(str(value), separator) for value in values]
+    if any(isinstance(value, list) for value in values):
+        return SEVERAL, _listed(values)
+    labels = ["" if value is None else str(value).strip() for value in values]
+    if kind == "auto":
+        kind = SCORE if _are_scores(labels) else CLASS
+    return kind, [(label,) for label in labels]
+
+
+def _is_set(value: Any) -> bool:
+    return str(value).strip().lower() in ("1", "1.0", "true", "yes")
+
+
+def _parted(value: str, separator: str) -> tuple[str, ...]:
+    return tuple(label for each in value.split(separator) if (label := each.strip()))
+
+
+def _listed(values: Sequence[Any]) -> list[tuple[str, ...] | None]:
+    """Return the labels of lists: their names, or the places of the ones among zeros."""
+    lists = [value if isinstance(value, list) else [value] for value in values]
+    has_places = len({len(each) for each in lists}) == 1 and len(lists[0]) > 1
+    if has_places and all(label in (0, 1) for each in lists for label in each):
+        return [tuple(str(n) for n, is_set in enumerate(each) if is_set) for each in lists]
+    return [tuple(str(label) for label in each) for each in lists]
+
+
+def _are_scores(labels: Sequence[str]) -> bool:
+    """Tell whether labels are numbers, and not all of them whole.
+
+    >>> _are_scores(["0.5", "2"]), _are_scores(["0", "1.0"]), _are_scores(["0.5", "x"])
+    (True, False, False)
+    """
+    try:
+        numbers = [float(label) for label in labels if label]
+    except ValueError:
+        return False
+    return any(number % 1 for number in numbers)
+
+
+def _no_gold(
+    texts: tuple[str, ...], columns: tuple[str, ...], found: set[tuple[str, ...]]
+) -> set[tuple[str, ...]]:
+    """Return labels that say that there is none."""
+    classes = {label for each in found for label in each} - {_NO_GOLD, ""}
+    missing: set[tuple[str, ...]] = {("",)}
+    if columns == ("gold_label",) or classes <= _NLI_CLASSES:
+        missing.add((_NO_GOLD,))
+    if tuple(name.lower() for name in texts) == ("premise", "hypothesis"):
+        missing.add(("-1",))  # the same, where classes are numbers
+    return missing
+
+
+def _text(row: dict[str, Any], name: str) -> str:
+    value = row[name]
+    return "" if value is None else str(value)
+
+
+def _check_scores(examples: Sequence[Example], path: Path) -> None:
+    for number, example in enumerate(examples, 1):
+        score = example.labels[0] if example.labels else "0"
+        try:
+            is_number = math.isfinite(float(score))
+        except ValueError:
+            is_number = False
+        if not is_number:
+            raise SchemaError(f"expected a score in row {number} of {path}, found {score!r}")
