@@ -12,7 +12,6 @@ import argparse
 import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -161,15 +160,13 @@ def _finetune(args: argparse.Namespace) -> None:
     length = args.max_length or (384 if args.task_kind == "qa" else 128)
     seeds = tuple(args.seeds or [args.seed])
     options = config_of(linkbert.FinetuneOptions, args, max_length=length, seeds=seeds)
-    if args.overwrite and (Path(args.out) / "finetune.json").is_file():
-        shutil.rmtree(args.out)
     place = args.model, args.data, Path(args.out)
     if args.task_kind == "classify":
-        found = linkbert.finetune_classify(*place, options, args.task)
+        found = linkbert.finetune_classify(*place, options, args.task, overwrite=args.overwrite)
     elif args.task_kind == "tag":
-        found = linkbert.finetune_tag(*place, options)
+        found = linkbert.finetune_tag(*place, options, overwrite=args.overwrite)
     else:
-        found = linkbert.finetune_qa(*place, options)
+        found = linkbert.finetune_qa(*place, options, overwrite=args.overwrite)
     told = {name: value for name, value in found.items() if name != "settings"}
     print_result(args, told | {"results": str(Path(args.out) / "results.md")})
 

@@ -233,7 +233,7 @@ def _add_finetune(commands: Any) -> None:
         nargs="+",
         type=Path,
         metavar="DATA",
-        help="folder with train and dev, or both files",
+        help="folder with train, dev and perhaps test, or these files",
     )
     _add_out(parser, "DIR")
     parser.add_argument("--task", metavar="NAME", help="of GLUE; else the folder's name")

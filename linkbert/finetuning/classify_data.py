@@ -63,7 +63,8 @@ class Task:
     @property
     def has_header(self) -> bool:
         """Tell whether columns have names."""
-        return not all(each.isdigit() for each in (*self.texts, *self.labels))
+        names = (*self.texts, *self.labels)
+        return not names or not all(each.isdigit() for each in names)
 
 
 _PAIR, _LABEL = ("sentence1", "sentence2"), ("label",)

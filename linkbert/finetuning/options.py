@@ -145,7 +145,7 @@ def size_of(model: Path) -> str:
     """
     try:
         hidden = int(json.loads((model / "config.json").read_text())["hidden_size"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"expected a Hugging Face folder, found {error} in {model}"
         ) from error

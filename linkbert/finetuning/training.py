@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from linkbert.finetuning.options import Hyper
-from linkbert.training.precision import choose_precision
+from linkbert.training.optimizer import choose_precision
 from schemas.counter_rng import counter_bits, counter_key
 from schemas.errors import CheckpointError, ConfigError
 

@@ -1,20 +1,13 @@
-"""Forms of question files, distractors and halves."""
+"""Every form in which question files are distributed, and answers at the wrong place."""
 
 import gzip
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from linkbert.finetuning.qa_data import (
-    Question,
-    add_distractors,
-    findable,
-    halves,
-    read_questions,
-)
+from linkbert.finetuning.qa_data import FLAT, HOTPOT, MRQA, SQUAD, read_questions
 from schemas.errors import SchemaError
 
 
@@ -50,9 +43,10 @@ def test_squad_v1_and_v2(tmp_path: Path) -> None:
     values = json.loads(json.dumps(TWO))
     values["data"][1]["paragraphs"][0]["qas"][0] |= {"is_impossible": True, "answers": []}
     (tmp_path / "dev.json").write_text(json.dumps(values, indent=1))
-    found = read_questions(tmp_path / "dev.json")
+    found = read_questions(tmp_path / "dev.json").questions
     assert [each.answers for each in found] == [("Italy",), (), ("the Aare",)]
     assert [each.group for each in found] == ["Rome", "Oslo", "Bern"]
+    assert read_questions(tmp_path / "dev.json").form == SQUAD
 
 
 def test_mrqa_spans_include_their_end_and_several_documents_share_a_context(
@@ -68,10 +62,11 @@ def test_mrqa_spans_include_their_end_and_several_documents_share_a_context(
     lines = [json.dumps({"header": {"dataset": "X"}}), json.dumps(row)]
     with gzip.open(tmp_path / "dev.jsonl.gz", "wt") as file:
         file.write("\n".join(lines) + "\n")
-    [found] = read_questions(tmp_path / "dev.jsonl.gz")
+    [found] = read_questions(tmp_path / "dev.jsonl.gz").questions
     assert found.answers == ("Italy",)
     assert found.golds == ("Italy", "the boot")
     assert found.starts == (start,)
+    assert read_questions(tmp_path / "dev.jsonl.gz").form == MRQA
 
 
 def test_hotpot_documents_stand_in_one_context(tmp_path: Path) -> None:
@@ -81,10 +76,11 @@ def test_hotpot_documents_stand_in_one_context(tmp_path: Path) -> None:
     }  # fmt: skip
     yes = row | {"_id": "y", "answer": "yes"}
     (tmp_path / "dev.jsonl").write_text("\n".join(map(json.dumps, (row, yes))))
-    first, second = read_questions(tmp_path / "dev.jsonl")
+    first, second = read_questions(tmp_path / "dev.jsonl").questions
     assert "First: One. Two. Second: It was Ann." in first.context
     assert first.context[first.starts[0] :].startswith("Ann")
     assert second.context[second.starts[0] :].startswith("yes")
+    assert read_questions(tmp_path / "dev.jsonl").form == HOTPOT
 
 
 def test_every_form_of_a_hotpot_file_reads_alike(tmp_path: Path) -> None:
@@ -101,26 +97,11 @@ def test_every_form_of_a_hotpot_file_reads_alike(tmp_path: Path) -> None:
     found = []
     for name, text in forms.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-        found.append(read_questions(tmp_path / name))
+        found.append(read_questions(tmp_path / name).questions)
     assert found[0] == found[1]
     assert len(found[0]) == 2
     (tmp_path / "one").write_text(json.dumps(rows[0]))
-    assert read_questions(tmp_path / "one") == found[0][:1]
-
-
-def test_an_answer_outside_the_context_counts_but_cannot_be_pointed_to(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    row = {"_id": "h", "question": "Who?", "answer": "Ann", "context": [["First", ["Bob."]]]}
-    (tmp_path / "dev.json").write_text(json.dumps([row]))
-    [lost] = read_questions(tmp_path / "dev.json")
-    assert (lost.answers, lost.starts, lost.golds) == ((), (), ("Ann",))
-    unanswerable, answered = replace(lost, golds=()), questions(tmp_path)[0]
-    path = tmp_path / "train.json"
-    assert findable([lost, unanswerable, answered], path) == [unanswerable, answered]
-    assert "1 of 3 training questions left out" in caplog.text
-    with pytest.raises(SchemaError, match="stand in their contexts"):
-        findable([lost], path)
+    assert read_questions(tmp_path / "one").questions == found[0][:1]
 
 
 def test_an_id_that_stands_there_twice_is_two_questions(tmp_path: Path) -> None:
@@ -128,7 +109,7 @@ def test_an_id_that_stands_there_twice_is_two_questions(tmp_path: Path) -> None:
     for article in values["data"]:
         article["paragraphs"][0]["qas"][0]["id"] = "same"
     (tmp_path / "dev.json").write_text(json.dumps(values))
-    found = read_questions(tmp_path / "dev.json")
+    found = read_questions(tmp_path / "dev.json").questions
     assert [each.question_id for each in found] == ["same", "same#2", "same#3"]
 
 
@@ -148,49 +129,78 @@ def test_a_damaged_line_is_told_by_its_number(tmp_path: Path) -> None:
         read_questions(tmp_path / "dev.jsonl")
 
 
-def test_an_answer_that_stands_elsewhere_is_refused(tmp_path: Path) -> None:
-    wrong = squad(("Rome", [("Rome lies in Italy.", "Where?", "Italy", 12)]))
-    (tmp_path / "dev.json").write_text(json.dumps(wrong))
-    with pytest.raises(SchemaError, match="'Italy' at character 12"):
-        read_questions(tmp_path / "dev.json")
+FLAT_ROW = {
+    "id": "a", "question": "Where?", "context": "Rome lies in Italy.",
+    "answers": {"answer_start": [13], "text": ["Italy"]},
+}  # fmt: skip
 
 
-def questions(tmp_path: Path) -> list[Question]:
-    (tmp_path / "dev.json").write_text(json.dumps(TWO))
-    return read_questions(tmp_path / "dev.json")
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"answer_start": [13], "text": ["Italy"]},
+        {"answer_start": 13, "text": "Italy"},
+        [{"answer_start": 13, "text": "Italy"}],
+        {"text": ["Italy"]},
+        ["Italy"],
+    ],
+)
+def test_flat_lines_of_the_released_repository(answers: Any, tmp_path: Path) -> None:
+    (tmp_path / "dev.json").write_text(json.dumps(FLAT_ROW | {"answers": answers}) + "\n")
+    found = read_questions(tmp_path / "dev.json")
+    assert found.form == FLAT
+    assert [(each.answers, each.starts) for each in found.questions] == [(("Italy",), (13,))]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_distractors_come_from_other_articles_and_answers_move_along(
-    number: int, tmp_path: Path
+def test_flat_lines_without_an_answer_are_unanswerable(tmp_path: Path) -> None:
+    rows = [FLAT_ROW, FLAT_ROW | {"id": "b", "answers": {"answer_start": [], "text": []}}]
+    (tmp_path / "dev.json").write_text(json.dumps({"data": rows}))
+    found = read_questions(tmp_path / "dev.json").questions
+    assert [each.golds for each in found] == [("Italy",), ()]
+    assert found[0].context is found[1].context
+
+
+def test_hotpot_as_hugging_face_writes_it_reads_alike(tmp_path: Path) -> None:
+    own = {
+        "_id": "h", "question": "Who?", "answer": "Ann",
+        "supporting_facts": [["Second", 1]],
+        "context": [["First", ["Ann. "]], ["Second", ["Bob. ", "Ann."]]],
+    }  # fmt: skip
+    columns = {
+        "id": "h", "question": "Who?", "answer": "Ann",
+        "supporting_facts": {"title": ["Second"], "sent_id": [1]},
+        "context": {"title": ["First", "Second"], "sentences": [["Ann. "], ["Bob. ", "Ann."]]},
+    }  # fmt: skip
+    (tmp_path / "own.json").write_text(json.dumps([own]))
+    (tmp_path / "columns.json").write_text(json.dumps(columns))
+    [question] = read_questions(tmp_path / "own.json").questions
+    assert question.context[question.starts[0] - 5 :] == "Bob. Ann."
+    assert read_questions(tmp_path / "columns.json").questions == [question]
+
+
+def test_a_misplaced_answer_is_moved_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain = questions(tmp_path)
-    places = set()
-    for seed in range(5):
-        for before, after in zip(plain, add_distractors(plain, number, seed), strict=True):
-            start = after.starts[0]
-            assert after.context[start : start + len(after.answers[0])] == after.answers[0]
-            added = [each for each in plain if each.context in after.context]
-            assert len(added) == number + 1
-            assert before.context in after.context
-            places.add(after.context.index(before.context) > 0)
-    assert places == ({False} if number == 0 else {True, False})
+    wrong = squad(
+        ("Rome", [("Rome lies in Italy.", "Where?", "Italy", 10)]),
+        ("Oslo", [("Oslo lies in Norway.", "Where?", "Sweden", 13)]),
+        ("Bern", [("Bern lies on the Aare.", "On what?", "the Aare", 13)]),
+    )
+    (tmp_path / "dev.json").write_text(json.dumps(wrong))
+    found = read_questions(tmp_path / "dev.json")
+    assert [each.starts for each in found.questions] == [(13,), (), (13,)]
+    assert [each.golds for each in found.questions] == [("Italy",), ("Sweden",), ("the Aare",)]
+    assert found.counts == {"num_questions": 3, "num_answers": 3, "num_moved": 1, "num_lost": 1}
+    assert "of 3 answers 1 moved to their nearest occurrence, 1 found nowhere" in caplog.text
+    with pytest.raises(SchemaError, match="'Italy' at character 10"):
+        read_questions(tmp_path / "dev.json", is_strict=True)
 
 
-def test_more_distractors_than_there_are_contexts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match=r"3 contexts of other articles .* found 2"):
-        add_distractors(questions(tmp_path), 3, 0)
-
-
-def test_one_article_has_no_distractors(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match=r"1 contexts of other articles .* found 0"):
-        add_distractors(questions(tmp_path)[:1], 1, 0)
-
-
-def test_halves_share_no_group_and_lose_nothing(tmp_path: Path) -> None:
-    plain = questions(tmp_path)
-    dev, test = halves(plain)
-    assert dev
-    assert test
-    assert not {each.group for each in dev} & {each.group for each in test}
-    assert {each.question_id for each in [*dev, *test]} == {each.question_id for each in plain}
+def test_the_real_questions_are_read_whole(shared_data: Path) -> None:
+    sizes = {
+        "squad2-cs224n-dev.json": 6078, "squad-part-dev.json": 810, "squad-part-train.json": 269,
+        "hotpotqa-distractor-100-amor-dev.jsonl": 100,
+    }  # fmt: skip
+    for name, size in sizes.items():
+        found = read_questions(shared_data / "qa" / name)
+        assert (len(found.questions), found.num_moved, found.num_lost) == (size, 0, 0)

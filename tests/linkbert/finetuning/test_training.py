@@ -1,0 +1,126 @@
+"""One run through the Trainer: its sizes, its devices, its sequences."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed
+from transformers import AutoConfig, TrainingArguments
+
+from linkbert.cli.commands import main
+from linkbert.finetuning import training
+from linkbert.finetuning.options import Hyper
+from linkbert.finetuning.training import draw_fraction, longest_sequence, training_arguments
+from schemas.errors import CheckpointError, ConfigError
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+
+HYPER = Hyper(1e-3, 12, 5)
+
+
+def test_a_loss_that_is_no_number_is_warned_of(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "sentence1\tsentence2\tscore\n" + "w1\tw2\t1.0\nw2\tw1\t2.0\n" * 20
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.tsv").write_text(rows)
+    argv = ["finetune", "classify", model, tmp_path, "--task", "sts-b", "--out", tmp_path / "out"]
+    assert main([*map(str, argv), "--learning-rate", "1e30"]) == 0
+    assert "lower the rate" in caplog.text
+    assert json.loads((tmp_path / "out/results.json").read_text())["best"]["dev"] == {
+        name: {"mean": 0.0, "sd": None, "by_seed": [0.0]} for name in ("pearson", "spearman")
+    }
+
+
+def test_a_tenth_of_the_steps_warms_up(tmp_path: Path) -> None:
+    found = training_arguments(100, HYPER, 0, tmp_path)
+    assert found.per_device_train_batch_size == 12
+    assert found.warmup_steps == int(0.1 * 9 * 5)
+
+
+def test_several_gpus_do_not_multiply_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Trainer takes every GPU it sees; here it is told that there are four."""
+
+    def with_four(self: Any) -> torch.device:
+        self._n_gpu = 4
+        return torch.device("cpu")
+
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(with_four))
+    monkeypatch.setattr(
+        TrainingArguments, "n_gpu", property(lambda self: self.__dict__.setdefault("_n_gpu", 4))
+    )
+    found = training_arguments(100, HYPER, 0, tmp_path)
+    assert found.n_gpu == 1
+    assert found.train_batch_size == 12
+
+
+def test_processes_share_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "num_processes", lambda: 4)
+    found = training_arguments(100, HYPER, 0, tmp_path)
+    assert found.per_device_train_batch_size == 3
+    assert found.warmup_steps == int(0.1 * 9 * 5)
+    monkeypatch.setattr(training, "num_processes", lambda: 5)
+    with pytest.raises(ConfigError, match="5 processes can share, found 12: take a multiple of 5"):
+        training_arguments(100, HYPER, 0, tmp_path)
+
+
+def test_one_process_is_one(tmp_path: Path) -> None:
+    assert not distributed.is_initialized()
+    assert training.num_processes() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("fp32", ()), ("bf16", ("bf16",)), ("fp16", ("fp16",))]
+)
+def test_the_number_format_is_that_of_pretraining(
+    name: str, expected: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bf16 where the device has it, else fp16; fp32 on a CPU."""
+    given: dict[str, Any] = {}
+
+    class Arguments:
+        n_gpu = 0
+
+        def __init__(self, **options: Any) -> None:
+            given.update(options)
+
+    class Format:
+        pass
+
+    Format.name = name
+    monkeypatch.setattr(training, "choose_precision", lambda wanted, device: Format)
+    monkeypatch.setattr("transformers.TrainingArguments", Arguments)
+    training_arguments(100, HYPER, 0, tmp_path)
+    assert {each for each in ("bf16", "fp16") if given[each]} == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "positions", "expected"),
+    [("bert", 512, 512), ("roberta", 514, 512), ("xlm-roberta", 514, 512), ("bert", 64, 64)],
+)
+def test_a_sequence_is_as_long_as_the_model_has_positions(
+    model_type: str, positions: int, expected: int, tmp_path: Path
+) -> None:
+    config = AutoConfig.for_model(model_type, max_position_embeddings=positions, pad_token_id=1)
+    config.save_pretrained(tmp_path)
+    assert longest_sequence(tmp_path, 4096) == expected
+    assert longest_sequence(tmp_path, 32) == 32
+
+
+def test_a_damaged_config_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="expected a Hugging Face folder"):
+        longest_sequence(tmp_path, 128)
+
+
+def test_a_fraction_is_drawn_in_order() -> None:
+    found = draw_fraction(range(1000), 0.05)
+    assert len(found) == 50
+    assert found == sorted(found)
+    assert np.ptp(found) > 700
+    assert found == draw_fraction(range(1000), 0.05)
