@@ -100,3 +100,12 @@ def counter_uniform(key: np.uint64 | UInt64Array, ids: npt.ArrayLike) -> npt.NDA
     (True, 0.5)
     """
     return np.asarray((counter_bits(key, ids) >> np.uint64(11)) * (1.0 / (1 << 53)))
+
+
+def unique_words(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return the words with their lowest bits replaced by their place, so that none are equal.
+
+    Sorting then has one result, whatever the algorithm.
+    """
+    low_bits = np.uint64(max(len(words) - 1, 1).bit_length())
+    return ((words >> low_bits) << low_bits) | np.arange(len(words), dtype=np.uint64)

@@ -8,28 +8,21 @@ a plan costs nine bytes a pair.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine.outputs import save_array
-from pipeline.engine.stage import Job, Record, Records, Task
-from pipeline.sample.config import NO_LINKS, TFIDF, SampleConfig
-from pipeline.sample.corpus import Source, open_graph, open_index, open_segments, sources_of
+from pipeline.engine.stage import Record, Records, Task
+from pipeline.sample.config import NO_LINKS, SampleConfig
+from pipeline.sample.corpus import CorpusArrays, SampleJob, open_corpora
+from pipeline.sample.pairs.graph import Int64Array, Links, Segments, join_graphs
 from pipeline.sample.pairs.held_out import CLOSED, OPEN, TRAINING
-from pipeline.sample.pairs.partners import (
-    Int64Array,
-    Links,
-    draw_linked,
-    expected_appearances,
-    join_graphs,
-)
+from pipeline.sample.pairs.linked import draw_linked, expected_appearances
 from pipeline.sample.pairs.recipe import Corpus, Draw, Pairs, Population, epoch_order, plan_pairs
 from pipeline.sample.pairs.relations import Int8Array
-from pipeline.sample.similar import open_similar
 from schemas.counter_rng import counter_key
 from schemas.errors import ConfigError, GraphError
 from schemas.manifest import Json
@@ -38,15 +31,13 @@ from schemas.tables.instances import LINKED, RELATIONS
 SPLITS = {"train": TRAINING, "validation": OPEN, "validation_closed": CLOSED}
 """The folders of instances, and the documents whose segments are segment_a in each."""
 
-_COLUMNS = ("a", "b", "relation")
-
 
 def plan_name(split: str, epoch: int, column: str) -> str:
     """Return the path under the root of one array of a plan."""
     return f"_state/sample/plan/{split}-{epoch:03d}-{column}.npy"
 
 
-def plan_plans(job: Job[SampleConfig], records: Records) -> list[Task]:
+def plan_plans(job: SampleJob, records: Records) -> list[Task]:
     """One task a split and epoch; held-out splits have one epoch, or none without documents.
 
     Raises:
@@ -71,79 +62,63 @@ def plan_plans(job: Job[SampleConfig], records: Records) -> list[Task]:
     ]
 
 
-def run_plan(job: Job[SampleConfig], task: Task) -> Record:
+def run_plan(job: SampleJob, task: Task) -> Record:
     """Plan the pairs of every corpus, then put them all into one random order."""
     split, epoch = task.args["split"], task.args["epoch"]
-    planned: list[Pairs] = []
-    facts: list[dict[str, Json]] = []
-    base = num_tokens = 0
-    for source in sources_of(job):
-        with ExitStack() as stack:
-            corpus, population = _open_corpus(job, source, split, stack)
-            draw = Draw(job.config.seed, split, epoch, source.index)
-            rules = job.config.rules(source.links)
-            pairs, by_class = plan_pairs(corpus, population, rules, draw)
-            sizes = open_index(job, source.index, ("num_tokens",), stack)["num_tokens"]
-            num_tokens += int(sizes[pairs.segment_a].sum()) + int(sizes[pairs.segment_b].sum())
-            planned.append(
-                replace(pairs, segment_a=pairs.segment_a + base, segment_b=pairs.segment_b + base)
-            )
-            base += int(corpus.segments.first[-1])
-            facts.append({"by_class": by_class})
-            if split == "train" and epoch == 0 and corpus.links and not rules.is_random_linked:
-                facts[-1]["gini"] = _measure_weighting(corpus, pairs, corpus.links, draw)
+    with open_corpora(job) as corpora:
+        planned = [plan_corpus(corpus, job.config, split, epoch) for corpus in corpora]
     if split == "train":
-        _refuse_unlinked(job, planned)
-    assert base < 1 << 32, f"{base} segments are more than a plan can number"
-    written = _write_plan(job, split, epoch, planned)
-    num_rows = sum(len(pairs.relation) for pairs in planned)
-    counts = {"pairs": num_rows, "tokens": num_tokens, "dropped": _count_dropped(facts)}
+        _refuse_unlinked(planned, job.config)
+    columns = order_pairs(planned, counter_key(job.config.seed, "order", split, epoch))
+    written: dict[str, int] = {}
+    for name, column in columns.items():
+        written |= save_array(job, plan_name(split, epoch, name), column)
+    facts = [each.facts for each in planned]
+    counts = {
+        "pairs": len(columns["relation"]),
+        "tokens": sum(each.num_tokens for each in planned),
+        "dropped": sum(row.get("dropped", 0) for of in facts for row in of["by_class"].values()),
+    }
     return {"counts": counts, "corpora": facts, "split": split, "epoch": epoch, "files": written}
 
 
-def _refuse_unlinked(job: Job[SampleConfig], planned: list[Pairs]) -> None:
-    """Raise when linked training pairs are asked for and there is none."""
-    if not any(source.links != NO_LINKS for source in sources_of(job)) or not job.config.mix[2]:
-        return
-    if not any((pairs.relation == LINKED).any() for pairs in planned):
-        raise GraphError(
-            "expected linked pairs, found no segment with a usable link in the training "
-            "documents: use --links none to train without links, --link-scope document, or a "
-            "smaller --validation-fraction"
-        )
+@dataclass(frozen=True, slots=True)
+class PlannedCorpus:
+    """The pairs of one corpus.
+
+    Attributes:
+        links: the kind of its links.
+        num_segments: of the corpus.
+        pairs: in the order of segment_a.
+        num_tokens: of all segments of the pairs.
+        facts: what the manifest tells of them.
+    """
+
+    links: str
+    num_segments: int
+    pairs: Pairs
+    num_tokens: int
+    facts: dict[str, Json]
 
 
-def _count_dropped(facts: list[dict[str, Json]]) -> int:
-    return sum(row.get("dropped", 0) for fact in facts for row in fact["by_class"].values())
-
-
-def _write_plan(
-    job: Job[SampleConfig], split: str, epoch: int, planned: list[Pairs]
-) -> dict[str, int]:
-    segment_a = np.concatenate([pairs.segment_a for pairs in planned])
-    order = epoch_order(segment_a, counter_key(job.config.seed, "order", split, epoch))
-    columns = {
-        "a": segment_a.astype(np.uint32),
-        "b": np.concatenate([pairs.segment_b for pairs in planned]).astype(np.uint32),
-        "relation": np.concatenate([pairs.relation for pairs in planned]),
-    }
-    written: dict[str, int] = {}
-    for name in _COLUMNS:
-        written |= save_array(job, plan_name(split, epoch, name), columns[name][order])
-    return written
-
-
-def _open_corpus(
-    job: Job[SampleConfig], source: Source, split: str, stack: ExitStack
-) -> tuple[Corpus, Population]:
-    segments = open_segments(job, source.index, stack)
-    graph = open_graph(source.path, stack)
-    held_out: Int8Array = open_index(job, source.index, ("split",), stack)["split"]
-    population = population_of(segments.first, held_out, split)
-    links = _open_links(job, source, population, stack)
-    if source.links == TFIDF and links is not None:
-        graph = join_graphs(graph, links.indptr, links.targets)
-    return Corpus(segments, graph, links), population
+def plan_corpus(
+    corpus: CorpusArrays, config: SampleConfig, split: str, epoch: int
+) -> PlannedCorpus:
+    """Plan the pairs of one corpus, split and epoch."""
+    segments, sizes = corpus.index.segments, corpus.index.num_tokens
+    population = population_of(segments.first, corpus.held_out, split)
+    links = links_of(corpus, config, population)
+    graph = corpus.graph
+    if corpus.similar is not None:
+        graph = join_graphs(graph, *corpus.similar)
+    rules = config.rules(corpus.source.links)
+    draw = Draw(config.seed, split, epoch, corpus.source.index)
+    pairs, by_class = plan_pairs(Corpus(segments, graph, links), population, rules, draw)
+    facts: dict[str, Json] = {"by_class": by_class}
+    if split == "train" and epoch == 0 and links is not None and not rules.is_random_linked:
+        facts["gini"] = _measure_weighting(segments, pairs, links, draw)
+    num_tokens = int(sizes[pairs.segment_a].sum()) + int(sizes[pairs.segment_b].sum())
+    return PlannedCorpus(corpus.source.links, len(sizes), pairs, num_tokens, facts)
 
 
 def population_of(first: Int64Array, held_out: Int8Array, split: str) -> Population:
@@ -160,34 +135,31 @@ def population_of(first: Int64Array, held_out: Int8Array, split: str) -> Populat
     return Population(sources, has_segments if SPLITS[split] == OPEN else sources)
 
 
-def _open_links(
-    job: Job[SampleConfig], source: Source, population: Population, stack: ExitStack
-) -> Links | None:
-    if source.links == NO_LINKS:
+def links_of(corpus: CorpusArrays, config: SampleConfig, population: Population) -> Links | None:
+    """Return where linked pairs of a corpus may lead, None for a corpus without links."""
+    if corpus.source.links == NO_LINKS:
         return None
-    if source.links == TFIDF:
-        indptr, targets = open_similar(job, source.index, len(population.pool))
+    if corpus.similar is not None:
+        indptr, targets = corpus.similar
         in_degree = np.bincount(targets, minlength=len(population.pool))
-        return Links(indptr, targets, True, _weights(job, in_degree, population))
-    in_degree = open_index(job, source.index, ("in_degree",), stack)["in_degree"]
-    weights = _weights(job, in_degree, population)
-    if job.config.link_scope == "document":
-        graph = open_graph(source.path, stack)
-        return Links(graph.out_indptr, graph.out_indices, True, weights)
-    names = ("target_start", "target_ids")
-    arrays = open_index(job, source.index, names, stack)
-    return Links(arrays["target_start"], arrays["target_ids"], False, weights)
+        return Links(indptr, targets, True, _weights(in_degree, population, config))
+    weights = _weights(corpus.in_degree, population, config)
+    if config.link_scope == "document":
+        return Links(corpus.graph.out_indptr, corpus.graph.out_indices, True, weights)
+    return Links(corpus.target_start, corpus.target_ids, False, weights)
 
 
 def _weights(
-    job: Job[SampleConfig], in_degree: npt.NDArray[np.int64], population: Population
+    in_degree: npt.NDArray[Any], population: Population, config: SampleConfig
 ) -> npt.NDArray[np.float64]:
-    if job.config.weighting == "uniform":
+    if config.weighting == "uniform":
         return population.pool.astype(np.float64)
-    return population.pool / np.maximum(in_degree, 1)
+    return np.asarray(population.pool / np.maximum(in_degree, 1))
 
 
-def _measure_weighting(corpus: Corpus, pairs: Pairs, links: Links, draw: Draw) -> dict[str, float]:
+def _measure_weighting(
+    segments: Segments, pairs: Pairs, links: Links, draw: Draw
+) -> dict[str, float]:
     """Return the Gini coefficient of how often documents became linked ones in this epoch.
 
     It is over all documents that could: `weighted` as they were drawn, `uniform` as the same
@@ -196,10 +168,10 @@ def _measure_weighting(corpus: Corpus, pairs: Pairs, links: Links, draw: Draw) -
     is_linked = pairs.relation == LINKED
     linked = pairs.segment_a[is_linked]
     uniform = replace(links, weights=(links.weights > 0).astype(np.float64))
-    within_reach = expected_appearances(linked, corpus.segments, uniform) > 0
+    within_reach = expected_appearances(linked, segments, uniform) > 0
     drawn = {
-        "uniform": draw_linked(linked, corpus.segments, uniform, draw.key("linked document")),
-        "weighted": corpus.segments.node[pairs.segment_b[is_linked]],
+        "uniform": draw_linked(linked, segments, uniform, draw.key("linked document")),
+        "weighted": segments.node[pairs.segment_b[is_linked]],
     }
     counts = {
         name: np.bincount(nodes, minlength=len(within_reach)) for name, nodes in drawn.items()
@@ -219,6 +191,39 @@ def gini(values: npt.NDArray[Any]) -> float:
     ranks = np.arange(1, len(values) + 1)
     share = float((ranks * ordered).sum() / ordered.sum())
     return (2 * share - len(values) - 1) / len(values)
+
+
+def _refuse_unlinked(planned: list[PlannedCorpus], config: SampleConfig) -> None:
+    """Raise when linked training pairs are asked for and there is none."""
+    if all(each.links == NO_LINKS for each in planned) or not config.mix[2]:
+        return
+    if not any((each.pairs.relation == LINKED).any() for each in planned):
+        raise GraphError(
+            "expected linked pairs, found no segment with a usable link in the training "
+            "documents: use --links none to train without links, --link-scope document, or a "
+            "smaller --validation-fraction"
+        )
+
+
+def order_pairs(planned: list[PlannedCorpus], key: np.uint64) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of a plan: the pairs of all corpora in one random order.
+
+    Args:
+        planned: the corpora; their segments are numbered one corpus after the other.
+        key: of the order.
+    """
+    bases = np.cumsum([0, *(each.num_segments for each in planned)])
+    assert bases[-1] < 1 << 32, f"{bases[-1]} segments are more than a plan can number"
+    based = list(zip(planned, bases[:-1], strict=True))
+    segment_a = np.concatenate([each.pairs.segment_a + base for each, base in based])
+    segment_b = np.concatenate([each.pairs.segment_b + base for each, base in based])
+    relation = np.concatenate([each.pairs.relation for each in planned])
+    order = epoch_order(segment_a, key)
+    return {
+        "a": segment_a[order].astype(np.uint32),
+        "b": segment_b[order].astype(np.uint32),
+        "relation": relation[order],
+    }
 
 
 def relation_counts(by_class: dict[str, dict[str, int]]) -> dict[str, int]:

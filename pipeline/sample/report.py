@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.engine.outputs import load_manifest
-from pipeline.engine.stage import Job, Record, Records
-from pipeline.sample.config import NO_LINKS, SampleConfig
-from pipeline.sample.corpus import Source, sources_of
+from pipeline.engine.stage import Record, Records
+from pipeline.sample.config import NO_LINKS
+from pipeline.sample.corpus import SampleJob, Source, sources_of
 from pipeline.sample.pairs.relations import class_accuracy
 from pipeline.sample.plan import relation_counts
 from pipeline.storage import files
@@ -29,7 +29,7 @@ _MIX_TOLERANCE = 0.005
 
 
 def describe_split(
-    job: Job[SampleConfig], split: str, records: Records, token_facts: dict[str, Json]
+    job: SampleJob, split: str, records: Records, token_facts: dict[str, Json]
 ) -> dict[str, Json]:
     """Return the `extra` of the manifest of one split."""
     plans = [record for record in records["plan"] if record["split"] == split]
@@ -49,7 +49,7 @@ def describe_split(
     }
 
 
-def _max_tokens(job: Job[SampleConfig]) -> int:
+def _max_tokens(job: SampleJob) -> int:
     return max(
         int(load_manifest(files.join(source.path, "tokens")).extra["max_tokens"])
         for source in sources_of(job)
@@ -78,9 +78,7 @@ def _without_dropped(by_class: ByClass) -> ByClass:
     }
 
 
-def _describe_corpus(
-    job: Job[SampleConfig], source: Source, plans: list[Record]
-) -> dict[str, Json]:
+def _describe_corpus(job: SampleJob, source: Source, plans: list[Record]) -> dict[str, Json]:
     pages = load_manifest(files.join(source.path, "pages")).extra
     site = pages.get("siteinfo", {})
     by_class = add_by_class([record["corpora"][source.index]["by_class"] for record in plans])
@@ -103,7 +101,7 @@ def _relative(corpus: str, root: str) -> str:
     return files.relative(corpus, root)
 
 
-def warnings_of(job: Job[SampleConfig], described: dict[str, dict[str, Any]]) -> list[str]:
+def warnings_of(job: SampleJob, described: dict[str, dict[str, Any]]) -> list[str]:
     """Return one line for everything about the drawn pairs that a reader must know."""
     train = described["train"]
     chance = train["drp_class_accuracy"]
@@ -126,11 +124,11 @@ def warnings_of(job: Job[SampleConfig], described: dict[str, dict[str, Any]]) ->
     return warnings
 
 
-def _wants_links(job: Job[SampleConfig]) -> bool:
+def _wants_links(job: SampleJob) -> bool:
     return any(source.links != NO_LINKS for source in sources_of(job)) and job.config.mix[2] > 0
 
 
-def _mix_shortfall(job: Job[SampleConfig], relations: dict[str, int]) -> str:
+def _mix_shortfall(job: SampleJob, relations: dict[str, int]) -> str:
     """Return why the mix is not the wanted one, empty where it is."""
     wanted = list(job.config.mix)
     if not _wants_links(job):

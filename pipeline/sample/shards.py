@@ -16,27 +16,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.engine.outputs import open_array
-from pipeline.engine.stage import Job, Record, Records, Task
-from pipeline.sample.catalogue import Catalogue, SegmentFacts, token_facts, token_paths
-from pipeline.sample.config import SampleConfig
-from pipeline.sample.gather import TokenStore, instance_columns, join_pairs, open_store
+from pipeline.engine.stage import Record, Records, Task
+from pipeline.sample.corpus import Catalogue, SampleJob, SegmentFacts, token_facts, token_paths
 from pipeline.sample.plan import plan_name
-from pipeline.sample.spread import (
-    plan_spills,
-    put_together,
-    read_sent,
-    read_spilled,
-    shard_bounds,
-)
+from pipeline.sample.received import put_together, read_sent, read_spilled
+from pipeline.sample.spread import plan_spills, shard_bounds
+from pipeline.sample.token_store import TokenRuns, TokenStore, open_store
 from pipeline.storage import files
 from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
-from schemas.tables.segments import TOKEN_DTYPE_KEY
+from schemas.tables.segments import TOKEN_DTYPE_KEY, binary_column
 
 # What the loader reads at once.
 _ROW_GROUP_ROWS = 4096
 
 AnyArray = npt.NDArray[Any]
+Int64Array = npt.NDArray[np.int64]
 Rows = tuple[SegmentFacts, SegmentFacts, AnyArray]
 """What is known of A and of B, and the relation, of some rows [P]."""
 
@@ -50,7 +45,7 @@ def shard_name(split: str, epoch: int, shard: int) -> str:
     return f"{split}/part-{epoch:03d}-{shard:05d}.parquet"
 
 
-def plan_shards(job: Job[SampleConfig], records: Records) -> list[Task]:
+def plan_shards(job: SampleJob, records: Records) -> list[Task]:
     """One task a shard."""
     tasks: list[Task] = []
     next_ids: dict[str, int] = {}
@@ -75,7 +70,7 @@ def plan_shards(job: Job[SampleConfig], records: Records) -> list[Task]:
     return tasks
 
 
-def run_gather(job: Job[SampleConfig], task: Task) -> Record:
+def run_gather(job: SampleJob, task: Task) -> Record:
     """Write one shard: copy its segments from the mapped ids, or from what was spilled for it."""
     if task.args["num_spills"]:
         return _write_received(job, task, read_spilled(job, task))
@@ -92,12 +87,12 @@ def run_gather(job: Job[SampleConfig], task: Task) -> Record:
         return write_shard(job, task, gather_batches(job, task, store, rows_at))
 
 
-def run_received(job: Job[SampleConfig], task: Task, sent: Iterable[bytes]) -> Record:
+def run_received(job: SampleJob, task: Task, sent: Iterable[bytes]) -> Record:
     """Write one shard from what was sent to it."""
     return _write_received(job, task, read_sent(sent))
 
 
-def _write_received(job: Job[SampleConfig], task: Task, batches: list[pa.RecordBatch]) -> Record:
+def _write_received(job: SampleJob, task: Task, batches: list[pa.RecordBatch]) -> Record:
     dtype = np.dtype(token_facts(job)["token_dtype"])
     rows = put_together(batches, task.args["stop"] - task.args["first"], dtype)
 
@@ -107,7 +102,7 @@ def _write_received(job: Job[SampleConfig], task: Task, batches: list[pa.RecordB
     return write_shard(job, task, gather_batches(job, task, rows.store, rows_at))
 
 
-def _open_plan(job: Job[SampleConfig], task: Task, stack: ExitStack) -> list[AnyArray]:
+def _open_plan(job: SampleJob, task: Task, stack: ExitStack) -> list[AnyArray]:
     """Return the slice of the plan that is one shard: segment_a, segment_b and relation."""
     here = slice(task.args["first"], task.args["stop"])
     split, epoch = task.args["split"], task.args["epoch"]
@@ -116,7 +111,7 @@ def _open_plan(job: Job[SampleConfig], task: Task, stack: ExitStack) -> list[Any
 
 
 def gather_batches(
-    job: Job[SampleConfig], task: Task, store: TokenStore, rows_at: Callable[[slice], Rows]
+    job: SampleJob, task: Task, store: TokenStore, rows_at: Callable[[slice], Rows]
 ) -> Iterator[dict[str, Any]]:
     """Yield the columns of each row group of a shard.
 
@@ -144,10 +139,11 @@ def gather_batches(
             "target_id": b.node,
             "target_segment": b.index,
         }
-        yield instance_columns(joined, sizes, others)
+        ids = {"token_ids": binary_column(joined, sizes), "num_tokens": sizes}
+        yield {**others, **ids}
 
 
-def write_shard(job: Job[SampleConfig], task: Task, batches: Iterator[dict[str, Any]]) -> Record:
+def write_shard(job: SampleJob, task: Task, batches: Iterator[dict[str, Any]]) -> Record:
     """Write one shard, a batch a row group."""
     name = shard_name(task.args["split"], task.args["epoch"], task.args["shard"])
     dtype = np.dtype(token_facts(job)["token_dtype"])
@@ -160,3 +156,45 @@ def write_shard(job: Job[SampleConfig], task: Task, batches: Iterator[dict[str, 
         writer.close()
     counts = {"instances": writer.num_rows, "tokens": num_tokens}
     return {"counts": counts, "files": {name: writer.num_rows}}
+
+
+def join_pairs(
+    store: TokenStore, runs_a: TokenRuns, runs_b: TokenRuns, frame: PairFrame
+) -> tuple[AnyArray, npt.NDArray[np.int32]]:
+    """Return the framed ids of each pair, one after the other, and the sizes [R].
+
+    >>> from pipeline.sample.token_store import store_of
+    >>> ids = np.array([7, 8, 9], "<u2")
+    >>> store = store_of([memoryview(ids.tobytes())], ids.dtype)
+    >>> a, b = TokenRuns(np.array([0]), np.array([2])), TokenRuns(np.array([2]), np.array([1]))
+    >>> frame = PairFrame.of_bert({"pad": 0, "unk": 3, "cls": 1, "sep": 2, "mask": 4})
+    >>> joined, sizes = join_pairs(store, a, b, frame)
+    >>> joined.tolist(), sizes.tolist()
+    ([1, 7, 8, 2, 9, 2], [6])
+    """
+    sizes = runs_a.sizes + runs_b.sizes + frame.num_special
+    ends = np.cumsum(sizes)
+    joined = np.empty(int(ends[-1]) if len(ends) else 0, store.dtype)
+    place = ends - sizes
+    for special, runs in ((frame.before, runs_a), (frame.between, runs_b)):
+        place = _put(special, place, joined)
+        _copy_runs(store, runs, place, joined)
+        place = place + runs.sizes
+    _put(frame.after, place, joined)
+    return joined, sizes.astype(np.int32)
+
+
+def _put(special: tuple[int, ...], places: Int64Array, into: AnyArray) -> Int64Array:
+    """Put the same ids at each place; return the places after them."""
+    for offset, token_id in enumerate(special):
+        into[places + offset] = token_id
+    return places + len(special)
+
+
+def _copy_runs(store: TokenStore, runs: TokenRuns, places: Int64Array, into: AnyArray) -> None:
+    target = into.data.cast("B")
+    lows = places * store.dtype.itemsize
+    highs = lows + runs.sizes * store.dtype.itemsize
+    pieces = store.slices(runs)
+    for low, high, piece in zip(lows.tolist(), highs.tolist(), pieces, strict=True):
+        target[low:high] = piece

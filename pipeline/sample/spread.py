@@ -13,28 +13,31 @@ at random.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.engine.outputs import open_array, save_array
-from pipeline.engine.stage import Job, Record, Records, Task
-from pipeline.sample.catalogue import Catalogue, SegmentFacts, token_facts, token_paths
-from pipeline.sample.config import AUTO_JOIN, SHUFFLE, SampleConfig
-from pipeline.sample.corpus import sources_of
-from pipeline.sample.gather import TokenRuns, TokenStore, open_store
-from pipeline.sample.pairs.partners import Int64Array
+from pipeline.engine.stage import Record, Records, Task
+from pipeline.sample.config import AUTO_JOIN, SHUFFLE
+from pipeline.sample.corpus import (
+    Catalogue,
+    SampleJob,
+    sources_of,
+    token_facts,
+    token_paths,
+)
+from pipeline.sample.pairs.graph import Int64Array
 from pipeline.sample.plan import plan_name
+from pipeline.sample.token_store import TokenRuns, open_store
 from pipeline.storage import files
 from schemas.pair_frame import PairFrame
-from schemas.token_column import binary_column
+from schemas.tables.segments import binary_column
 
 AnyArray = npt.NDArray[Any]
 
@@ -55,19 +58,19 @@ _MAX_BATCH_BYTES = 8 << 20
 _CHUNK_PLACES = 1 << 20
 
 
-def is_shuffled(job: Job[SampleConfig]) -> bool:
+def is_shuffled(job: SampleJob) -> bool:
     """Tell whether Beam carries the tokens: when asked to, else when a corpus is not local."""
     if job.config.join == AUTO_JOIN:
         return any(files.is_remote(source.path) for source in sources_of(job))
     return bool(job.config.join == SHUFFLE)
 
 
-def is_spread(job: Job[SampleConfig]) -> bool:
+def is_spread(job: SampleJob) -> bool:
     """Tell whether tokens are read in order: through Beam, or because memory cannot hold them."""
     return is_shuffled(job) or not _fits_page_cache(job)
 
 
-def _fits_page_cache(job: Job[SampleConfig]) -> bool:
+def _fits_page_cache(job: SampleJob) -> bool:
     """Tell whether the store takes at most half of the memory; a remote one becomes a copy."""
     if any(files.is_remote(source.path) for source in sources_of(job)):
         return True
@@ -75,7 +78,7 @@ def _fits_page_cache(job: Job[SampleConfig]) -> bool:
     return sum(map(files.size, token_paths(job))) <= memory // 2
 
 
-def shard_bounds(job: Job[SampleConfig], plan: Record) -> list[int]:
+def shard_bounds(job: SampleJob, plan: Record) -> list[int]:
     """Return where each shard of a plan begins, and the end of the last: equal slices."""
     itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
     num_rows = plan["counts"]["pairs"]
@@ -85,7 +88,7 @@ def shard_bounds(job: Job[SampleConfig], plan: Record) -> list[int]:
     return [num_rows * shard // num_shards for shard in range(num_shards + 1)]
 
 
-def plan_route(job: Job[SampleConfig], records: Records) -> list[Task]:
+def plan_route(job: SampleJob, records: Records) -> list[Task]:
     """One task a plan; none where ids are mapped instead."""
     if not is_spread(job):
         return []
@@ -114,7 +117,7 @@ def file_runs(sizes: list[int], wanted: int) -> list[int]:
     return bounds if held == 0 and len(bounds) > 1 else [*bounds, len(sizes)]
 
 
-def run_route(job: Job[SampleConfig], task: Task) -> Record:
+def run_route(job: SampleJob, task: Task) -> Record:
     """Sort the places of a plan by the run of files that their segments lie in."""
     sizes = [files.size(path) for path in token_paths(job)]
     itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
@@ -140,7 +143,7 @@ def _route_name(task: Task, name: str) -> str:
     return plan_name(task.args["split"], task.args["epoch"], f"route-{name}")
 
 
-def _open_plan(job: Job[SampleConfig], task: Task, stack: ExitStack) -> list[AnyArray]:
+def _open_plan(job: SampleJob, task: Task, stack: ExitStack) -> list[AnyArray]:
     """Return segment_a, segment_b and relation of all pairs of a plan, memory-mapped."""
     split, epoch = task.args["split"], task.args["epoch"]
     return [
@@ -155,12 +158,12 @@ def _numbers_at(plan: list[AnyArray], places: Int64Array) -> AnyArray:
     return np.asarray(np.where(places & 1, plan[1][rows], plan[0][rows]))
 
 
-def plan_spills(job: Job[SampleConfig], records: Records) -> list[Task]:
+def plan_spills(job: SampleJob, records: Records) -> list[Task]:
     """One task a plan and run of files; none where ids are mapped, or where Beam carries them."""
     return [] if is_shuffled(job) else plan_senders(job, records)
 
 
-def plan_senders(job: Job[SampleConfig], records: Records) -> list[Task]:
+def plan_senders(job: SampleJob, records: Records) -> list[Task]:
     """One task a plan and run of files, by the bytes it sends."""
     tasks: list[Task] = []
     routes = plan_route(job, records)
@@ -176,7 +179,7 @@ def plan_senders(job: Job[SampleConfig], records: Records) -> list[Task]:
     return tasks
 
 
-def spread(job: Job[SampleConfig], task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
+def spread(job: SampleJob, task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield, shard by shard, the segments of one run of token files, in the order of places."""
     first_file, stop_file = task.args["files"]
     dtype = np.dtype(token_facts(job)["token_dtype"])
@@ -192,8 +195,8 @@ def spread(job: Job[SampleConfig], task: Task) -> Iterator[tuple[int, pa.RecordB
         bounds = 2 * np.array(task.args["bounds"], np.int64)
         for shard, (low, high) in enumerate(pairwise(np.searchsorted(here, bounds).tolist())):
             facts = catalogue.look_up(_numbers_at(plan, here[low:high]))
-            slices = store.slices(facts.runs.starts - first_token, facts.runs.sizes)
-            flat = np.frombuffer(b"".join(slices), dtype)
+            runs = TokenRuns(facts.runs.starts - first_token, facts.runs.sizes)
+            flat = np.frombuffer(b"".join(store.slices(runs)), dtype)
             columns = {
                 "place": here[low:high] - bounds[shard],
                 "corpus": facts.corpus,
@@ -205,9 +208,9 @@ def spread(job: Job[SampleConfig], task: Task) -> Iterator[tuple[int, pa.RecordB
             yield shard, pa.RecordBatch.from_pydict(columns, schema=BATCH_SCHEMA)
 
 
-def run_spill(job: Job[SampleConfig], task: Task) -> Record:
+def run_spill(job: SampleJob, task: Task) -> Record:
     """Write the batches of one run of files, one a shard, to a spill file."""
-    name = _spill_name(task.args["split"], task.args["epoch"], task.args["run"])
+    name = spill_name(task.args["split"], task.args["epoch"], task.args["run"])
     num_segments = 0
     with ExitStack() as stack:
         sink = stack.enter_context(files.write_whole(job.path(name)))
@@ -218,21 +221,12 @@ def run_spill(job: Job[SampleConfig], task: Task) -> Record:
     return {"counts": {"spilled": num_segments}, "files": {name: 0}}
 
 
-def _spill_name(split: str, epoch: int, run: int) -> str:
+def spill_name(split: str, epoch: int, run: int) -> str:
+    """Return the path under the root of what one run of files gives to all shards of a plan."""
     return f"_state/sample/spill/{split}-{epoch:03d}-{run:05d}.arrow"
 
 
-def read_spilled(job: Job[SampleConfig], task: Task) -> list[pa.RecordBatch]:
-    """Return what was spilled for a shard."""
-    batches = []
-    for run in range(task.args["num_spills"]):
-        name = _spill_name(task.args["split"], task.args["epoch"], run)
-        with files.open_read(job.path(name)) as source, pa.ipc.open_file(source) as reader:
-            batches.append(reader.get_batch(task.args["shard"]))
-    return batches
-
-
-def send(job: Job[SampleConfig], task: Task) -> Iterator[tuple[int, bytes]]:
+def send(job: SampleJob, task: Task) -> Iterator[tuple[int, bytes]]:
     """Yield what one run of files gives to each shard, as Arrow streams of about 8 MB at most."""
     for shard, batch in spread(job, task):
         num_pieces = -(-batch.nbytes // _MAX_BATCH_BYTES)
@@ -242,59 +236,3 @@ def send(job: Job[SampleConfig], task: Task) -> Iterator[tuple[int, bytes]]:
             with pa.ipc.new_stream(sink, BATCH_SCHEMA) as writer:
                 writer.write_batch(batch.slice(start, size))
             yield task.args["first_task"] + shard, sink.getvalue().to_pybytes()
-
-
-def read_sent(sent: Iterable[bytes]) -> list[pa.RecordBatch]:
-    """Return the batches in what was sent."""
-    return [batch for data in sent for batch in pa.ipc.open_stream(data)]
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedRows:
-    """The rows of a shard put together from batches: what is known of A and B, and relations."""
-
-    store: TokenStore
-    a: SegmentFacts
-    b: SegmentFacts
-    relation: AnyArray
-
-
-def put_together(
-    batches: Iterable[pa.RecordBatch], num_pairs: int, dtype: np.dtype[Any]
-) -> ReceivedRows:
-    """Return the rows of a shard.
-
-    Args:
-        batches: in any order; every place of the shard occurs once.
-        num_pairs: rows of the shard.
-        dtype: of the ids.
-    """
-    table = pa.Table.from_batches(batches, BATCH_SCHEMA)
-    places = table.column("place").to_numpy()
-    assert len(places) == 2 * num_pairs, (len(places), num_pairs)
-    order = np.empty(len(places), np.int64)
-    order[places] = np.arange(len(places))
-    sizes = pc.binary_length(table.column("token_ids")).to_numpy().astype(np.int64)
-    sizes //= dtype.itemsize
-    starts = np.cumsum(sizes) - sizes
-    names = ("corpus", "node_id", "segment_index")
-    corpus, node, index = (table.column(name).to_numpy() for name in names)
-
-    def facts_at(side: int) -> SegmentFacts:
-        at = order[side::2]
-        return SegmentFacts(corpus[at], node[at], index[at], TokenRuns(starts[at], sizes[at]))
-
-    views = [memoryview(_data_of(chunk)).cast("B") for chunk in table.column("token_ids").chunks]
-    bases = np.cumsum([0, *(len(view) // dtype.itemsize for view in views)], dtype=np.int64)
-    relation = table.column("relation").to_numpy()[order[::2]]
-    return ReceivedRows(TokenStore(bases, views, dtype), facts_at(0), facts_at(1), relation)
-
-
-def _data_of(chunk: pa.Array) -> pa.Buffer:
-    """Return the bytes of a binary array, one value after the other."""
-    if not len(chunk):
-        return pa.py_buffer(b"")
-    offsets = np.frombuffer(chunk.buffers()[1], np.int32)[
-        chunk.offset : chunk.offset + len(chunk) + 1
-    ]
-    return chunk.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))

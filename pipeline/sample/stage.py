@@ -19,17 +19,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.engine.outputs import load_manifest, write_folder_manifest
-from pipeline.engine.stage import Exchange, Job, Phase, Records, Stage
-from pipeline.sample.catalogue import token_facts
+from pipeline.engine.stage import Exchange, Phase, Records, Stage
 from pipeline.sample.config import HYPERLINK, LINK_MODES, SampleConfig
-from pipeline.sample.corpus import (
-    Source,
-    plan_index,
-    plan_split,
-    run_index,
-    run_split,
-    sources_of,
-)
+from pipeline.sample.corpus import SampleJob, Source, sources_of, token_facts
+from pipeline.sample.index import plan_index, plan_split, run_index, run_split
 from pipeline.sample.plan import SPLITS, plan_plans, run_plan
 from pipeline.sample.report import describe_split, warnings_of
 from pipeline.sample.shards import plan_shards, run_gather, run_received
@@ -53,7 +46,7 @@ __all__ = ["SAMPLE", "SampleConfig"]
 _INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
 
 
-def fingerprint_inputs(job: Job[SampleConfig]) -> dict[str, str]:
+def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
     """Return the fingerprints of every corpus, and its kind of links.
 
     Raises:
@@ -114,7 +107,7 @@ def _check_corpus(source: Source, manifests: dict[str, Manifest]) -> None:
         )
 
 
-def finish(job: Job[SampleConfig], records: Records) -> dict[str, Any]:
+def finish(job: SampleJob, records: Records) -> dict[str, Any]:
     """Write the manifests of the three splits and the tokenizer; return what was drawn."""
     facts = token_facts(job)
     write_folder_manifest(job, "tokenizer", records["index"], extra=load_tokenizer_facts(job))
@@ -137,13 +130,13 @@ def finish(job: Job[SampleConfig], records: Records) -> dict[str, Any]:
     return _summary(job, records, described)
 
 
-def load_tokenizer_facts(job: Job[SampleConfig]) -> dict[str, Any]:
+def load_tokenizer_facts(job: SampleJob) -> dict[str, Any]:
     """Return what the manifest of the first corpus's tokenizer says of it."""
     return load_manifest(files.join(sources_of(job)[0].path, "tokenizer")).extra
 
 
 def _summary(
-    job: Job[SampleConfig], records: Records, described: dict[str, dict[str, Any]]
+    job: SampleJob, records: Records, described: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     train = described["train"]
     num_documents = [record["counts"] for record in records["split"]]

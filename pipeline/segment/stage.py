@@ -46,8 +46,7 @@ from pipeline.tokenizer.stage import read_tokenizer
 from schemas.errors import StageError
 from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
-from schemas.tables.segments import SCHEMA, TOKEN_DTYPE_KEY
-from schemas.token_column import binary_column
+from schemas.tables.segments import SCHEMA, TOKEN_DTYPE_KEY, binary_column
 
 # A batch of pages is encoded together: enough to keep the encoder busy, little enough to be small.
 _BATCH_PAGES = 64

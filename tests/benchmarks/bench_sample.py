@@ -21,15 +21,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.sample.gather import SpecialIds, TokenRuns, instance_columns, join_pairs, open_store
-from pipeline.sample.pairs.partners import Graph, Links, Segments
+from pipeline.sample.pairs.graph import Graph, Links, Segments
 from pipeline.sample.pairs.recipe import Corpus, Draw, Population, Rules, epoch_order, plan_pairs
+from pipeline.sample.shards import join_pairs
+from pipeline.sample.token_store import TokenRuns, open_store
 from schemas.counter_rng import counter_key
+from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
+from schemas.tables.segments import binary_column
 
 _LINKS_PER_DOCUMENT = 12
 _SEGMENT_TOKENS = 254
 _ROW_GROUP_ROWS = 4096
+_FRAME = PairFrame.of_bert({"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4})
 
 
 def make_corpus(folder: Path, num_segments: int) -> None:
@@ -116,12 +120,13 @@ def _gather(path: Path, dtype: np.dtype, num_segments: int) -> tuple[float, floa
         for _ in range(40):
             a, b = (rng.integers(0, num_segments, _ROW_GROUP_ROWS) for _ in range(2))
             runs_a, runs_b = (TokenRuns(each * _SEGMENT_TOKENS, sizes) for each in (a, b))
-            joined, joined_sizes = join_pairs(store, runs_a, runs_b, SpecialIds(2, 3))
+            joined, joined_sizes = join_pairs(store, runs_a, runs_b, _FRAME)
             others = dict.fromkeys(("epoch", "corpus", "relation"), np.zeros(len(a), np.int8))
             others |= {"instance_id": np.arange(num_rows, num_rows + len(a))}
             others |= {"num_tokens_a": sizes, "source_id": a, "source_segment": a}
             others |= {"target_id": b, "target_segment": b}
-            writer.write(instance_columns(joined, joined_sizes, others))
+            others |= {"token_ids": binary_column(joined, joined_sizes)}
+            writer.write(others | {"num_tokens": joined_sizes})
             num_rows += len(a)
         writer.close()
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started

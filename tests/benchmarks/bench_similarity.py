@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.sample.corpus import NUM_SIMILAR, SIMILAR_BLOCK_ROWS
 from pipeline.sample.pairs.similarity import most_similar, weigh_words
-from pipeline.sample.similar import _BLOCK_ROWS, _NUM_SIMILAR
 
 _VOCABULARY = 1_000_000
 _ZIPF_EXPONENT = 1.15
@@ -58,11 +58,11 @@ def main() -> None:
     )
     del documents
     started = time.process_time()
-    most_similar(matrix, slice(0, _BLOCK_ROWS), _NUM_SIMILAR)
+    most_similar(matrix, slice(0, SIMILAR_BLOCK_ROWS), NUM_SIMILAR)
     seconds = time.process_time() - started
-    total = seconds * num_documents / _BLOCK_ROWS
+    total = seconds * num_documents / SIMILAR_BLOCK_ROWS
     print(
-        f"nearest found: {_BLOCK_ROWS:,} documents in {seconds:.1f} CPU s, so all in "
+        f"nearest found: {SIMILAR_BLOCK_ROWS:,} documents in {seconds:.1f} CPU s, so all in "
         f"{total:,.0f}, peak {peak_megabytes():,.0f} MB"
     )
 

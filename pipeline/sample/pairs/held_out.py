@@ -13,9 +13,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.sample.pairs.partners import BoolArray, Graph, Int64Array
-from pipeline.sample.pairs.relations import unique_words
-from schemas.counter_rng import counter_bits, counter_key
+from pipeline.sample.pairs.graph import BoolArray, Graph, Int64Array
+from schemas.counter_rng import counter_bits, counter_key, unique_words
 
 TRAINING, OPEN, CLOSED = range(3)
 

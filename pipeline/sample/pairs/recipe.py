@@ -20,19 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.sample.pairs.partners import (
+from pipeline.sample.pairs.graph import (
     BoolArray,
     Graph,
     Int32Array,
     Int64Array,
     Links,
     Segments,
-    draw_linked,
-    draw_random,
-    draw_segment,
-    has_partner,
-    has_usable_link,
 )
+from pipeline.sample.pairs.linked import draw_linked, has_usable_link
+from pipeline.sample.pairs.partners import draw_random, draw_segment, has_partner
 from pipeline.sample.pairs.relations import (
     CLASS_NAMES,
     DROPPED,
@@ -41,9 +38,8 @@ from pipeline.sample.pairs.relations import (
     Int8Array,
     assign_exact,
     assign_independently,
-    unique_words,
 )
-from schemas.counter_rng import counter_bits, counter_key, counter_uniform
+from schemas.counter_rng import counter_bits, counter_key, counter_uniform, unique_words
 from schemas.tables.instances import LINKED, RANDOM, RELATIONS
 
 

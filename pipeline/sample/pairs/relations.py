@@ -11,12 +11,11 @@ with the same probability (LinkBERT, arXiv:2203.15827, section 5.1: the options 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
-from schemas.counter_rng import counter_bits, counter_key, counter_uniform
+from pipeline.sample.pairs.splits import Totals, draw_split
+from schemas.counter_rng import counter_bits, counter_key, counter_uniform, unique_words
 from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM
 
 NEITHER, SUCCESSOR, LINK, BOTH = range(4)
@@ -25,19 +24,9 @@ CLASS_NAMES = ("neither", "successor", "link", "both")
 DROPPED = -1
 """The relation of a segment that none is open to: no successor, no link, no other document."""
 
-Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 Int8Array = npt.NDArray[np.int8]
 BoolArray = npt.NDArray[np.bool_]
-Totals = tuple[int, int, int]
-"""Segments to become contiguous, random and linked, in this order."""
-
-# The number to draw has a standard deviation of at most sqrt(N) / 2: 2,500 for 24 M segments.
-_LIKELY_REACH = 1 << 16
-_GRID_POINTS = 4096
-# Below, log factorials come from a table; from here on Stirling's series is exact to the last bit.
-_TABLE_SIZE = 1024
-_LOG_FACTORIALS = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, _TABLE_SIZE)))])
 
 
 def assign_exact(
@@ -168,105 +157,12 @@ def _draw_assignment(
     return relations
 
 
-def unique_words(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return the words with their lowest bits replaced by their place, so that none are equal.
-
-    Sorting then has one result, whatever the algorithm.
-    """
-    low_bits = np.uint64(max(len(words) - 1, 1).bit_length())
-    return ((words >> low_bits) << low_bits) | np.arange(len(words), dtype=np.uint64)
-
-
 def _smallest(words: npt.NDArray[np.uint64], count: int) -> Int64Array:
     """Return the indices of the `count` smallest words, in ascending order of the words."""
     if count == 0:
         return np.zeros(0, np.int64)
     nearest = np.argpartition(words, count - 1)[:count] if count < len(words) else np.arange(count)
     return nearest[np.argsort(words[nearest])]
-
-
-def draw_split(
-    counts: list[int], totals: Totals, key: np.uint64
-) -> tuple[dict[int, int], dict[int, int]]:
-    """Draw how many of each class become contiguous and how many become linked.
-
-    With s, b, l segments of the classes successor, both, link and c contiguous, k linked in all,
-    the number of assignments with i contiguous ones of class successor is, summed over the rest by
-    Vandermonde's identity, C(s, i) C(b, c - i) C(l + b - c + i, k). Given i, the number j of linked
-    ones of class link is hypergeometric: C(l, j) C(b - c + i, k - j).
-
-    Returns:
-        For each class with a choice, the contiguous ones and the linked ones.
-    """
-    _, num_successor, num_link, num_both = counts
-    contiguous, _, linked = totals
-
-    def weigh_contiguous(numbers: Int64Array) -> Float64Array:
-        others = num_link + num_both - contiguous + numbers
-        from_both = _log_choose(num_both, contiguous - numbers)
-        return _log_choose(num_successor, numbers) + from_both + _log_choose(others, linked)
-
-    def weigh_linked(numbers: Int64Array) -> Float64Array:
-        return _log_choose(num_link, numbers) + _log_choose(both_left, linked - numbers)
-
-    low, high = max(0, contiguous - num_both), min(num_successor, contiguous)
-    chosen = _draw_number(low, high, weigh_contiguous, float(counter_uniform(key, 0)))
-    both_left = num_both - contiguous + chosen
-    low, high = max(0, linked - both_left), min(num_link, linked)
-    linked_link = _draw_number(low, high, weigh_linked, float(counter_uniform(key, 1)))
-    return (
-        {SUCCESSOR: chosen, LINK: 0, BOTH: contiguous - chosen},
-        {SUCCESSOR: 0, LINK: linked_link, BOTH: linked - linked_link},
-    )
-
-
-def _draw_number(
-    low: int, high: int, log_weights: Callable[[Int64Array], Float64Array], uniform: float
-) -> int:
-    """Draw a number from low to high by weights whose logarithms are concave."""
-    numbers = _likely_range(low, high, log_weights)
-    weights = log_weights(numbers)
-    cumulative = np.cumsum(np.exp(weights - weights.max()))
-    found = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
-    return int(numbers[min(int(found), len(numbers) - 1)])
-
-
-def _likely_range(
-    low: int, high: int, log_weights: Callable[[Int64Array], Float64Array]
-) -> Int64Array:
-    """Return the numbers around the mode; what is left out is beyond 26 standard deviations."""
-    left, right = low, high
-    while right - left > 2 * _GRID_POINTS:
-        # The weights rise to one peak and fall: it lies beside the best point of a grid.
-        grid = np.unique(np.linspace(left, right, _GRID_POINTS).astype(np.int64))
-        best = int(np.argmax(log_weights(grid)))
-        left, right = int(grid[max(best - 1, 0)]), int(grid[min(best + 1, len(grid) - 1)])
-    middle = (left + right) // 2
-    return np.arange(max(low, middle - _LIKELY_REACH), min(high, middle + _LIKELY_REACH) + 1)
-
-
-def _log_choose(total: npt.ArrayLike, chosen: npt.ArrayLike) -> Float64Array:
-    """Return log C(total, chosen), -inf where chosen is not between 0 and total."""
-    total, chosen = np.broadcast_arrays(np.asarray(total), np.asarray(chosen))
-    is_possible = (chosen >= 0) & (chosen <= total)
-    n, k = np.where(is_possible, total, 0), np.where(is_possible, chosen, 0)
-    logs = log_factorial(n) - log_factorial(k) - log_factorial(n - k)
-    return np.asarray(np.where(is_possible, logs, -np.inf))
-
-
-def log_factorial(numbers: npt.ArrayLike) -> Float64Array:
-    """Return the natural logarithm of the factorial of each number.
-
-    >>> round(float(log_factorial(5)), 4), round(float(log_factorial(2000)), 4)
-    (4.7875, 13206.5244)
-    """
-    small = np.asarray(numbers)
-    x = np.maximum(small, _TABLE_SIZE).astype(np.float64)
-    inverse = 1.0 / x
-    series = inverse / 12 - inverse**3 / 360 + inverse**5 / 1260
-    large = x * np.log(x) - x + 0.5 * np.log(2 * np.pi * x) + series
-    table = _LOG_FACTORIALS[np.minimum(small, _TABLE_SIZE - 1)]
-    return np.asarray(np.where(small < _TABLE_SIZE, table, large))
 
 
 def assign_independently(

@@ -99,7 +99,7 @@ def test_a_store_larger_than_the_page_cache_is_spilled_and_gives_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(sample_spread, "_fits_page_cache", lambda job: False)
     spills: list[str] = []
-    monkeypatch.setattr(sample_spread, "_spill_name", spy(sample_spread._spill_name, spills))
+    monkeypatch.setattr(sample_spread, "spill_name", spy(sample_spread.spill_name, spills))
     run_inline(job_of(tmp_path / "out", sources))
     assert len(set(spills)) > 4
     assert comparable(tmp_path / "out") == gathered

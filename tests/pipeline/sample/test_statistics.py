@@ -20,7 +20,8 @@ from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.stage import INGEST
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
-from pipeline.sample.pairs.partners import Graph, Links, Segments, draw_linked, is_neighbour
+from pipeline.sample.pairs.graph import Graph, Links, Segments, is_neighbour
+from pipeline.sample.pairs.linked import draw_linked
 from pipeline.sample.pairs.recipe import Rules, classify
 from pipeline.sample.pairs.relations import BOTH
 from pipeline.sample.plan import gini

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from pipeline.sample.pairs.graph import Graph
 from pipeline.sample.pairs.held_out import CLOSED, OPEN, TRAINING, grow_cluster, hold_out
-from pipeline.sample.pairs.partners import Graph
 from tests.pipeline.sample.pairs.test_recipe import graph_of, random_corpus
 
 

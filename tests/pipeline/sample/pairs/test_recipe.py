@@ -4,17 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.sample.pairs.partners import (
-    Graph,
-    Links,
-    Segments,
-    draw_linked,
-    draw_random,
-    expected_appearances,
-    has_partner,
-    has_usable_link,
-    is_neighbour,
-)
+from pipeline.sample.pairs.graph import Graph, Links, Segments, is_neighbour
+from pipeline.sample.pairs.linked import draw_linked, expected_appearances, has_usable_link
+from pipeline.sample.pairs.partners import draw_random, has_partner
 from pipeline.sample.pairs.recipe import (
     Corpus,
     Draw,
@@ -121,7 +113,7 @@ def test_linked_documents_follow_the_inverse_of_their_in_degree() -> None:
 
 def test_rounding_never_leads_past_the_last_usable_link(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pipeline.sample.pairs.partners.counter_uniform", lambda key, ids: np.ones(np.shape(ids))
+        "pipeline.sample.pairs.linked.counter_uniform", lambda key, ids: np.ones(np.shape(ids))
     )
     targets = np.array([1, 2, 3, 4, 5], np.int32)
     links = Links(np.array([0, 3, 5, 5, 5, 5, 5]), targets, True, np.array([0, 1.0, 1, 0, 1, 0]))
@@ -298,7 +290,8 @@ def test_chunks_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None
     corpus = random_corpus()
     whole = plan(corpus)
     monkeypatch.setattr("pipeline.sample.pairs.partners._CHUNK_PAIRS", 7)
-    monkeypatch.setattr("pipeline.sample.pairs.partners._CHUNK_TARGETS", 13)
+    monkeypatch.setattr("pipeline.sample.pairs.linked._CHUNK_PAIRS", 7)
+    monkeypatch.setattr("pipeline.sample.pairs.linked._CHUNK_TARGETS", 13)
     parts = plan(corpus)
     assert (whole.segment_b == parts.segment_b).all()
     assert (whole.relation == parts.relation).all()

@@ -16,9 +16,9 @@ from pipeline.sample.pairs.relations import (
     assign_independently,
     choose_totals,
     class_accuracy,
-    log_factorial,
-    unique_words,
 )
+from pipeline.sample.pairs.splits import log_factorial
+from schemas.counter_rng import unique_words
 from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM
 
 EQUAL = (1.0, 1.0, 1.0)

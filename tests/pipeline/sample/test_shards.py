@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.sample.gather import TokenRuns, join_pairs, open_store
+from pipeline.sample.shards import join_pairs
+from pipeline.sample.token_store import TokenRuns, open_store
 from schemas.pair_frame import PairFrame
 
 BERT = PairFrame.of_bert({"pad": 0, "unk": 3, "cls": 1, "sep": 2, "mask": 4})
