@@ -39,6 +39,7 @@ FINETUNE = [
     "scikit-learn>=1.4",  # GLUE's metrics
     "bm25s>=0.2",  # hard negatives of ranking
 ]
+HUB = ["huggingface_hub>=0.30"]  # uploads of models and data sets
 SEVEN_ZIP = ["py7zr>=1.0"]  # full histories as .7z
 GCP = ["apache-beam[gcp]>=2.76"]  # Dataflow and gs://
 DEV = [
@@ -80,10 +81,11 @@ setup(
         "completion": COMPLETION,
         "docs": DOCS,
         "all": [*PIPELINE, *TRAIN, *FINETUNE, *REPORT, *COMPLETION],
+        "hub": HUB,
         "7z": SEVEN_ZIP,
         "gcp": GCP,
         # The jobs are built for Dataflow in the tests, events are read back, archives too.
-        "dev": [*DEV, *DOCS, *GCP, *TENSORBOARD, *SEVEN_ZIP],
+        "dev": [*DEV, *DOCS, *GCP, *TENSORBOARD, *SEVEN_ZIP, *HUB],
     },
     entry_points={"console_scripts": ["linkbert = linkbert.cli:main"]},
 )

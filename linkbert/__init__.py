@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from linkbert.extras import missing_extra
+
 if TYPE_CHECKING:  # what type checkers read; a test holds it against the table below
     from linkbert.api import check_folder as check_folder
     from linkbert.api import graph as graph
@@ -115,7 +117,12 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'linkbert' has no attribute {name!r}")
     module, _, own_name = _PLACES[name].partition(":")
-    found = globals()[name] = getattr(import_module(module), own_name or name)
+    try:
+        found = globals()[name] = getattr(import_module(module), own_name or name)
+    except ModuleNotFoundError as error:
+        if message := missing_extra(error):
+            raise ModuleNotFoundError(message, name=error.name) from error
+        raise
     return found
 
 

@@ -23,12 +23,38 @@ from linkbert.cli.fields import config_of
 from linkbert.cli.live_line import LiveLine, is_live
 from linkbert.cli.options import build_parser
 from linkbert.cli.results import print_result
+from linkbert.extras import missing_extra
 from linkbert.inspection.terminal import printable
 from schemas.errors import LinkBertError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    if sys.stdout is None:
+        # The next file to be opened would be in its place, and be written over by what prints.
+        print("linkbert: expected an open standard output, found it closed", file=sys.stderr)
+        return 1
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # help and completion end the program by themselves
+    except BrokenPipeError:
+        # The reader has had enough, as `| head` has.
+        _discard_output()
+        return 0
+    except OSError as error:
+        _discard_output()
+        print(f"linkbert: expected to write the result, found {error}", file=sys.stderr)
+        return 1
+
+
+def _discard_output() -> None:
+    """Let Python not complain once more at its end of what cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(argv: Sequence[str] | None) -> int:
     own, beam_args = _split_beam_args(list(sys.argv[1:] if argv is None else argv))
     args = build_parser().parse_args(own)
     args.beam_args = beam_args
@@ -41,14 +67,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             if isinstance(handler, LiveLine):
                 handler.clear()
-        sys.stdout.flush()
         return status
     except LinkBertError as error:
         return _fail(args, error, _one_line(str(error)))
+    except ModuleNotFoundError as error:
+        message = missing_extra(error)
+        if message is None:
+            raise
+        return _fail(args, error, message)
     except BrokenPipeError:
-        # The reader has had enough, as `| head` has; Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except OSError as error:
         return _fail(args, error, f"{error}: check the path, the rights and the space left")
     except KeyboardInterrupt:

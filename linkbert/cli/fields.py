@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
@@ -58,6 +58,24 @@ def config_of(config_class: Any, args: argparse.Namespace, **changes: Any) -> An
     given = {name: value for name, value in vars(args).items() if name in names} | changes
     frozen = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     return config_class(**frozen)
+
+
+def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """Return what argparse reads a number of a range with.
+
+    >>> whole_number(1)("7")
+    7
+    """
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.removeprefix("-").isdecimal() else None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number from {least:,} to {most:,}, found {text!r}"
+            )
+        return number
+
+    return read
 
 
 def _type_arguments(hint: Any, field: Field[Any]) -> dict[str, Any]:

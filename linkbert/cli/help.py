@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from linkbert.extras import missing_extra
+
 
 class OneScreen(argparse.HelpFormatter):
     """Help of 24 lines of 80 columns: one line a command."""
@@ -47,8 +49,8 @@ class PrintCompletion(argparse.Action):
         """Print it and end the program."""
         try:
             import shtab
-        except ImportError:
-            parser.exit(1, 'linkbert: expected shtab, found none: pip install ".[completion]"\n')
+        except ModuleNotFoundError as error:
+            parser.exit(1, f"linkbert: {missing_extra(error)}\n")
         shell = given[1]
         if shell not in shtab.SUPPORTED_SHELLS:
             known = ", ".join(shtab.SUPPORTED_SHELLS)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from linkbert.cli.fields import add_fields
+from linkbert.cli.fields import add_fields, whole_number
 from linkbert.cli.help import OneScreen, PrintCompletion, WithDefaults
 from linkbert.cli.schedule import DEFAULT_PASSES
 from linkbert.evaluation.config import EvaluationOptions
@@ -53,9 +53,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_COUNT, _SEED = whole_number(0), whole_number(0, 2**63 - 1)
+
 _COMMON: dict[str, dict[str, Any]] = {
-    "workers": {"type": int, "default": 0, "metavar": "N", "help": "0 means one per core"},
-    "seed": {"type": int, "default": 0, "metavar": "N", "help": "of every random choice"},
+    "workers": {
+        "type": whole_number(0),
+        "default": 0,
+        "metavar": "N",
+        "help": "0 means one per core",
+    },
+    "seed": {
+        "type": whole_number(0, 2**63 - 1),
+        "default": 0,
+        "metavar": "N",
+        "help": "of every random choice",
+    },
     "overwrite": {"action": "store_true", "help": "delete this output, start anew"},
     "quiet": {"action": "store_true", "help": "no progress and log lines"},
     "json": {"action": "store_true", "help": "the result as JSON"},
@@ -238,7 +250,11 @@ def _add_finetune(commands: Any) -> None:
     _add_out(parser, "DIR")
     parser.add_argument("--task", metavar="NAME", help="of GLUE; else the folder's name")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", metavar="N", help="one run each; else --seed"
+        "--seeds",
+        type=whole_number(0, 2**63 - 1),
+        nargs="+",
+        metavar="N",
+        help="one run each; else --seed",
     )
     parser.add_argument("--max-length", type=int, metavar="N", help="tokens; else 384 for qa, 128")
     add_fields(parser, FinetuneOptions, left_out=("seeds", "max_length"))
@@ -283,7 +299,9 @@ def _add_run(commands: Any) -> None:
     _add_out(parser, "DIR", "folder to write: corpus, shards, run and model")
     add_fields(parser, ParseConfig)
     _add_source(parser)
-    parser.add_argument("--vocab-size", type=int, metavar="N", help="8,000 for demo, else 30,000")
+    parser.add_argument(
+        "--vocab-size", type=whole_number(100), metavar="N", help="8,000 for demo, else 30,000"
+    )
     parser.add_argument(
         "--max-tokens",
         type=int,
@@ -293,7 +311,7 @@ def _add_run(commands: Any) -> None:
     add_fields(parser, SampleConfig)
     _add_config(parser)
     parser.add_argument(
-        "--passes", type=int, metavar="N",
+        "--passes", type=whole_number(1), metavar="N",
         help=f"times training reads every segment; else {DEFAULT_PASSES}, or as max_steps says",
     )  # fmt: skip
 
@@ -307,7 +325,9 @@ def _add_show(commands: Any) -> None:
     parser.add_argument(
         "--page", metavar="TITLE", help="one document of a corpus, links marked; else tables"
     )
-    parser.add_argument("--limit", type=int, default=5, metavar="N", help="rows of a table")
+    parser.add_argument(
+        "--limit", type=whole_number(1), default=5, metavar="N", help="rows of a table"
+    )
 
 
 def _add_check(commands: Any) -> None:

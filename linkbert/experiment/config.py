@@ -15,12 +15,11 @@ Arms differ in where segment B comes from and in the weight of the relation loss
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from linkbert.training.config import PretrainConfig, load_config
+from linkbert.training.config import PretrainConfig, load_config, read_toml
 from schemas.errors import ConfigError
 
 
@@ -149,10 +148,7 @@ def load_experiment(path: Path) -> ExperimentConfig:
     Raises:
         ConfigError: no such file, not TOML, an unknown key or a value out of range.
     """
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"expected an experiment as TOML, found {error} in {path}") from error
+    values = read_toml(path)
     if "corpus" not in values:
         raise ConfigError(f"expected the key corpus, found none in {path}: name a folder")
     overrides = values.pop("set", {})

@@ -16,7 +16,7 @@ from linkbert.report.data_chapter import data_chapter
 from linkbert.report.experiment_chapter import RESULTS_NAME, experiment_chapter
 from linkbert.report.markup import Chapter, page
 from linkbert.report.run_chapter import run_chapter
-from schemas.errors import SchemaError
+from schemas.errors import ConfigError, SchemaError
 from schemas.manifest import MANIFEST_NAME, write_whole
 
 REPORT_NAME = "report.html"
@@ -42,7 +42,14 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
     Raises:
         SchemaError: nothing of this project lies there.
         GraphError: no document has the title `around`.
+        ConfigError: `out` is a folder.
     """
+    target = out or folder / REPORT_NAME
+    if target.is_dir():
+        raise ConfigError(
+            f"expected the name of a file to write, found the folder {target}: "
+            f"name {target / REPORT_NAME}"
+        )
     chapters = chapters_of(folder, around)
     if not chapters:
         raise SchemaError(
@@ -51,7 +58,6 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
         )
     name = folder.resolve().name
     data = page(f"linkbert: {name}", _with_distinct_names(chapters)).encode()
-    target = out or folder / REPORT_NAME
     with write_whole(target) as file:
         file.write(data)
     return ReportResult(str(target), [chapter.heading for chapter in chapters], len(data))

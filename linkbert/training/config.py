@@ -211,7 +211,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"expected --set key=value, found {text!r}: write max_steps=9")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return key.strip(), value.strip()
 
 
@@ -227,17 +227,28 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
 def _read_toml(name_or_path: str) -> dict[str, Any]:
     if name_or_path in PRESETS:
         text = resources.files("linkbert").joinpath(f"configs/{name_or_path}.toml").read_text()
-    else:
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise ConfigError(
-                f"expected a preset ({', '.join(PRESETS)}) or a TOML file, found {name_or_path!r}"
-            )
-        text = path.read_text()
-    try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"expected TOML, found {error} in {name_or_path}") from error
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ConfigError(
+            f"expected a preset ({', '.join(PRESETS)}) or a TOML file, found {name_or_path!r}"
+        )
+    return read_toml(path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: it cannot be read, is not UTF-8, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except RecursionError:
+        found = "brackets nested too deep"
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        found = str(error)
+    raise ConfigError(f"expected a file of TOML, found {found} in {path}: name another file")
 
 
 def _check_keys(values: dict[str, Any], where: str) -> None:

@@ -1,0 +1,114 @@
+"""What somebody types by mistake gets one line that says what to do, never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from linkbert.cli.commands import main
+from linkbert.extras import EXTRAS
+from tests.conftest import REPOSITORY
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--seed", "12345678901234567890123"), ("--seed", "-1"), ("--seed", "٣"),
+        ("--workers", "-2"), ("--workers", "two"),
+    ],
+)  # fmt: skip
+def test_a_number_out_of_its_range_is_wrong_usage(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["sample", "corpus", "--out", "shards", f"{option}={value}"])
+    assert stop.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {option}: expected a whole number from 0 to" in last
+    assert repr(value) in last
+
+
+def line_of(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([*argv, "--quiet"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", ["pretrain", "experiment"])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (bytes(range(256)), "codec can't decode"),
+        (b"a = " + b"[" * 100_000, "nested too deep"),
+        (b"[unclosed", "Expected ']'"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_one_line(
+    command: str,
+    content: bytes,
+    found: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(content)
+    given = ["shards", "--config", str(file)] if command == "pretrain" else [str(file)]
+    line = line_of([command, *given, "--out", str(tmp_path / "out")], capsys)
+    assert found in line
+    assert str(file) in line
+
+
+def test_a_report_onto_a_folder_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = line_of(["report", str(tmp_path), "--out", str(tmp_path)], capsys)
+    assert f"name {tmp_path / 'report.html'}" in line
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "matplotlib"])
+def test_a_missing_package_names_its_extra(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking(*_: object) -> None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    monkeypatch.setitem(main.__globals__["_COMMANDS"], "check", lacking)
+    line = line_of(["check", "corpus"], capsys)
+    assert f"pip install 'linkbert[{EXTRAS[package]}]'" in line
+
+
+def test_every_extra_is_one_of_setup() -> None:
+    setup = (REPOSITORY / "setup.py").read_text()
+    assert [extra for extra in EXTRAS.values() if f'"{extra}":' not in setup] == []
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(
+        ["bash", "-c", command.replace("linkbert", f"{sys.executable} -m linkbert", 1)],
+        capture_output=True, text=True, env=environment, cwd=REPOSITORY,
+    )  # fmt: skip
+
+
+def test_a_reader_that_has_had_enough_ends_the_command_without_a_word() -> None:
+    pytest.importorskip("shtab", reason="the extra completion is not installed")
+    done = shell("linkbert --completion bash | head -1")
+    assert done.stdout.startswith("# AUTOMATICALLY GENERATED")
+    assert done.stderr == ""
+
+
+def test_a_closed_output_is_refused_before_anything_is_opened(mini_dump: Path) -> None:
+    done = shell(f"linkbert show {mini_dump} >&-")
+    assert done.returncode == 1
+    assert done.stderr == "linkbert: expected an open standard output, found it closed\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_output_is_one_line() -> None:
+    pytest.importorskip("shtab", reason="the extra completion is not installed")
+    done = shell("linkbert --completion bash > /dev/full")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "No space left on device" in line
