@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from linkbert.inspection.corpus import Corpus, Row
 from schemas.manifest import read_manifest
+from schemas.pair_frame import PairFrame
 from schemas.tables.instances import LINKED, RELATIONS
 
 
@@ -51,6 +52,7 @@ class PairReader:
         manifest = read_manifest(split)
         self._tokenizer = Tokenizer.from_file(str(split.parent / "tokenizer" / "tokenizer.json"))
         self._dtype = np.dtype(manifest.extra["token_dtype"])
+        self._frame = PairFrame.from_facts(manifest.extra)
         self._corpora = [
             Corpus(split.parent / corpus["path"]) for corpus in manifest.extra["corpora"]
         ]
@@ -70,8 +72,9 @@ class PairReader:
     def decode(self, row: Row) -> tuple[str, str]:
         """Return what the token ids of A and of B say, as training sees them."""
         token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
-        end_a = row["num_tokens_a"] + 1
-        pieces = (token_ids[1:end_a], token_ids[end_a + 1 : -1])
+        start_a, start_b = len(self._frame.before), row["num_tokens_a"] + self._frame.num_before_b
+        end_b = len(token_ids) - len(self._frame.after)
+        pieces = token_ids[start_a : start_a + row["num_tokens_a"]], token_ids[start_b:end_b]
         text_a, text_b = (self._tokenizer.decode(ids, skip_special_tokens=True) for ids in pieces)
         return text_a, text_b
 

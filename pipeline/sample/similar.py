@@ -30,6 +30,7 @@ from pipeline.sample.corpus import (
 from pipeline.sample.pairs.similarity import NO_NEIGHBOUR, most_similar, weigh_words
 from pipeline.sample.token_store import open_store
 from pipeline.storage import files
+from pipeline.tokenizer.encoder import begins_word
 from pipeline.tokenizer.stage import load_tokenizer
 
 _MATRIX = ("data", "indices", "indptr")
@@ -48,9 +49,7 @@ def run_words(job: SampleJob, task: Task) -> Record:
     """Write the TF-IDF matrix of one corpus."""
     source, corpus = task.args["source"], task.args["path"]
     facts = load_manifest(files.join(corpus, "tokens")).extra
-    vocab = load_tokenizer(corpus).get_vocab(with_added_tokens=True)
-    continues = np.zeros(facts["vocab_size"], np.bool_)
-    continues[[token_id for token, token_id in vocab.items() if token.startswith("##")]] = True
+    continues = ~begins_word(load_tokenizer(corpus))
     with ExitStack() as stack:
         runs = open_segments(job, source, stack).document_runs()
         store = open_store(token_paths_of(corpus), np.dtype(facts["token_dtype"]))

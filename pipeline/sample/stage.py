@@ -40,6 +40,7 @@ from pipeline.storage import files
 from pipeline.tokenizer.stage import TOKENIZER_FILE
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.manifest import MANIFEST_NAME, Manifest
+from schemas.pair_frame import PairFrame
 
 __all__ = ["SAMPLE", "SampleConfig"]
 
@@ -61,11 +62,7 @@ def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
         _check_path(source)
         manifests = {name: load_manifest(files.join(source.path, name)) for name in _INPUTS}
         _check_corpus(source, manifests)
-        tokenizers |= {
-            entry.sha256
-            for entry in manifests["tokenizer"].files
-            if TOKENIZER_FILE.endswith(f"/{entry.name}")
-        }
+        tokenizers.add(_identity_of_tokenizer(manifests["tokenizer"]))
         prefix = f"{source.index}." if source.index else ""
         found |= {f"{prefix}{name}": each.fingerprint() for name, each in manifests.items()}
         found[f"{prefix}links"] = source.links
@@ -76,6 +73,14 @@ def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
             "the others (`linkbert tokenizer OTHER --from FIRST`), then run `linkbert segment`"
         )
     return found
+
+
+def _identity_of_tokenizer(manifest: Manifest) -> str:
+    """Return what two corpora must share: the bytes of tokenizer.json, and the frame of a pair."""
+    [digest] = [
+        entry.sha256 for entry in manifest.files if TOKENIZER_FILE.endswith(f"/{entry.name}")
+    ]
+    return f"{digest} {PairFrame.from_facts(manifest.extra)}"
 
 
 def _check_path(source: Source) -> None:

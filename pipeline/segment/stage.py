@@ -133,7 +133,7 @@ def encode_pages(pages: list[Page], encoder: SentenceEncoder) -> Iterator[list[E
     """Yield the encoded sentences of each page; all sentences are encoded together."""
     units = [join_within(split_units(page.text), page.anchors) for page in pages]
     sentences = [
-        page.text[unit.start_char : unit.end_char]
+        sentence_text(page.text, unit, encoder.marks_blanks)
         for page, own in zip(pages, units, strict=True)
         for unit in own
     ]
@@ -142,12 +142,34 @@ def encode_pages(pages: list[Page], encoder: SentenceEncoder) -> Iterator[list[E
         yield [_encoded(unit, *next(encoded), encoder.tokenizer) for unit in own]
 
 
+def sentence_text(text: str, unit: Unit, marks_blanks: bool) -> str:
+    """Return what is encoded for a sentence: with a blank where text and tokenizer want one.
+
+    Byte-level BPE marks a word that follows a blank, so a sentence without its blank would begin
+    with a token that stands inside words elsewhere.
+
+    >>> unit = Unit(5, 9, True)
+    >>> sentence_text("One. Two.", unit, True), sentence_text("One. Two.", unit, False)
+    (' Two.', 'Two.')
+    """
+    follows_blank = marks_blanks and unit.start_char > 0 and text[unit.start_char - 1].isspace()
+    return " " * follows_blank + text[unit.start_char : unit.end_char]
+
+
 def _encoded(unit: Unit, token_ids: npt.NDArray[Any], text: str, tokenizer: Tokenizer) -> Encoded:
     def offsets() -> tuple[Offsets, list[int | None]]:
         slow = tokenizer.encode(text, add_special_tokens=False)
-        return slow.offsets, slow.word_ids
+        added = len(text) - (unit.end_char - unit.start_char)
+        return [_place(text, *each, added) for each in slow.offsets], slow.word_ids
 
     return Encoded(unit, token_ids, offsets)
+
+
+def _place(text: str, start: int, end: int, added: int) -> tuple[int, int]:
+    """Return where a token lies in its sentence, without blanks that its tokenizer counts in."""
+    while start < end and text[start].isspace():
+        start += 1
+    return max(start - added, 0), max(end - added, 0)
 
 
 def _cut_page(

@@ -42,6 +42,8 @@ _LETTERS = "A-Za-z0-9À-ÖØ-öø-ľŁ-ɏΆΈ-ΊΌΎ-ΡΣ-ώЀ-ҁҊ-ӿ"
 _SIGNS = r"!-/:-@\[-`{-~«»–—‘’“”„"
 _IS_PLAIN = re.compile(f"[{_LETTERS}{_SIGNS}]+").fullmatch
 _PIECES = re.compile(f"[{_LETTERS}]+|[{_SIGNS}]").findall
+# Blank, line feed, tab and carriage return as byte-level BPE spells them; SentencePiece's blank.
+_BEGINS = ("Ġ", "Ċ", "ĉ", "č", "▁")
 # Pieces in one text: from here on longer texts are not faster.
 _PIECES_PER_TEXT = 100
 
@@ -49,14 +51,15 @@ _PIECES_PER_TEXT = 100
 class SentenceEncoder:
     """Encodes sentences with one tokenizer, without special tokens.
 
-    Args:
+    Attributes:
         tokenizer: set to encode text that spells special tokens as ordinary text.
-        dtype: of the ids.
+        marks_blanks: whether a word after a blank has other ids than at the start of a text.
     """
 
     def __init__(self, tokenizer: Tokenizer, dtype: npt.DTypeLike) -> None:
         self.tokenizer, self._dtype = tokenizer, np.dtype(dtype)
         self._keeps_words = parts_at_blanks(tokenizer)
+        self.marks_blanks = marks_blanks(tokenizer)
         self._begins_word = begins_word(tokenizer)
         self._words = _Numbers()
         # The ids of word n are _flat[_starts[n] : _starts[n] + _sizes[n]].
@@ -174,8 +177,19 @@ def encoder_of(tokenizer_json: str, dtype: str) -> SentenceEncoder:
     return SentenceEncoder(encoding_form(parse_tokenizer(tokenizer_json)), dtype)
 
 
+def marks_blanks(tokenizer: Tokenizer) -> bool:
+    """Tell whether a word after a blank has other ids than at the start of a text."""
+    first, after_blank = (
+        tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", " a")
+    )
+    return bool(first != after_blank)
+
+
 def begins_word(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:
-    """Tell of each id whether its token begins a word, as WordPiece marks those that do not.
+    """Tell of each id whether its token begins a word.
+
+    WordPiece marks tokens that do not (`##er`), byte-level BPE and SentencePiece those that do
+    (`Ġlow`, `▁low`). Where nothing is marked, each token is a word.
 
     >>> from pipeline.tokenizer.wordpiece import SPECIAL_TOKENS, wordpiece_from_vocab
     >>> vocab = {token: index for index, token in enumerate([*SPECIAL_TOKENS, "a", "##b"])}
@@ -183,10 +197,15 @@ def begins_word(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:
     [True, False]
     """
     vocab = tokenizer.get_vocab(with_added_tokens=True)
-    prefix = json.loads(tokenizer.to_str())["model"].get("continuing_subword_prefix") or "##"
-    begins = np.ones(max(vocab.values()) + 1, np.bool_)
-    begins[[number for token, number in vocab.items() if token.startswith(prefix)]] = False
-    return begins
+    model = json.loads(tokenizer.to_str())["model"]
+    if model["type"] == "WordPiece":
+        prefix = model.get("continuing_subword_prefix") or "##"
+        begins = np.ones(max(vocab.values()) + 1, np.bool_)
+        begins[[number for token, number in vocab.items() if token.startswith(prefix)]] = False
+        return begins
+    begins = np.zeros(max(vocab.values()) + 1, np.bool_)
+    begins[[number for token, number in vocab.items() if token.startswith(_BEGINS)]] = True
+    return begins if begins.any() else ~begins
 
 
 def parts_at_blanks(tokenizer: Tokenizer) -> bool:
