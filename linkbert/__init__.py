@@ -2,8 +2,8 @@
 
 Up to the shards: `parse`, `ingest`, `graph`, `subset`, `tokenizer`, `segment` and `sample_pairs`,
 each with its config, and `Corpus` and `LinkGraph` to look at what they wrote. From the shards on:
-`pretrain`, `export_model`, `finetune_qa`, `finetune_classify`, `finetune_tag`, `evaluate`,
-`run_experiment`, and `LinkBertForPreTraining` to use a model. For people: `show_path`,
+`pretrain`, `export_model`, `finetune_qa`, `finetune_classify`, `finetune_tag`, `finetune_choice`,
+`evaluate`, `run_experiment`, and `LinkBertForPreTraining` to use a model. For people: `show_path`,
 `check_folder`, `write_report`.
 
 The names are imported when first used, so that the stages before pretraining run without PyTorch.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what type checkers read; a test holds it against the table 
     from linkbert.evaluation.evaluate import evaluate as evaluate
     from linkbert.experiment.config import load_experiment as load_experiment
     from linkbert.export import export as _export
+    from linkbert.finetuning.choice import finetune_choice as finetune_choice
     from linkbert.finetuning.classify import finetune_classify as finetune_classify
     from linkbert.finetuning.options import FinetuneOptions as FinetuneOptions
     from linkbert.finetuning.qa import finetune_qa as finetune_qa
@@ -77,6 +78,7 @@ _PLACES = {  # name: module, or module:name; in the order of the chain
     "finetune_qa": "linkbert.finetuning.qa",
     "finetune_classify": "linkbert.finetuning.classify",
     "finetune_tag": "linkbert.finetuning.tag",
+    "finetune_choice": "linkbert.finetuning.choice",
     "EvaluationOptions": "linkbert.evaluation.config",
     "evaluate": "linkbert.evaluation.evaluate",
     "load_experiment": "linkbert.experiment.config",

@@ -30,6 +30,7 @@ def test_the_public_names_are_these() -> None:
         "check_folder",
         "evaluate",
         "export_model",
+        "finetune_choice",
         "finetune_classify",
         "finetune_qa",
         "finetune_tag",

@@ -193,6 +193,8 @@ def _finetune(args: argparse.Namespace) -> None:
         found = linkbert.finetune_classify(*place, options, args.task, overwrite=args.overwrite)
     elif args.task_kind == "tag":
         found = linkbert.finetune_tag(*place, options, overwrite=args.overwrite)
+    elif args.task_kind == "choice":
+        found = linkbert.finetune_choice(*place, options, overwrite=args.overwrite)
     else:
         found = linkbert.finetune_qa(*place, options, overwrite=args.overwrite)
     told = {name: value for name, value in found.items() if name != "settings"}

@@ -237,7 +237,10 @@ def _add_finetune(commands: Any) -> None:
         obeys=("seed", "overwrite"),
     )  # fmt: skip
     parser.add_argument(
-        "task_kind", choices=("qa", "classify", "tag"), metavar="KIND", help="qa, classify or tag"
+        "task_kind",
+        choices=("qa", "classify", "tag", "choice"),
+        metavar="KIND",
+        help="qa, classify, tag or choice",
     )
     parser.add_argument("model", type=Path, metavar="HF_DIR", help="a Hugging Face folder")
     parser.add_argument(

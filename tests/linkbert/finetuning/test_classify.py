@@ -147,14 +147,13 @@ def test_several_labels_of_a_text_are_learned(
     for name in ("train", "dev"):
         (tmp_path / f"{name}.json").write_text("\n".join(rows))
     found = finetune(
-        "classify", model, tmp_path, "--out", tmp_path / "out", "--epochs", 15,
+        "classify", model, tmp_path, "--out", tmp_path / "out", "--epochs", 40,
         "--learning-rate", "0.01",
     )  # fmt: skip
     assert found["metric"] == "micro_f1"
-    assert found["best"]["dev"]["micro_f1"]["mean"] > 85
+    assert found["best"]["dev"]["micro_f1"]["mean"] > 95
     first = json.loads((tmp_path / "out/predictions/dev.jsonl").read_text().splitlines()[0])
-    gold = [str(n) for n, is_set in enumerate(json.loads(rows[0])["label"]) if is_set]
-    assert first["gold"] == gold
+    assert first["gold"] == ["0"]
 
 
 NLI = ("entailment", "neutral", "contradiction")

@@ -1,0 +1,75 @@
+"""Multiple choice in every form, from files to accuracy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linkbert.finetuning.choice import Choice, finetune_choice, read_choices
+from linkbert.finetuning.options import FinetuneOptions
+from schemas.errors import SchemaError
+from tests.linkbert.finetuning.conftest import Finetune
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.json", {"sent1": "Why?", "sent2": "", "ending0": "a", "ending1": "b", "label": 1}),
+        ("x.json", {"question": "Why?", "options": {"A": "a", "B": "b"}, "answer_idx": "B"}),
+        ("x.json", {"question": "Why?", "choices": ["a", "b"], "answer": 1}),
+        ("x.json", {"question": "Why?", "options": ["a", "b"], "answer": "B"}),
+        ("x.csv", "Why?,a,b,B\n"),
+    ],
+)
+def test_every_form_gives_the_same_question(name: str, text: Any, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text if isinstance(text, str) else json.dumps(text))
+    assert read_choices(tmp_path / name) == [Choice("0", "Why?", ("a", "b"), 1)]
+
+
+def test_swag_continues_its_second_sentence(tmp_path: Path) -> None:
+    row = {"id": 7, "sent1": "A dog.", "sent2": "It", "ending0": "barks", "ending1": "sings"}
+    (tmp_path / "x.json").write_text(json.dumps(row))
+    assert read_choices(tmp_path / "x.json") == [
+        Choice("7", "A dog.", ("It barks", "It sings"), None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Why?,a,b,B\nWho?,a,b,c,C\n", "expected 2 options in row 2"),
+        ("Why?,a,b,C\n", "row 1 of .*no option number 2"),
+        ("Why?,a,b,what\n", "row 1"),
+        ("Why?,a\n", "2 columns"),
+        ("", "found none in"),
+    ],
+)
+def test_bad_rows_are_told_with_their_place(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(SchemaError, match=said):
+        read_choices(tmp_path / "x.csv")
+
+
+def test_the_right_option_is_learned(model: Path, tmp_path: Path, finetune: Finetune) -> None:
+    rows = [
+        {"question": f"w{20 + n}", "choices": [["w8", "w9"], ["w9", "w8"]][n % 2], "answer": n % 2}
+        for n in range(30)
+    ]
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.json").write_text("\n".join(map(json.dumps, rows)))
+    test = [{key: row[key] for key in ("question", "choices")} for row in rows[:3]]
+    (tmp_path / "test.json").write_text("\n".join(map(json.dumps, test)))
+    found = finetune(
+        "choice", model, tmp_path, "--out", tmp_path / "out", "--epochs", 10,
+        "--learning-rate", "0.01",
+    )  # fmt: skip
+    assert found["best"]["dev"]["accuracy"]["mean"] == 100.0
+    assert "test" not in found["best"]
+    lines = (tmp_path / "out/predictions/test.jsonl").read_text().splitlines()
+    assert [json.loads(line)["prediction"] for line in lines] == [0, 1, 0]
+    files = [tmp_path / "test.json", tmp_path / "dev.json"]
+    with pytest.raises(SchemaError, match="right option of every question of train"):
+        finetune_choice(model, files, tmp_path / "again", FinetuneOptions())
