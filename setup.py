@@ -15,6 +15,7 @@ CORE = [
     "apache-beam>=2.76",  # runs the stages, here or on Dataflow; earlier ones leak on retries
     "mwparserfromhell>=0.7.2",  # tokenizer of record for wikitext
     "tokenizers>=0.22",  # WordPiece, trained and applied
+    "requests>=2.31",  # downloads of dumps; apache-beam brings it as well
     "networkx>=3.2",  # what people do with a link graph by hand
     "scipy>=1.11",  # components and PageRank on the sparse graph
 ]

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 if TYPE_CHECKING:
     from linkbert.experiment.config import ExperimentConfig
     from linkbert.inspection.check import CheckReport
+    from pipeline.download.config import DownloadConfig
     from pipeline.engine.stage import Stage
     from pipeline.graph.config import SubsetConfig
     from pipeline.ingest.config import IngestConfig
@@ -48,6 +49,23 @@ class Execution(TypedDict, total=False):
     workers: int
     beam_args: Sequence[str]
     overwrite: bool
+
+
+def download(wiki: str, out: AnyPath, config: DownloadConfig | None = None) -> Summary:
+    """Load the newest complete dump of a wiki; what was cut goes on where it was.
+
+    Args:
+        wiki: its database name, such as `simplewiki`.
+        out: the folder to write.
+        config: the date, the server, and whom the server may turn to.
+
+    Raises:
+        DumpError: there is no such dump, the disk is too small, or the files do not arrive whole.
+    """
+    from pipeline.download.config import DownloadConfig
+    from pipeline.download.download import download as load
+
+    return load(wiki, Path(out), config or DownloadConfig())
 
 
 def parse(

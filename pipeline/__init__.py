@@ -6,6 +6,7 @@ The folders are the stages of the README's table, in the same order, on top of f
     wiki/       what a wiki calls things: namespaces, titles, languages
     wikitext/   wikitext to text and links
     engine/     a stage that can be killed and resumed, here or on Beam
+    download/   the dump of a wiki by its name
     parse/ ingest/ graph/ tokenizer/ segment/ sample/    the stages
     dataflow/   the launcher and image for Dataflow
 

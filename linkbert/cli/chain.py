@@ -6,14 +6,17 @@ import argparse
 import json
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import linkbert
+from linkbert import api
 from linkbert.cli.fields import config_of
 from linkbert.cli.schedule import fitted
+from pipeline.download.config import DownloadConfig
 from schemas.manifest import MANIFEST_NAME
 from schemas.progress import clock
 
@@ -42,7 +45,8 @@ def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
     _logger.info("parse")
     parse_config = config_of(linkbert.ParseConfig, args)
-    results["parse"] = linkbert.parse(args.dumps, corpus, parse_config, **execution)
+    dumps = _dumps_of(args)
+    results["parse"] = linkbert.parse(dumps, corpus, parse_config, **execution)
     _logger.info("graph")
     results["graph"] = linkbert.graph(corpus, **execution)
     _logger.info("tokenizer")
@@ -64,6 +68,16 @@ def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     pairs_per_pass = results["sample"]["instances"] // args.epochs
     fitting = fitted(config, args.config, args.overrides, pairs_per_pass, args.passes)
     return results | _train(args, Path(shards), fitting)
+
+
+def _dumps_of(args: argparse.Namespace) -> list[str]:
+    """Return the files to parse, loaded first where the name of a wiki stands for them."""
+    [first, *more] = args.dumps
+    # simplewiki, enwiktionary, zh_min_nanwiki, commonswiki
+    if more or not re.fullmatch(r"[a-z][a-z0-9_]*wik[a-z]+", first) or Path(first).exists():
+        return list(args.dumps)
+    folder = Path(args.out) / "dump"
+    return list(api.download(first, folder, config_of(DownloadConfig, args))["files"])
 
 
 def _train(

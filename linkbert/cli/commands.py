@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import linkbert
+from linkbert import api
 from linkbert.cli.chain import demo, demo_argv, execution_of, pretrain_told, run
 from linkbert.cli.fields import config_of
 from linkbert.cli.live_line import LiveLine, is_live
@@ -25,6 +26,7 @@ from linkbert.cli.options import build_parser
 from linkbert.cli.results import print_result
 from linkbert.extras import missing_extra
 from linkbert.inspection.terminal import printable
+from pipeline.download.config import DownloadConfig
 from schemas.errors import LinkBertError
 
 
@@ -117,6 +119,11 @@ def _one_line(message: str) -> str:
     'expected a dump, found none'
     """
     return re.sub(r" \[while running .*", "", message, flags=re.DOTALL).replace("\n", " ")
+
+
+def _download(args: argparse.Namespace) -> None:
+    config = config_of(DownloadConfig, args)
+    print_result(args, api.download(args.wiki, args.out or args.wiki, config))
 
 
 def _parse(args: argparse.Namespace) -> None:
@@ -222,6 +229,7 @@ def _demo(args: argparse.Namespace) -> None:
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "download": _download,
     "parse": _parse,
     "ingest": _ingest,
     "graph": _graph,

@@ -9,7 +9,7 @@ from linkbert.extras import missing_extra
 
 
 class OneScreen(argparse.HelpFormatter):
-    """Help of 24 lines of 80 columns: one line a command."""
+    """Help in 80 columns: one line per command."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=16, width=80)

