@@ -12,52 +12,46 @@ pieces back at the end. Each link that goes with a cut is counted by the reason 
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from pipeline.wiki.site_info import SiteInfo
 from pipeline.wikitext import marks
-from pipeline.wikitext.templates import recall, render_template
+from pipeline.wikitext.hidden_tags import (
+    DROPPED,
+    KNOWN,
+    Closers,
+    gallery_captions,
+    gallery_links,
+    literal_content,
+    tabs_of,
+)
+from pipeline.wikitext.holes import hole_between
+from pipeline.wikitext.loose_rows import ROW_FOLLOWS, ROWS, ROWS_END, drop_loose_rows
+from pipeline.wikitext.magic_words import magic_word, namespace_word
+from pipeline.wikitext.templates import Rules
+from pipeline.wikitext.variants import choose_variant, variants_of
 
 MAX_DEPTH: Final = 60
 """Frames within frames; MediaWiki itself gives up at 40 levels of expansion."""
 
-# Tags whose content is no wikitext to us, by what becomes of them.
-_DROPPED: Final = (
-    "ref|references|timeline|imagemap|score|syntaxhighlight|source|graph|mapframe|maplink|"
-    "templatestyles|hiero|inputbox|categorytree|indicator|section|templatedata|includeonly|"
-    "charinsert|dynamicpagelist|quiz|rss|html|phonos|pages|math|chem|ce|gallery|nowiki|pre"
-)
-# The first choice is a template with nothing in it that could open a frame: nine of ten.
-_TOKEN: Final = re.compile(
-    r"\{\{([^{}<]*+)\}\}(?!\})"
-    rf"|<(?:!--|/?table(?=[\s/>])|(?:{_DROPPED})(?=[\s/>]))"
-    r"|\{\{+|\}\}+|\{\||\|\}(?!\})",
+# What may stand before a table on its line: marks of a list, and what is cut away.
+_LINE_START: Final = re.compile(
+    r"(?>(?:[ \t:*#;]|<!--[^<>]*-->|</?(?:only|no)include\s*>|\{\{[^{}\n]*\}\})*)",
     re.IGNORECASE,
 )
-_CLOSERS: Final = {
-    name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _DROPPED.split("|")
-}
-# What may stand before a table on its line: marks of a list, and what is cut away.
-_LINE_START: Final = re.compile(r"(?:[ \t:*#;]|<!--(?:[^-]|-(?!->))*-->|\{\{[^{}\n]*\}\})*+")
 _BLANK_LINE: Final = re.compile(r"[ \t]*")
 _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
-_GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
-_GALLERY_NAME: Final = "gallery"
-_SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
 _VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
-_PAGE_NAMES: Final = frozenset({"pagename", "fullpagename", "subpagename", "basepagename"})
-
-# <nowiki> around nothing but these shields them from the wiki; prose has other signs for them.
-_ESCAPES: Final = {"''": '"', "{{": "{ {", "}}": "} }"}
+_LIST_MARKS: Final = frozenset("*#:;")
 # Marks and blanks before a table's `{|`; a bound, so that a long line is not searched again.
 _MAX_INDENT: Final = 200
 
-_BRACES, _TABLE, _HTML_TABLE = range(3)
+_BRACES, _TABLE, _HTML_TABLE, _VARIANT = range(4)
 
 
 @dataclass(slots=True)
@@ -72,55 +66,79 @@ class Losses:
 class _Frame:
     kind: int
     braces: int
+    start: int = 0
     pieces: list[str] = field(default_factory=list)
 
 
-def cut(text: str, title: str, site: SiteInfo, losses: Losses) -> str:
+def cut(text: str, title: str, site: SiteInfo, rules: Rules, losses: Losses) -> str:
     """Return the wikitext without templates, tables, references and the like.
 
     >>> from pipeline.wiki.site_info import default_site
-    >>> losses = Losses()
-    >>> cut("a<ref>[[b]]</ref> {{nowrap|[[c]] d}}{{x|[[y]]}}", "T", default_site(), losses)
+    >>> from pipeline.wikitext.templates import rules_of
+    >>> losses, page = Losses(), "a<ref>[[b]]</ref> {{nowrap|[[c]] d}}{{x|[[y]]}}"
+    >>> cut(page, "T", default_site(), rules_of("en"), losses)
     'a [[c]] d'
     >>> dict(losses.dropped)
     {'in_reference': 1, 'in_template': 1}
     """
     if "<" not in text and "{" not in text:
         return text
-    cutter = _Cutter(text, title, site, losses)
-    return cutter.run()
+    return _Cutter(text, title, site, rules, losses).run()
+
+
+@cache
+def _tokens(has_variants: bool) -> re.Pattern[str]:
+    """Return what opens or closes something.
+
+    The first choice is a template with nothing in it that could open a frame: nine of ten.
+    """
+    variants = r"-\{(?!\{[^{])|\}-|" if has_variants else ""
+    content = r"(?:[^{}<-]|-(?!\{))*" if has_variants else "[^{}<]*+"
+    return re.compile(
+        rf"\{{\{{({content})\}}\}}(?!\}})"
+        rf"|<(?:!--|/?table(?=[\s/>])|(?:{DROPPED})(?=[\s/>])"
+        rf"|(?!(?:{'|'.join(sorted(KNOWN))})[\s/>])[a-z][a-z0-9-]*(?=[\s/>]))"
+        rf"|{variants}\{{\{{+|\}}\}}+|\{{\||\|\}}(?!\}})",
+        re.IGNORECASE,
+    )
 
 
 class _Cutter:
     """The state of one pass: where it is, and the frames that are open."""
 
-    def __init__(self, text: str, title: str, site: SiteInfo, losses: Losses) -> None:
+    def __init__(self, text: str, title: str, site: SiteInfo, rules: Rules, losses: Losses) -> None:
         self.text = text
         self.title = title
         self.site = site
+        self.rules = rules
         self.losses = losses
         self.position = 0
         self.frames: list[_Frame] = [_Frame(_TABLE, 0)]
         self.pieces = self.frames[0].pieces
-        self.closers: dict[str, re.Match[str]] = {}
-        self.unclosed: set[str] = set()
+        self.closers = Closers(text)
+        self.has_open_angle = True
+        self.has_rows = False
         self.table_end = 0
+        self.variants = variants_of(site.language)
 
     def run(self) -> str:
         text, pieces, position = self.text, self.pieces, 0
-        search, match = _TOKEN.search, _TOKEN.search(text)
+        search = _tokens(bool(self.variants)).search
+        recall, render = self.rules.recall, self.rules.render
+        match = search(text)
         while match:
             start, end = match.span()
             content = match[1]
             if content is not None:
                 # Nine of ten: what `_skip` and `_template` do, without calling them.
-                rendered, num_lost, unruled = recall(content) or render_template(content)
+                rendered, num_lost, unruled = recall(content) or render(content)
                 if num_lost:
                     self.losses.dropped["in_template"] += num_lost
                 if unruled is not None:
                     rendered = self._unruled_template(unruled, content)
                 if start > position:
                     pieces.append(text[position:start])
+                rendered = self._beside(rendered, start, end)
                 if rendered:
                     pieces.append(rendered)
                 position = end
@@ -132,16 +150,41 @@ class _Cutter:
             # What a tag or comment hides is not looked at.
             match = search(text, max(end, position))
         pieces.append(text[position:])
-        return self._unwind()
+        return self._finished(self._unwind())
+
+    def _finished(self, text: str) -> str:
+        if not self.has_rows:
+            return text.replace(ROWS_END, "") if ROWS_END in text else text
+        text, num_lost = drop_loose_rows(text)
+        if num_lost:
+            self.losses.dropped["in_table"] += num_lost
+        return text
+
+    def _beside(self, rendered: str, start: int, end: int) -> str:
+        """Fit what a template shows to what stands beside it in the text."""
+        text = self.text
+        if rendered:
+            # MediaWiki begins a new line for a list that a template begins.
+            is_list = rendered[0] in _LIST_MARKS and text[start - 1 : start] not in ("", "\n")
+            return f"\n{rendered}" if is_list else rendered
+        after = text[end : end + 1]
+        if after in "\n <\t" and len(self.frames) == 1 and ROW_FOLLOWS.match(text, end):
+            self.has_rows = True
+            return ROWS
+        return hole_between(text[start - 1 : start], after)
 
     def _take(self, token: str, start: int, end: int) -> None:
         """Take what opens or closes something."""
         if token[0] == "<":
             self._tag(token, start, end)
+        elif token == "-{":
+            self._open(_Frame(_VARIANT, 0), start, end)
+        elif token == "}-":
+            self._close_variant(start, end)
         elif token[0] == "}":
             self._close_braces(start, end)
         elif token[:2] == "{{":
-            self._open(_Frame(_BRACES, end - start), start, end)
+            self._open(_Frame(_BRACES, end - start, start), start, end)
         elif token[0] == "{":
             if self._is_line_start(start):
                 self._open(_Frame(_TABLE, 0), start, end)
@@ -187,7 +230,18 @@ class _Cutter:
             self._count("in_table", self._pop())
             self.pieces.append("\n")
         else:
-            self._skip(start, end)
+            self._skip(start, end, ROWS_END if kind == _TABLE else "")
+
+    def _close_variant(self, start: int, end: int) -> None:
+        if self.frames[-1].kind != _VARIANT:
+            return
+        self._skip(start, end)
+        content = self._pop()
+        chosen = choose_variant(content, self.variants)
+        num_lost = content.count("[[") - chosen.count("[[")
+        if num_lost > 0:
+            self.losses.dropped["in_tag"] += num_lost
+        self.pieces.append(chosen)
 
     def _close_braces(self, start: int, end: int) -> None:
         text, count = self.text, end - start
@@ -198,6 +252,10 @@ class _Cutter:
         self._skip(start, end)
         while count >= 2 and len(self.frames) > 1:
             frame = self.frames[-1]
+            if frame.kind == _VARIANT and any(below.kind == _BRACES for below in self.frames[1:]):
+                content = "-{" + self._pop()
+                self.pieces.append(content)
+                continue
             if frame.kind != _BRACES:
                 # A table that its template closes for it; a table of the page stays open.
                 if not any(below.kind == _BRACES for below in self.frames[1:]):
@@ -206,9 +264,9 @@ class _Cutter:
                 continue
             taken = 3 if frame.braces >= 3 and count >= 3 else 2
             count -= taken
-            self._reduce(frame, taken)
+            self._reduce(frame, taken, end - count)
 
-    def _reduce(self, frame: _Frame, taken: int) -> None:
+    def _reduce(self, frame: _Frame, taken: int, end: int) -> None:
         """Render the innermost braces of a frame; what is left of its run stays open."""
         content = "".join(frame.pieces)
         rendered = self._parameter(content) if taken == 3 else self._template(content)
@@ -218,6 +276,7 @@ class _Cutter:
             return
         self.frames.pop()
         self.pieces = self.frames[-1].pieces
+        rendered = self._beside(rendered, frame.start, end)
         self.pieces.append(marks.LITERAL["{"] * frame.braces + rendered)
 
     def _unwind(self) -> str:
@@ -225,7 +284,9 @@ class _Cutter:
         while len(self.frames) > 1:
             kind = self.frames[-1].kind
             content = self._pop()
-            if kind == _BRACES:
+            if kind == _VARIANT:
+                lost, content = None, "-{" + content
+            elif kind == _BRACES:
                 lost = _ARGUMENT_LINES.match(content)
             else:
                 heading = _HEADING_LINE.search(content)
@@ -252,7 +313,7 @@ class _Cutter:
         return content.partition("|")[2]
 
     def _template(self, content: str) -> str:
-        rendered, num_lost, unruled = render_template(content)
+        rendered, num_lost, unruled = self.rules.render(content)
         if num_lost:
             self.losses.dropped["in_template"] += num_lost
         return rendered if unruled is None else self._unruled_template(unruled, content)
@@ -261,17 +322,20 @@ class _Cutter:
         """What a template without a rule says of its page, or shows of it."""
         if name in self.site.disambiguation_templates:
             self.losses.is_disambiguation = True
-        elif name in _PAGE_NAMES:
-            return self.title
         elif ":" in name:
             return self._parser_function(name, content)
-        return marks.BAR if name == "!" else ""
+        elif name == "!":
+            return marks.BAR
+        return magic_word(name, self.title, self.site) or ""
 
     def _parser_function(self, name: str, content: str) -> str:
         word = name.partition(":")[0].strip()
         argument = content.partition(":")[2]
         if word in _VALUE_FUNCTIONS:
             return argument.partition("|")[0].strip()
+        named = namespace_word(word, argument, self.site)
+        if named is not None:
+            return named
         self._count("in_template", content)
         return ""
 
@@ -283,9 +347,9 @@ class _Cutter:
             self._comment(start, end)
             return
         name = opener[1:].lower()
-        close = -1 if ">" in self.unclosed else text.find(">", end)
+        close = text.find(">", end) if self.has_open_angle else -1
         if close < 0:
-            self.unclosed.add(">")
+            self.has_open_angle = False
             return
         if name == "table":
             self._open(_Frame(_HTML_TABLE, 0), start, close + 1)
@@ -295,34 +359,26 @@ class _Cutter:
             is_odd = self.frames[-1].kind == _TABLE and not self._has_table_end(close)
             self._close_table(_TABLE if is_odd else _HTML_TABLE, start, close + 1)
             return
+        is_known = name in KNOWN
         if text[close - 1] == "/":
-            self._skip(start, close + 1, marks.BARRIER if name == "nowiki" else "")
+            if is_known or "=" in text[end:close]:
+                self._skip(start, close + 1, marks.BARRIER if name == "nowiki" else "")
             return
-        closer = self._closer(name, close)
-        is_another = name == "ref" and closer and self._is_another_reference(close, closer.start())
+        closer = self.closers.after(name, close)
+        is_another = name == "ref" and closer and self._is_another_reference(close, closer[0])
         if closer is None or is_another:
-            self._unclosed_tag(name, start, close + 1)
+            if is_known:
+                self._unclosed_tag(name, start, close + 1)
             return
-        content = text[close + 1 : closer.start()]
-        self._skip(start, closer.end(), self._content_of(name, content, text[end:close]))
+        content = self._content_of(name, text[close + 1 : closer[0]], text[end:close])
+        between = text[start - 1 : start], text[closer[1] : closer[1] + 1]
+        self._skip(start, closer[1], content or hole_between(*between))
 
     def _has_table_end(self, start: int) -> bool:
         """Tell whether a line after `start` begins with `|}`; no text is searched twice."""
         if 0 <= self.table_end < start:
             self.table_end = self.text.find("\n|}", start)
         return self.table_end >= 0
-
-    def _closer(self, name: str, start: int) -> re.Match[str] | None:
-        """Return the first closing tag after `start`; no stretch of text is searched twice."""
-        found = self.closers.get(name)
-        if found is not None and found.start() >= start:
-            return found
-        found = None if name in self.unclosed else _CLOSERS[name].search(self.text, start)
-        if found is None:
-            self.unclosed.add(name)
-        else:
-            self.closers[name] = found
-        return found
 
     def _comment(self, start: int, end: int) -> None:
         text = self.text
@@ -355,42 +411,19 @@ class _Cutter:
         return line >= 0 and text.find("<ref", line, end) >= 0
 
     def _content_of(self, name: str, content: str, attributes: str) -> str:
-        if name == "nowiki":
-            content = _ESCAPES.get(content, content)
-            return marks.BARRIER + marks.protect(_decoded(content)) + marks.BARRIER
-        if name == "pre":
-            plain = content.replace("<nowiki>", "").replace("</nowiki>", "")
-            lines = marks.protect(_decoded(plain.strip("\n"))).replace("\n", marks.LINE)
-            return f"\n\n{lines}\n\n"
-        if name in ("math", "chem", "ce"):
-            return _formula(content, attributes)
+        literal = literal_content(name, content, attributes)
+        if literal is not None:
+            return literal
         if name == "gallery":
-            return self._gallery(content)
-        if name in ("syntaxhighlight", "source") and "inline" in attributes:
-            return marks.protect(content)
-        reason = "in_reference" if name in ("ref", "references") else "in_tag"
-        self._count(reason, content)
+            captions = gallery_captions(content)
+            num_kept = sum(caption.count("[[") for caption in captions)
+            self.losses.dropped["in_tag"] += content.count("[[") - num_kept
+            return gallery_links([self._cut_inner(each) for each in captions])
+        if name == "tabber":
+            tabs = self._cut_inner("\n\n".join(tabs_of(content)))
+            return f"\n\n{tabs}\n\n"
+        self._count("in_reference" if name in ("ref", "references") else "in_tag", content)
         return ""
 
-    def _gallery(self, content: str) -> str:
-        """Return the lines of a gallery as links of files, so that captions are read as such."""
-        captions = _GALLERY_FILE.findall(content)
-        num_kept = sum(caption.count("[[") for caption in captions)
-        self.losses.dropped["in_tag"] += content.count("[[") - num_kept
-        plain = [cut(each, self.title, self.site, self.losses) for each in captions]
-        one_line = (each.replace("\n", " ") for each in plain)
-        return "".join(f"\n[[File:{_GALLERY_NAME}|{each}]]" for each in one_line) + "\n"
-
-
-def _decoded(text: str) -> str:
-    """Decode entities, which mean what they say even where no markup does."""
-    return marks.without_marks(html.unescape(text)) if "&" in text else text
-
-
-def _formula(content: str, attributes: str) -> str:
-    """A formula in letters and digits is text; any other leaves a hole that keeps words apart."""
-    plain = content.strip()
-    if _SIMPLE_FORMULA.fullmatch(plain):
-        return marks.protect(plain)
-    is_block = "block" in attributes
-    return f"\n\n{marks.FORMULA}\n\n" if is_block else marks.FORMULA
+    def _cut_inner(self, text: str) -> str:
+        return cut(text, self.title, self.site, self.rules, self.losses)

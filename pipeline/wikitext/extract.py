@@ -25,7 +25,9 @@ from pipeline.wikitext.cut import Losses, cut
 from pipeline.wikitext.layout import lay_out
 from pipeline.wikitext.markup import protect_loose_brackets, strip_markup
 from pipeline.wikitext.pieces import walk_pieces
-from pipeline.wikitext.tokens import Walk, walk_tokens
+from pipeline.wikitext.subpages import absolute_links
+from pipeline.wikitext.templates import Rules, rules_of
+from pipeline.wikitext.tokens import Walk, walk_tokens, with_prefixes
 
 
 class Link(NamedTuple):
@@ -59,8 +61,10 @@ class Extraction:
     """Links of the wikitext that are not kept, by reason."""
 
 
-def extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
+def extract(wikitext: str, title: str, site: SiteInfo, rules: Rules | None = None) -> Extraction:
     r"""Return the text of a page, its links, sections and categories.
+
+    `rules` say what templates show; without them, those of the language of the wiki do.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> page = extract("'''Apples''' are [[fruit]]s.\n== Use ==\nEat.", "Apple", default_site())
@@ -75,18 +79,19 @@ def extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return _extract(wikitext, title, site)
+        return _extract(wikitext, title, site, rules or rules_of(site.language))
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _extract(wikitext: str, title: str, site: SiteInfo) -> Extraction:
+def _extract(wikitext: str, title: str, site: SiteInfo, rules: Rules) -> Extraction:
     losses = Losses()
-    text = cut(marks.without_marks(wikitext), title, site, losses)
-    text, calls_itself_one = strip_markup(text, site)
-    walk = _walk(text.replace(marks.BAR, "|"), site, losses.dropped)
-    layout = lay_out(walk.marked_text(losses.dropped))
+    text = cut(marks.without_marks(wikitext), title, site, rules, losses)
+    text, calls_itself_one = strip_markup(text)
+    text = absolute_links(text.replace(marks.BAR, "|"), title, site)
+    walk = _walk(text, site, losses.dropped)
+    layout = lay_out(with_prefixes(walk.marked_text(losses.dropped), site.link_prefix))
     links = [
         _new_link((start, end, target[0], target[1], target[2], kind))
         for (start, end), (target, kind) in zip(layout.places, walk.links, strict=True)

@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import Final
 
 from pipeline.wikitext import marks
+from pipeline.wikitext.holes import mend_holes
 
 FORMULA_TEXT: Final = "[formula]"
 """What stands in a sentence for a formula that cannot be written as text."""
@@ -24,9 +25,6 @@ FORMULA_TEXT: Final = "[formula]"
 _MARK: Final = re.compile(f"([{marks.FIRST}-{marks.LAST}])")
 _WORD: Final = re.compile(r"\w")
 _BESIDE_UNSEEN: Final = re.compile(f" *({marks.UNSEEN_LINK}+) *")
-# What a cut leaves of a bracket: nothing, or a stop and then the rest.
-_HOLLOW: Final = re.compile(r"\((?:[ ,;:]*\)|[ ,;]+(?=[^ ,;\n]))")
-
 _PARAGRAPH, _ITEM, _HEADING, _LINES = range(4)
 # By the first character of a line; a line that begins with a blank keeps its break.
 _KINDS: Final = {marks.ITEM: _ITEM, " ": _LINES, **dict.fromkeys(marks.HEADINGS, _HEADING)}
@@ -58,14 +56,11 @@ def _clean(text: str) -> str:
     """Fold blanks and mend the punctuation around holes; no mark is touched."""
     text = text.replace("\xa0", " ").replace("\t", " ").replace("\r", "")
     text = text.replace(marks.BARRIER, "").replace(marks.BAR, "|")
-    text = _HOLLOW.sub(_fill, text)
+    if marks.HOLE in text:
+        text = mend_holes(text)
     while "  " in text:
         text = text.replace("  ", " ")
-    return text.replace(" , ", ", ") if " , " in text else text
-
-
-def _fill(match: re.Match[str]) -> str:
-    return "" if match.group().endswith(")") else "("
+    return text
 
 
 def _join_blocks(text: str) -> str:

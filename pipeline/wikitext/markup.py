@@ -16,7 +16,8 @@ from pipeline.wikitext import marks
 _PARAGRAPH: Final = "\n\n"
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)\b[^<>]*>")
 _BLOCK_TAGS: Final = (
-    "p div center blockquote ul ol dl section hr table tr td th tbody caption figure poem aside"
+    "p div center blockquote ul ol dl section hr table tr td th tbody caption figure poem aside "
+    "tabs spoiler spoilers hidden verse"
 )
 _INLINE_TAGS: Final = (
     "abbr b bdi bdo big cite code data del dfn em font i ins kbd mark noinclude nowiki onlyinclude "
@@ -32,6 +33,13 @@ _TAG_TEXT: Final = {
     "dd": f"\n{marks.ITEM}",
 }
 _HEADING_TAG: Final = re.compile(r"[hH]([1-6])")
+_TAB_NAME: Final = re.compile(r"\bname\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
+# A raised number behind a digit is a power, not one more digit of it.
+_POWER: Final = re.compile(
+    r"(?<=\d)<sup\b[^<>]*>(?=\s*(?:[-+−–]|&(?:minus|ndash|#8722);)?\s*\d[\d.,/−–-]*\s*</sup)",
+    re.IGNORECASE,
+)
+_VERSE_INDENT: Final = re.compile(r"^[ \t]*:+[ \t]*", re.MULTILINE)
 _POEM: Final = re.compile(r"<poem\b[^<>]*>|</poem\s*>", re.IGNORECASE)
 
 _QUOTES: Final = re.compile("''+")
@@ -39,8 +47,9 @@ _QUOTES: Final = re.compile("''+")
 _SCHEMES: Final = r"(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms|ssh)://"
 _LABELLED: Final = re.compile(
     rf"\[(?!\[)(?i:{_SCHEMES}|//|(?:mailto|news|tel|sip|magnet|urn|geo|xmpp|bitcoin|sms):)"
-    r"[^\s\[\]<>\"]++"
-    r"(?:[ \t]*+((?:[^\[\]\n]++|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*+))?\]"
+    # Quotes end an address: what they shape is the beginning of its label.
+    r"(?>(?:[^\s\[\]<>\"']++|'(?!'))+)"
+    r"(?:[ \t]*+((?>(?:[^\[\]\n]++|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*)))?\]"
 )
 _SWITCH: Final = re.compile(r"__([^\W\d_](?:[^\W\d_]| |_(?!_)){2,40})__")
 _DISAMBIGUATION_SWITCH: Final = "DISAMBIG"
@@ -48,16 +57,10 @@ _LIST: Final = re.compile(r"\n[ \t]*[*#:;]+[ \t]*")
 _TERMS: Final = re.compile(r"\n[ \t]*[*#:;]*;[ \t]*(?![*#:;])")
 # The first colon outside links ends a term; of an address or a time of day it does not.
 _TERM: Final = re.compile(
-    rf"^({marks.ITEM};(?:[^:\[\n]|\[\[[^\[\]\n]*+\]\]|\[|:(?=//)|(?<=\d):(?=\d))*+) ?:[ \t]*",
+    rf"^({marks.ITEM};(?>(?:[^:\[\n]|\[\[[^\[\]\n]*+\]\]|\[|:(?=//)|(?<=\d):(?=\d))*)) ?:[ \t]*",
     re.MULTILINE,
 )
 _RULE: Final = re.compile(r"\n-{4,}")
-# The languages whose wikis convert between scripts or regions; see LanguageConverterFactory.
-_VARIANT_LANGUAGES: Final = frozenset(
-    ("ban", "crh", "gan", "iu", "kk", "ku", "sh", "shi", "sr", "tg", "uz", "wuu", "zh", "zh-yue")
-)
-_VARIANT: Final = re.compile(r"-\{([^{}]*)\}-")
-
 # Links without brackets in them are well formed; they step aside while the others are looked at.
 _FLAT_LINK: Final = re.compile(r"\[\[([^\[\]]*+)\]\]")
 _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
@@ -66,22 +69,19 @@ _BRACKETS: Final = re.compile(rf"{_OPEN}|\[\[(?!\[)[ \t]*(?:([^\[\]|:\n{_OPEN}]{
 _MAX_MEDIA_DEPTH: Final = 8
 
 
-def strip_markup(text: str, site: SiteInfo) -> tuple[str, bool]:
+def strip_markup(text: str) -> tuple[str, bool]:
     r"""Return the text without formatting, and whether it calls itself a disambiguation page.
 
-    >>> from pipeline.wiki.site_info import default_site
-    >>> strip_markup("'''A''' <b>b</b> [http://x.org c]", default_site())
+    >>> strip_markup("'''A''' <b>b</b> [http://x.org c]")
     ('\nA b c', False)
     """
     is_disambiguation = False
-    if site.language in _VARIANT_LANGUAGES and "-{" in text:
-        text = _VARIANT.sub(_choose_variant, text)
     if "<" in text:
         text = _strip_tags(text)
-    if "''" in text:
-        text = _strip_quotes(text)
     if "//" in text or "[mailto:" in text:
         text = _LABELLED.sub(_label, text)
+    if "''" in text:
+        text = _strip_quotes(text)
     if "__" in text:
         text, is_disambiguation = _strip_switches(text)
     text = f"\n{text}"
@@ -200,28 +200,23 @@ def _protect_brackets(text: str) -> str:
 # ------------------------------------------------------------------------------ steps
 
 
-def _choose_variant(match: re.Match[str]) -> str:
-    """-{zh-hans:A; zh-hant:B}- is A, -{A}- is A, -{T|A}- and -{H|A}- show nothing."""
-    flags, bar, rule = match.group(1).rpartition("|")
-    if bar and set(flags.upper()) & {"T", "H", "D", "-"}:
-        return ""
-    first = rule.split(";", 1)[0]
-    tag, colon, value = first.partition(":")
-    is_tagged = colon and re.fullmatch(r"\s*[a-z]{2,3}(?:-[a-z]+)?\s*", tag)
-    return value.strip() if is_tagged else rule
-
-
 def _strip_tags(text: str) -> str:
     if "<poem" in text.lower():
         text = _break_verse(text)
     if "\n</h" in text:
         text = text.replace("\n</h", "</h")
+    if "<tvar" in text:
+        text = text.replace("</>", "")
+    if "<sup" in text:
+        text = _POWER.sub("^", text)
     text = _TAG.sub(_tag_text, text)
     return text.replace("<", marks.LITERAL["<"])
 
 
 def _tag_text(match: re.Match[str]) -> str:
     name = match.group(2).lower()
+    if name == "tab":
+        return _tab_title(match.group())
     found = _TAG_TEXT.get(name)
     if found is not None:
         return "\n" if match.group(1) and marks.ITEM in found else found
@@ -232,12 +227,21 @@ def _tag_text(match: re.Match[str]) -> str:
     return f" {equals}\n" if match.group(1) else f"\n{equals} "
 
 
+def _tab_title(tag: str) -> str:
+    """A tab shows its name above what is in it."""
+    name = _TAB_NAME.search(tag)
+    shown = next(filter(None, name.groups()), "") if name else ""
+    return f"{_PARAGRAPH}{shown}{_PARAGRAPH}"
+
+
 def _break_verse(text: str) -> str:
     """Inside <poem> each line ends where it ends."""
     pieces, position, is_open = [], 0, False
     for match in _POEM.finditer(text):
         piece = text[position : match.start()]
-        pieces.append(piece.strip("\n").replace("\n", marks.LINE) if is_open else piece)
+        if is_open:
+            piece = _VERSE_INDENT.sub("", piece).strip("\n").replace("\n", marks.LINE)
+        pieces.append(piece)
         pieces.append(_PARAGRAPH)
         position, is_open = match.end(), not match.group().startswith("</")
     pieces.append(text[position:])

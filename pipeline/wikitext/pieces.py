@@ -26,8 +26,8 @@ _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
 # characters are then not tried. Target and anchor; then what the letters after it are to be.
 _PLAIN_LINK: Final = r"(?<=\[)\[([^\[\]|\n&]++)(?:\|([^\[\]\n&]++))?\]\]"
 # Any link, also one that holds others, as files do.
-_LINK: Final = r"(?<=\[)\[[^\[\]]*+(?:\[\[[^\[\]]*+\]\][^\[\]]*+)*+\]\]"
-_HEADING: Final = r"(?<=\n)=[^\n\[\]]*+(?:\[\[[^\n\[\]]*+\]\][^\n\[\]]*+)*+(?=\n|\Z)"
+_LINK: Final = r"(?<=\[)\[[^\[\]]*+(?>(?:\[\[[^\[\]]*+\]\][^\[\]]*+)*)\]\]"
+_HEADING: Final = r"(?<=\n)=[^\n\[\]]*+(?>(?:\[\[[^\n\[\]]*+\]\][^\n\[\]]*+)*)(?=\n|\Z)"
 _PLAIN_HEADING: Final = re.compile(r"\n(={1,6})([\w ,.!?'’()・–-]++)\1")
 _ENTITY: Final = "(?<=&)#?[A-Za-z0-9]{1,32};"
 # Of headings, and of lists: those that stood behind brackets of nothing.

@@ -1,7 +1,7 @@
 """What templates show that a text pattern cannot say: hatnotes, units, dates, other languages.
 
-Each function takes a table of `pipeline/wikitext/templates.toml` and returns what renders the
-arguments of one call.
+Each function takes a table like those of `pipeline/wikitext/templates.toml` and the language of
+the wiki, and returns what renders the arguments of one call.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from pipeline.wikitext import marks
 
 Arguments = Mapping[str, str]
 """Arguments by name; positional ones by their number from "1"."""
+Renderer = Callable[[Arguments], str]
+Table = Mapping[str, Any]
 
 _NO_PAGES: Final = frozenset(("", "and", "or", "-"))
 _NO_TITLE: Final = re.compile(r"[<>\[\]{}\n]")
 _HATNOTE_LINK: Final = re.compile(r"\[\[([^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\]")
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
 
 
-def hatnote(pages: str) -> Callable[[Arguments], str]:
+def hatnote(pages: str) -> Renderer:
     """Return what turns a hatnote's arguments into links without text.
 
     `pages` says which positional arguments name pages: "all", "first", "from 2" or
@@ -55,15 +53,20 @@ def hatnote(pages: str) -> Callable[[Arguments], str]:
     return render
 
 
+# What stands between two numbers, as English says it and as any language does.
 _BETWEEN: Final = {
-    "to": "to", "-": "–", "–": "–", "and": "and", "or": "or", "by": "by", "x": "by", "×": "×",
-    "to(-)": "to", "&": "and", "/": "/", "+": "+", "+/-": "±", "±": "±", "and(-)": "and", "*": "×",
+    "to": ("to", "–"), "-": ("–", "–"), "–": ("–", "–"), "to(-)": ("to", "–"),
+    "and": ("and", ", "), "&": ("and", ", "), "and(-)": ("and", ", "), "or": ("or", "/"),
+    "by": ("by", "×"), "x": ("by", "×"), "×": ("by", "×"), "*": ("×", "×"),
+    "/": ("/", "/"), "+": ("+", "+"), "+/-": ("±", "±"), "±": ("±", "±"),
 }  # fmt: skip
+_CLOSE: Final = frozenset(("–", "/", "±", ", "))
 
 
-def _convert(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+def _convert(table: Table, language: str) -> Renderer:
     """{{convert|5|km|mi}} is "5 km": the first quantity, as it was written."""
-    spelled: Mapping[str, str] = table["units"]
+    is_english = language == "en"
+    spelled = {**table["units"]["any"], **table["units"].get(language, {})}
 
     def render(arguments: Arguments) -> str:
         values = [value for key, value in arguments.items() if key.isdigit()]
@@ -71,8 +74,9 @@ def _convert(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
             return ""
         quantity, rest = values[0], values[1:]
         while len(rest) >= 2 and rest[0] in _BETWEEN:
-            joiner = _BETWEEN[rest[0]]
-            blank = "" if joiner in "–/±" else " "
+            english, other = _BETWEEN[rest[0]]
+            joiner = english if is_english else other
+            blank = "" if joiner in _CLOSE else " "
             quantity, rest = f"{quantity}{blank}{joiner}{blank}{rest[1]}", rest[2:]
         unit = rest[0] if rest else ""
         return f"{quantity} {spelled.get(unit, unit)}".strip()
@@ -80,25 +84,35 @@ def _convert(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
     return render
 
 
-def _date(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
-    """{{start date|2001|5|3}} is "May 3, 2001", or "3 May 2001" with df=y."""
+def _date(table: Table, language: str) -> Renderer:
+    """{{start date|2001|5|3}} is "May 3, 2001", or "3 May 2001" with df=y, in English.
+
+    Other languages write it in their own way where `dates` of the table says how, else in numbers.
+    """
     first = int(table.get("first", 1))
+    words = table["dates"].get(language, {})
+    months: list[str] = words.get("months", [])
 
     def render(arguments: Arguments) -> str:
         year, month, day = (arguments.get(str(first + index), "") for index in range(3))
         if not (month.isascii() and month.isdigit() and 1 <= int(month) <= 12):
             return year
-        name = _MONTHS[int(month) - 1]
-        if not day:
-            return f"{name} {year}"
-        day = day.lstrip("0")
-        is_day_first = bool(arguments.get("df"))
-        return f"{day} {name} {year}" if is_day_first else f"{name} {day}, {year}"
+        number = int(month)
+        if not words:
+            return "-".join(
+                part for part in (year, f"{number:02}", day.zfill(2) if day else "") if part
+            )
+        form = "month" if not day else "day"
+        if day and arguments.get("df") and "day_first" in words:
+            form = "day_first"
+        name = months[number - 1] if months else str(number)
+        text: str = words[form]
+        return text.format(y=year, m=name, d=day.lstrip("0"))
 
     return render
 
 
-def _join(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+def _join(table: Table, language: str) -> Renderer:
     """{{hlist|a|b}} is "a, b" with separator ", "."""
     separator: str = table["separator"]
 
@@ -109,34 +123,70 @@ def _join(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
     return render
 
 
-def _language(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
-    """{{langx|el|Πάτρα}} is "Greek: Πάτρα"; without a known language the text alone."""
-    known: Mapping[str, str] = table["languages"]
+def _language(table: Table, language: str) -> Renderer:
+    """{{langx|el|Πάτρα}} and {{lang-el|Πάτρα}} are "Greek: Πάτρα" in English.
+
+    In other languages, and without a known language, the text stands alone.
+    """
+    known: Mapping[str, str] = table["languages_of"].get(language, {})
 
     def render(arguments: Arguments) -> str:
-        name = known.get(arguments.get("1", "").partition("-")[0].lower(), "")
-        text = arguments.get("2") or arguments.get("text", "")
+        code, text = arguments.get("*"), arguments.get("1") or arguments.get("text", "")
+        if code is None:
+            code, text = arguments.get("1", ""), arguments.get("2") or arguments.get("text", "")
+        name = known.get(code.partition("-")[0].lower(), "")
         is_labelled = name and arguments.get("label") != "none"
         return f"{name}: {text}" if is_labelled and text else text
 
     return render
 
 
-def _foreign(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
-    """{{ill|X|de|Y}} is [[X]], with lt=Z [[X|Z]]; in old pages the language stands first."""
-    is_language = default_site().is_language_prefix
+# What templates for pages of other wikis call the page here, and the text that they show.
+_TITLE_KEYS: Final = ("fr", "pl", "ro", "надо", "треба", "عر", "ar", "he", "local", "título")
+_TEXT_KEYS: Final = (
+    *("lt", "label", "2x", "texte", "texto", "text", "tekst", "testo", "текст", "نص", "d"),
+    *("display", "etiqueta", "תצוגה", "表示", "顯示", "显示", "표시", "anzeige"),
+)
+# Which argument is the title here, and which the text, by the order that a template has.
+_ORDERS: Final = {
+    "title language": ("1", ""),
+    "title text": ("1", "2"),
+    "title foreign text": ("1", "3"),
+    "language foreign title text": ("3", "4"),
+}
+
+
+def _foreign(table: Table, language: str) -> Renderer:
+    """{{ill|X|de|Y}} is [[X]], with lt=Z [[X|Z]]: a page that other wikis have.
+
+    `order` says what the arguments are. In old pages the language may stand first.
+    """
+    order: str = table.get("order", "title language")
+    title_key, text_key = _ORDERS[order]
 
     def render(arguments: Arguments) -> str:
-        title, text = arguments.get("1", ""), arguments.get("lt") or arguments.get("2x", "")
-        local = arguments.get("2", "")
-        if local and title.islower() and is_language(title) and not is_language(local):
-            title, text = local, text or arguments.get("4", "")
+        get = arguments.get
+        title = next(filter(None, map(get, _TITLE_KEYS)), "") or get(title_key, "")
+        text = next(filter(None, map(get, _TEXT_KEYS)), "") or get(text_key, "")
+        first, second = get("1", ""), get("2", "")
+        if order == "title language" and second and _is_code(first) and not _is_code(second):
+            title, text = second, text or get("4", "")
+        elif order == "language foreign title text" and not title:
+            title = second if _is_code(first) or not first else first
+        elif text == second and _is_code(text) and not _is_code(get("3", "")) and get("3"):
+            text = ""
+        if "[[" in title or not title:
+            return title or text
         return f"[[{title}|{text}]]" if text else f"[[{title}]]"
 
     return render
 
 
-def _fraction(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
+def _is_code(text: str) -> bool:
+    return text.islower() and default_site().is_language_prefix(text)
+
+
+def _fraction(table: Table, language: str) -> Renderer:
     """{{frac|5|1|2}} is "5 1/2", {{frac|2}} is "1/2"."""
 
     def render(arguments: Arguments) -> str:
@@ -148,7 +198,7 @@ def _fraction(table: Mapping[str, Any]) -> Callable[[Arguments], str]:
     return render
 
 
-FUNCTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Callable[[Arguments], str]]]] = {
+FUNCTIONS: Final[Mapping[str, Callable[[Table, str], Renderer]]] = {
     "convert": _convert,
     "date": _date,
     "foreign": _foreign,
@@ -156,5 +206,7 @@ FUNCTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], Callable[[Arguments]
     "join": _join,
     "language": _language,
 }
-# What a function looks at, where its templates have many other arguments.
-WANTED: Final = {"foreign": frozenset(("1", "2", "4", "2x", "lt"))}
+"""By name: a table and the language of the wiki give what renders a call."""
+
+WANTED: Final = {"foreign": frozenset(("1", "2", "3", "4", *_TITLE_KEYS, *_TEXT_KEYS))}
+"""What a function looks at, where its templates have many other arguments."""

@@ -1,32 +1,33 @@
-"""Templates that carry prose, rendered by the rules of `pipeline/wikitext/templates.toml`.
+"""Templates that carry prose, rendered by rules like those of `pipeline/wikitext/templates.toml`.
 
 A rule gives a pattern over the template's arguments; the result is wikitext again, so links inside
 stay links. A template without a rule leaves nothing: what an info box, a navigation box or a
-citation shows is no prose.
+citation shows is no prose. Rules may be of one language, and words that a rule adds are in the
+language of the wiki or left out.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
-from importlib import resources
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
-from pipeline.wikitext.template_functions import FUNCTIONS, WANTED, Arguments, hatnote
+from pipeline.wiki.languages import known_language
+from pipeline.wikitext.template_functions import Arguments
+from pipeline.wikitext.template_tables import read_own_tables, shipped_tables
 
 _TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
+_CODE: Final = re.compile(r"[^\W_]{2,5}(?:-[^\W_]+)*")
 _MAX_REMEMBERED: Final = 1 << 16
 _MAX_REMEMBERED_CHARS: Final = 500
+_MAX_NAMES: Final = 1 << 12
 _ARGUMENT_TOKEN: Final = re.compile(r"\[\[|\]\]|\|")
 _NUM_POSITIONS: Final = 64
 _POSITIONS: Final = tuple(map(str, range(1, _NUM_POSITIONS + 1)))
 _MAX_KEY_CHARS: Final = 30
 _MAX_SPELLED: Final = 1 << 12
-_PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
-_PATTERN_KEYS: Final = re.compile(r"\{([^{}]*)\}")
 
 
 class Rendered(NamedTuple):
@@ -41,11 +42,6 @@ class Rendered(NamedTuple):
 
 # What Rendered(...) does, in half the time.
 _new_rendered = partial(tuple.__new__, Rendered)
-_RENDERED: Final[dict[str, Rendered]] = {}
-
-recall = _RENDERED.get
-"""What `render_template` gave for this before, where it is remembered: pages of one kind call the
-same templates with the same arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,61 +55,97 @@ class Rule:
     """A memory of `split_arguments`: names as pages write them, and the names they are."""
 
 
-def render_template(content: str) -> Rendered:
-    """Return the text of a template from what stands between its braces.
+class Rules:
+    """The rules of one wiki, and a memory of what they gave."""
 
-    >>> render_template("nowrap|[[a]]")
-    Rendered(text='[[a]]', num_lost=0, unruled=None)
-    >>> render_template("Infobox|[[a]]")
-    Rendered(text='', num_lost=1, unruled='infobox')
+    def __init__(self, language: str, own: str = "") -> None:
+        self._rules: dict[str, Rule] = {}
+        self._by_prefix: dict[str, Rule] = {}
+        for tables in (shipped_tables(), read_own_tables(own)):
+            for table in sorted(tables, key=lambda table: bool(table.languages)):
+                if not table.languages or language in table.languages:
+                    self._add(table.names, Rule(table.renderer(language), table.wanted))
+        self._named: dict[str, tuple[str, Rule | None]] = {}
+        self._rendered: dict[str, Rendered] = {}
+        self.recall = self._rendered.get
+        """What `render` gave before, where it is remembered: pages of one kind call the same
+        templates with the same arguments."""
+
+    def render(self, content: str) -> Rendered:
+        """Return the text of a template from what stands between its braces.
+
+        >>> rules_of("en").render("nowrap|[[a]]")
+        Rendered(text='[[a]]', num_lost=0, unruled=None)
+        >>> rules_of("en").render("Infobox|[[a]]")
+        Rendered(text='', num_lost=1, unruled='infobox')
+        """
+        name, _, body = content.partition("|")
+        folded, rule = self._named.get(name) or self._look_up(name)
+        num_lost = content.count("[[") if "[[" in content else 0
+        if rule is None:
+            # A parser function may yet show what it holds.
+            return _new_rendered(("", 0 if ":" in folded else num_lost, folded))
+        text = rule.render(split_arguments(body, rule.wanted, rule.spelled))
+        if num_lost:
+            num_lost = max(0, num_lost - text.count("[["))
+        rendered = _new_rendered((text, num_lost, None))
+        if len(content) <= _MAX_REMEMBERED_CHARS:
+            if len(self._rendered) >= _MAX_REMEMBERED:
+                self._rendered.clear()
+            self._rendered[content] = rendered
+        return rendered
+
+    def find(self, name: str) -> Rule | None:
+        """Return the rule of a template by its name in lower case, or None.
+
+        >>> rules_of("en").find("nowrap").render({"1": "a [[b]]"})
+        'a [[b]]'
+        >>> rules_of("en").find("infobox") is None
+        True
+        """
+        rule = self._rules.get(name)
+        if rule is None and "-" in name:
+            prefix, _, code = name.partition("-")
+            general = self._by_prefix.get(f"{prefix}-")
+            if general is not None and _CODE.fullmatch(code):
+                # {{lang-el|word}}: the rule looks at "el" as the argument `*`.
+                render = general.render
+                rule = Rule(lambda arguments: render({**arguments, "*": code}))
+        return rule
+
+    def _look_up(self, name: str) -> tuple[str, Rule | None]:
+        """Return the folded name of a template, and its rule, `Template:` before it or not."""
+        folded = " ".join(name.replace("_", " ").split()).casefold()
+        rule = self.find(folded)
+        prefix = _TEMPLATE_PREFIX.match(folded) if rule is None else None
+        if prefix:
+            folded = folded[prefix.end() :]
+            rule = self.find(folded)
+        if len(self._named) >= _MAX_NAMES:
+            self._named.clear()
+        self._named[name] = folded, rule
+        return folded, rule
+
+    def _add(self, names: tuple[str, ...], rule: Rule) -> None:
+        for name in names:
+            if name.endswith("-*"):
+                self._by_prefix[name[:-1]] = rule
+            else:
+                self._rules[name] = rule
+
+
+def rules_of(language: str, own: str = "") -> Rules:
+    """Return the rules for a wiki's language, with a user's own (TOML) before the shipped ones.
+
+    >>> rules_of("uk").render("lang-el|γη").text, rules_of("en-gb").render("lang-el|γη").text
+    ('γη', 'Greek: γη')
     """
-    name, _, body = content.partition("|")
-    folded, rule = _named_rule(name)
-    num_lost = content.count("[[") if "[[" in content else 0
-    if rule is None:
-        # A parser function may yet show what it holds.
-        return _new_rendered(("", 0 if ":" in folded else num_lost, folded))
-    text = rule.render(split_arguments(body, rule.wanted, rule.spelled))
-    if num_lost:
-        num_lost = max(0, num_lost - text.count("[["))
-    rendered = _new_rendered((text, num_lost, None))
-    if len(content) <= _MAX_REMEMBERED_CHARS:
-        if len(_RENDERED) >= _MAX_REMEMBERED:
-            _RENDERED.clear()
-        _RENDERED[content] = rendered
-    return rendered
+    return _rules_of(known_language(language), own)
 
 
-@lru_cache(maxsize=4096)
-def _named_rule(name: str) -> tuple[str, Rule | None]:
-    """Return the folded name of a template, and its rule, `Template:` before it or not."""
-    folded = name.strip().replace("_", " ").casefold()
-    rule = rule_for(folded)
-    prefix = _TEMPLATE_PREFIX.match(folded) if rule is None else None
-    if prefix:
-        folded = folded[prefix.end() :]
-        rule = rule_for(folded)
-    return folded, rule
-
-
-def rule_for(name: str) -> Rule | None:
-    """Return the rule of a template by its name in lower case, or None.
-
-    >>> rule_for("nowrap").render({"1": "a [[b]]"})
-    'a [[b]]'
-    >>> rule_for("infobox") is None
-    True
-    """
-    rule = _rules().get(name)
-    if rule is None and name.startswith("lang-"):
-        # {{lang-el|word}} is the old form of {{langx|el|word}}.
-        langx, code = _rules()["langx"], name.removeprefix("lang-")
-        return Rule(
-            lambda arguments: langx.render(
-                {**arguments, "1": code, "2": arguments.get("1") or arguments.get("text", "")}
-            )
-        )
-    return rule
+@lru_cache(maxsize=8)
+def _rules_of(language: str, own: str) -> Rules:
+    return Rules(language, own)
 
 
 def split_arguments(
@@ -161,59 +193,6 @@ def _name_of(key: str, wanted: frozenset[str] | None, spelled: dict[str, str]) -
     return name
 
 
-def compile_pattern(pattern: str) -> Callable[[Arguments], str]:
-    """Compile a pattern of the rule file.
-
-    `{1|name}` is the first of these arguments that is not empty; what stands in `<...>` appears
-    only when all arguments in it are not empty.
-
-    >>> render = compile_pattern("{1}< ({2|kanji})>")
-    >>> render({"1": "Kobe", "kanji": "神戸"}), render({"1": "Kobe"})
-    ('Kobe (神戸)', 'Kobe')
-    """
-    parts = [_compile_part(match) for match in _PATTERN_TOKEN.finditer(pattern)]
-    if len(parts) == 1:
-        return parts[0]
-    return lambda arguments: "".join([part(arguments) for part in parts])
-
-
-def _compile_part(match: re.Match[str]) -> Callable[[Arguments], str]:
-    keys, group = match.group(1), match.group(2)
-    if keys is not None:
-        return _choice(keys.split("|"))
-    if group is not None:
-        return _optional_group(list(_PATTERN_TOKEN.finditer(group)))
-    literal = match.group()
-    return lambda arguments: literal
-
-
-def _choice(keys: list[str]) -> Callable[[Arguments], str]:
-    first, *others = keys
-
-    def render(arguments: Arguments) -> str:
-        value = arguments.get(first)
-        for key in others:
-            value = value or arguments.get(key)
-        return value or ""
-
-    return render
-
-
-def _optional_group(tokens: list[re.Match[str]]) -> Callable[[Arguments], str]:
-    parts = [(_compile_part(token), token[1] is not None) for token in tokens]
-
-    def render(arguments: Arguments) -> str:
-        values = []
-        for part, is_needed in parts:
-            value = part(arguments)
-            if is_needed and not value:
-                return ""
-            values.append(value)
-        return "".join(values)
-
-    return render
-
-
 def _split_bars(body: str) -> list[str]:
     if "[[" not in body:
         return body.split("|")
@@ -229,32 +208,3 @@ def _split_bars(body: str) -> list[str]:
             depth = depth + 1 if token == "[[" else max(0, depth - 1)
     parts.append(body[start:])
     return parts
-
-
-@cache
-def _rules() -> Mapping[str, Rule]:
-    data = resources.files(__package__).joinpath("templates.toml").read_text("utf-8")
-    tables = tomllib.loads(data)
-    found: dict[str, Rule] = {}
-    for table in tables["text"]:
-        _add(found, table["names"], compile_pattern(table["text"]), _keys_of(table["text"]))
-    for table in tables["function"]:
-        name = table["function"]
-        _add(found, table["names"], FUNCTIONS[name](table), WANTED.get(name))
-    for table in tables["hatnote"]:
-        _add(found, table["names"], hatnote(table["pages"]))
-    return found
-
-
-def _add(
-    found: dict[str, Rule],
-    names: Iterable[str],
-    render: Callable[[Arguments], str],
-    wanted: frozenset[str] | None = None,
-) -> None:
-    for name in names:
-        found[name.casefold()] = Rule(render, wanted)
-
-
-def _keys_of(pattern: str) -> frozenset[str]:
-    return frozenset(key for keys in _PATTERN_KEYS.findall(pattern) for key in keys.split("|"))

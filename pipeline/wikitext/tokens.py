@@ -41,6 +41,8 @@ _LINK_MARKS: Final = f"{_OPEN}{_CLOSE}{marks.UNSEEN_LINK}"
 _INNER_MARK: Final = re.compile(f"[{_LINK_MARKS}]")
 _REFUSED_HATNOTE: Final = re.compile(rf"\[\[{marks.HATNOTE_TARGET}[^\[\]]*\]\]")
 _REFUSED_TARGET: Final = re.compile(rf"\[\[[^\[\]|{_LINK_MARKS}]*\|")
+# What is no part of an anchor at its ends.
+_OUTER: Final = f" \t\r\n{marks.HOLE}"
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
 # An anchor is one line of text: what would begin a block inside it is no more than a blank.
 _IN_ANCHOR: Final = str.maketrans(
@@ -198,7 +200,9 @@ class Walker:
         """Take a link that shows nothing where it stands; a file's anchor holds no links."""
         if silence == _CATEGORY:
             self.found.categories.append(target.title.partition(":")[2])
-        elif silence == _LANGUAGE:
+            return
+        self.found.pieces.append(marks.HOLE)
+        if silence == _LANGUAGE:
             self._dropped["language_link"] += 1
         else:
             self._drop_file(anchor or "")
@@ -249,7 +253,7 @@ class Walker:
             return False
         if is_bare:
             anchor = _shown_link(raw, target)
-        elif not anchor.strip():
+        elif not anchor.replace(marks.HOLE, "").strip():
             anchor = _pipe_trick(raw, target)
         return self._mark(target, anchor)
 
@@ -257,6 +261,7 @@ class Walker:
         """Take the links that show nothing where they stand; return whether this was one."""
         if link.is_file:
             self._files -= 1
+            self.found.pieces.append(marks.HOLE)
             self._drop_file(anchor)
         elif raw.startswith(marks.HATNOTE_TARGET):
             self._mark_unseen(target, pages.HATNOTE)
@@ -289,7 +294,7 @@ class Walker:
     def _mark(self, target: Target, anchor: str) -> bool:
         """Put the anchor between marks, its outer blanks outside them."""
         inner = anchor if anchor.isprintable() else anchor.translate(_IN_ANCHOR)
-        stripped = inner.strip(" ")
+        stripped = inner.strip(_OUTER)
         if not stripped:
             self._dropped["without_text"] += 1
             return False
@@ -298,11 +303,28 @@ class Walker:
         if len(stripped) == len(inner):
             self.found.pieces += (_OPEN + inner, _CLOSE)
             return True
-        before = " " if inner[0] == " " else ""
-        after = " " if inner[-1] == " " else ""
+        start = inner.index(stripped)
+        before = " " if " " in inner[:start] else ""
+        after = " " if " " in inner[start + len(stripped) :] else ""
         anchor = f"{before}{_OPEN}{stripped}"
         self.found.pieces += (anchor, _CLOSE + after)
         return not after
+
+
+def with_prefixes(text: str, letter: str) -> str:
+    """Return marked text in which letters before a link belong to it, where the wiki has such.
+
+    >>> with_prefixes(f"a «{_OPEN}b{_CLOSE}", "[„«]") == f"a {_OPEN}«b{_CLOSE}"
+    True
+    """
+    return _prefix_pattern(letter).sub(rf"{_OPEN}\1", text) if letter else text
+
+
+@cache
+def _prefix_pattern(letter: str) -> re.Pattern[str]:
+    # Blanks and marks are no letters, whatever the range says.
+    one = rf"(?![\s{marks.FIRST}-\ufdef]){letter}"
+    return re.compile(rf"(?<!{one})((?:{one})+){_OPEN}")
 
 
 def _is_whole_target(raw: str) -> bool:

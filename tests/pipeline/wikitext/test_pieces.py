@@ -13,6 +13,7 @@ from pipeline.wikitext import tokens as wikitext_tokens
 from pipeline.wikitext.cut import Losses, cut
 from pipeline.wikitext.markup import strip_markup
 from pipeline.wikitext.pieces import walk_pieces
+from pipeline.wikitext.templates import rules_of
 from pipeline.wikitext.tokens import Walk, walk_tokens
 from tests.fuzz_wikitext import bundled_pages
 
@@ -28,7 +29,8 @@ def test_pieces_of_real_pages_are_read_as_their_tokens() -> None:
     pages, site = bundled_pages()
     num_refused = 0
     for page in pages:
-        text, _ = strip_markup(cut(marks.without_marks(page), "Page", site, Losses()), site)
+        cut_text = cut(marks.without_marks(page), "Page", site, rules_of(site.language), Losses())
+        text, _ = strip_markup(cut_text)
         text = text.replace(marks.BAR, "|")
         dropped: Counter[str] = Counter()
         pieces = walk_pieces(text, site, dropped)

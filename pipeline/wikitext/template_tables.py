@@ -1,0 +1,181 @@
+"""The tables of rules for templates: read from TOML, checked, and made into what renders.
+
+A table names templates and says what they show: a pattern (`[[text]]`), a function
+(`[[function]]`), or links without text (`[[hatnote]]`). `templates.toml` explains the keys; a file
+of a user's own has the same form.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from pipeline.wikitext.template_functions import FUNCTIONS, WANTED, Arguments, Renderer, hatnote
+from schemas.errors import ConfigError
+
+_SHIPPED: Final = ("templates.toml", "templates_local.toml")
+_KINDS: Final = {"text": "text", "function": "function", "hatnote": "pages"}
+"""Of each kind of table, the key that it must have."""
+_KEYS: Final = {
+    "text": {"in"},
+    "function": {"separator", "units", "languages_of", "order", "first", "dates"},
+    "hatnote": set[str](),
+}
+_COMMON_KEYS: Final = {"reason", "names", "languages"}
+_PAGES: Final = re.compile(r"all|first|(?:alternate )?from [1-9]\d?")
+_PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
+_PATTERN_KEYS: Final = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Templates that show the same, and what that is."""
+
+    kind: str
+    names: tuple[str, ...]
+    """In lower case; `lang-*` stands for every name of `lang-` and a code of a language."""
+    languages: frozenset[str]
+    """Of the wikis that have them; empty for all."""
+    record: Mapping[str, Any]
+
+    def renderer(self, language: str) -> Renderer:
+        """Return what renders the arguments of a call on a wiki of this language."""
+        if self.kind == "text":
+            return compile_pattern(self._pattern(language))
+        if self.kind == "hatnote":
+            return hatnote(self.record["pages"])
+        return FUNCTIONS[self.record["function"]](self.record, language)
+
+    @property
+    def wanted(self) -> frozenset[str] | None:
+        """The arguments that its rule looks at, where that is known."""
+        if self.kind != "text":
+            return WANTED.get(self.record.get("function", ""))
+        patterns = (self.record["text"], *self.record.get("in", {}).values())
+        keys = (keys for pattern in patterns for keys in _PATTERN_KEYS.findall(pattern))
+        return frozenset(key for group in keys for key in group.split("|") if key[:1] != "=")
+
+    def _pattern(self, language: str) -> str:
+        pattern: str = self.record.get("in", {}).get(language, self.record["text"])
+        return pattern
+
+
+@cache
+def shipped_tables() -> tuple[Table, ...]:
+    """Return the tables of the package."""
+    folder = resources.files(__package__)
+    texts = (folder.joinpath(name).read_text("utf-8") for name in _SHIPPED)
+    return tuple(table for text in texts for table in _tables(tomllib.loads(text)))
+
+
+def read_own_tables(text: str) -> tuple[Table, ...]:
+    r"""Return the tables of a user's own rules.
+
+    Raises:
+        ConfigError: it is no TOML, or a table says what none can.
+
+    >>> [table] = read_own_tables('[[text]]\nnames = ["Band"]\ntext = "{1}"')
+    >>> table.names, table.renderer("de")({"1": "Abba"})
+    (('band',), 'Abba')
+    """
+    try:
+        return tuple(_tables(tomllib.loads(text)))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"expected rules for templates in TOML, found no TOML ({error}): "
+            "see pipeline/wikitext/templates.toml for the form"
+        ) from error
+
+
+def _tables(tables: Mapping[str, Any]) -> list[Table]:
+    found = []
+    for kind, records in tables.items():
+        if kind not in _KINDS or not isinstance(records, list):
+            raise _fault(f"tables [[text]], [[function]] or [[hatnote]], found {kind!r}")
+        found += [_checked(kind, record, index) for index, record in enumerate(records, 1)]
+    return found
+
+
+def _checked(kind: str, record: Any, index: int) -> Table:
+    where = f"in [[{kind}]] number {index}"
+    if not isinstance(record, dict):
+        raise _fault(f"a table {where}, found {record!r}")
+    if unknown := sorted(set(record) - _COMMON_KEYS - _KEYS[kind] - {_KINDS[kind]}):
+        raise _fault(f"no key {unknown[0]!r} {where}, found it")
+    names, main = record.get("names"), record.get(_KINDS[kind])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise _fault(f'names = ["..."] {where}, found {names!r}')
+    if not isinstance(main, str):
+        raise _fault(f'{_KINDS[kind]} = "..." {where}, found {main!r}')
+    if kind == "function" and main not in FUNCTIONS:
+        raise _fault(f"one of {', '.join(sorted(FUNCTIONS))} as function {where}, found {main!r}")
+    if kind == "hatnote" and not _PAGES.fullmatch(main):
+        raise _fault(f'pages = "all", "first", "from 2" or the like {where}, found {main!r}')
+    folded = (" ".join(name.replace("_", " ").split()).casefold() for name in names)
+    return Table(kind, tuple(folded), frozenset(record.get("languages", ())), record)
+
+
+def _fault(text: str) -> ConfigError:
+    return ConfigError(f"rules for templates: expected {text}")
+
+
+def compile_pattern(pattern: str) -> Renderer:
+    """Compile a pattern of the rule file.
+
+    `{1|name}` is the first of these arguments that is not empty, `{1|=x}` is x for an empty one;
+    what stands in `<...>` appears
+    only when all arguments in it are not empty.
+
+    >>> render = compile_pattern("{1}< ({2|kanji})>")
+    >>> render({"1": "Kobe", "kanji": "神戸"}), render({"1": "Kobe"})
+    ('Kobe (神戸)', 'Kobe')
+    """
+    parts = [_compile_part(match) for match in _PATTERN_TOKEN.finditer(pattern)]
+    if len(parts) == 1:
+        return parts[0]
+    return lambda arguments: "".join([part(arguments) for part in parts])
+
+
+def _compile_part(match: re.Match[str]) -> Renderer:
+    keys, group = match.group(1), match.group(2)
+    if keys is not None:
+        return _choice(keys.split("|"))
+    if group is not None:
+        return _optional_group(list(_PATTERN_TOKEN.finditer(group)))
+    literal = match.group()
+    return lambda arguments: literal
+
+
+def _choice(keys: list[str]) -> Renderer:
+    default = keys.pop()[1:] if keys[-1].startswith("=") else ""
+    if not keys:
+        return lambda arguments: default
+    first, *others = keys
+
+    def render(arguments: Arguments) -> str:
+        value = arguments.get(first)
+        for key in others:
+            value = value or arguments.get(key)
+        return value or default
+
+    return render
+
+
+def _optional_group(tokens: list[re.Match[str]]) -> Renderer:
+    parts = [(_compile_part(token), token[1] is not None) for token in tokens]
+
+    def render(arguments: Arguments) -> str:
+        values = []
+        for part, is_needed in parts:
+            value = part(arguments)
+            if is_needed and not value:
+                return ""
+            values.append(value)
+        return "".join(values)
+
+    return render
