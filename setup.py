@@ -27,6 +27,7 @@ PIPELINE = [
 TRAIN = [
     "torch>=2.4",  # the model and the training step
     "safetensors>=0.4",  # weights without pickle
+    "pyyaml>=6",  # the front matter of model cards
 ]
 TENSORBOARD = ["tensorboard>=2.15"]  # events beside metrics.jsonl
 REPORT = [

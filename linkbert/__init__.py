@@ -9,6 +9,7 @@ each with its config, and `Corpus` and `LinkGraph` to look at what they wrote. F
 The names are imported when first used, so that the stages before pretraining run without PyTorch.
 """
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linkbert.extras import missing_extra
+
+# Threads that wait for others sleep instead of spinning; it is read once, when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:  # what type checkers read; a test holds it against the table below
     from linkbert.api import check_folder as check_folder

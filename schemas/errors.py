@@ -5,7 +5,13 @@ The command line prints the message alone, on one line, and exits 1.
 
 
 class LinkBertError(Exception):
-    """Base of every error that is the input's or the user's to mend, not a bug."""
+    """Base of every error that is the input's or the user's to mend, not a bug.
+
+    Attributes:
+        exit_status: of a command that ends with it.
+    """
+
+    exit_status = 1
 
 
 class ConfigError(LinkBertError):
@@ -30,3 +36,11 @@ class CheckpointError(LinkBertError):
 
 class StageError(LinkBertError):
     """An output folder is in use, made with another plan, or its counts do not add up."""
+
+
+class StoppedError(StageError):
+    """A signal ended a run, which is saved; the status is the shell's, 128 and its number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + signal_number

@@ -109,7 +109,7 @@ def _fail(args: argparse.Namespace, error: Exception | None, message: str) -> in
     if args.debug and error is not None:
         raise error
     print(f"linkbert {args.name}: {printable(message)}", file=sys.stderr)
-    return 1
+    return error.exit_status if isinstance(error, LinkBertError) else 1
 
 
 def _one_line(message: str) -> str:
@@ -170,7 +170,11 @@ def _pretrain(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     result = linkbert.export_model(
-        Path(args.run), Path(args.out), checkpoint=args.checkpoint, overwrite=args.overwrite
+        Path(args.run),
+        Path(args.out),
+        checkpoint=args.checkpoint,
+        cut_vocabulary=args.cut_vocabulary,
+        overwrite=args.overwrite,
     )
     print_result(args, asdict(result))
 

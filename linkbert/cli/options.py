@@ -239,6 +239,9 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN", help="a folder that pretrain wrote")
     _add_out(parser, "HF_DIR")
     parser.add_argument("--checkpoint", metavar="NAME", help="step-NNNNNNNN; else the newest")
+    parser.add_argument(
+        "--cut-vocabulary", action="store_true", help="without rows that only pad the vocabulary"
+    )
 
 
 def _add_finetune(commands: Any) -> None:

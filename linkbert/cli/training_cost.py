@@ -11,12 +11,19 @@ import torch
 
 from linkbert.loader.batches import BatchMaker, Share
 from linkbert.loader.dataset import InstanceReader
-from linkbert.loader.masking import masking_rule
 from linkbert.training.config import PretrainConfig
-from linkbert.training.distributed import Ranks
-from linkbert.training.learner import Learner, build_learner, model_config_for
+from linkbert.training.distributed import Ranks, local_ranks
+from linkbert.training.learner import (
+    Learner,
+    Wishes,
+    build_learner,
+    initial_model,
+    model_config_for,
+)
+from linkbert.training.loop import rule_of
 from linkbert.training.metrics import peak_memory
 from linkbert.training.run_folder import Shards, open_shards
+from linkbert.training.threads import compute_threads
 
 _MEASURED_SECONDS = 1.0
 _WARM_UP_SEQUENCES = 8
@@ -62,9 +69,10 @@ def training_cost(
     config = replace(config, compile=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     ranks = Ranks(0, 1, device)
-    model_config = model_config_for(config, shards.facts, init)
-    learner = build_learner(config, model_config, seed, init, shards, ranks)
-    seconds, memory_bytes = _measured(learner, shards, seed)
+    shape = model_config_for(config, shards.facts, init)
+    learner = build_learner(initial_model(shape, seed, init, shards), config, seed, ranks)
+    with compute_threads(config.threads, None, local_ranks()) as num_threads:
+        seconds, memory_bytes = _measured(learner, shards, seed)
     num_parameters = sum(weights.numel() for weights in learner.model.parameters())
     sequences = config.max_steps * config.batch_size
     per_epoch = shards.facts.get("instances_per_epoch") or [shards.train.num_instances]
@@ -75,7 +83,7 @@ def training_cost(
         tokens=round(sequences * _mean_tokens(shards, seed)),
         passes=round(sequences / max(per_epoch[0], 1), 1),
         seconds=seconds * sequences / int(os.environ.get("WORLD_SIZE", "1")),
-        device=_name(device),
+        device=_name(device, num_threads),
         memory_bytes=memory_bytes,
         disk_bytes=kept * num_parameters * _CHECKPOINT_BYTES_PER_PARAMETER,
     )
@@ -84,14 +92,13 @@ def training_cost(
 def _measured(learner: Learner, shards: Shards, seed: int) -> tuple[float, int]:
     """Return the seconds per sequence and the peak of memory in bytes."""
     config, facts, device = learner.config, shards.facts, learner.ranks.device
-    probs = (config.mask_prob, config.mask_token_prob, config.random_token_prob)
-    rule = masking_rule(seed, facts["vocab_size"], facts["special_ids"], probs)
+    rule = rule_of(config, seed, shards)
     reader, share = InstanceReader(shards.train, seed), Share(0, 1, config.micro_batch_size)
     maker = BatchMaker(reader, rule, facts["token_dtype"], share, device.type == "cuda")
     first = size = min(_WARM_UP_SEQUENCES, config.batch_size)
 
     def learn(start: int, stop: int) -> None:
-        learner.run_step(0, maker.make(start, stop), False)
+        learner.run_step(0, maker.make(start, stop), Wishes)
         if device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -112,7 +119,7 @@ def _mean_tokens(shards: Shards, seed: int) -> float:
     return float(lengths.to_numpy().mean())
 
 
-def _name(device: torch.device) -> str:
+def _name(device: torch.device, num_threads: int) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"the CPU with {torch.get_num_threads()} threads"
+    return f"the CPU with {num_threads} threads"

@@ -18,19 +18,20 @@ import torch
 from linkbert.evaluation.config import EvaluationOptions
 from linkbert.evaluation.held_out import held_out_pairs
 from linkbert.evaluation.instances import drp_report, mlm_report
-from linkbert.evaluation.link_context import SpecialIds, score_pairs, summarise_scores
+from linkbert.evaluation.link_context import score_pairs, summarise_scores
 from linkbert.evaluation.ranking import rank, ranking_report
 from linkbert.loader.dataset import Split
 from linkbert.loader.masking import MaskingRule, masking_rule
-from linkbert.model.huggingface import RELATION_HEAD_NAME
-from linkbert.model.network import LinkBert
-from linkbert.model.pretrained import LinkBertForPreTraining
-from linkbert.model.vocabulary import check_same_vocabulary
+from linkbert.model.families import Network
+from linkbert.model.pretrained import load_network
+from linkbert.model.vocabulary import check_same_vocabulary, ordinary_ids
+from linkbert.model.weights import RELATION_HEAD_NAME
 from linkbert.training.distributed import Ranks
 from linkbert.training.optimizer import Precision
 from linkbert.training.run_folder import Shards, open_shards
 from linkbert.training.validation import SplitFigures, Validator
 from schemas.errors import CheckpointError, SchemaError
+from schemas.pair_frame import PairFrame
 
 BERT_MASKING = (0.15, 0.8, 0.1)
 """Shares of masked tokens, of [MASK] and of random tokens among them (BERT)."""
@@ -77,10 +78,15 @@ def evaluate(
     return {name: run(model, split, opened, options) for name, split in held_out.items()}
 
 
-def load_model(folder: Path, shards: Shards) -> LinkBert:
-    """Load a model on the best device at hand, once its vocabulary proves to be the shards'."""
-    network = LinkBertForPreTraining.from_pretrained(folder).network
+def load_model(folder: Path, shards: Shards) -> Network:
+    """Load a model on the best device at hand, once its vocabulary proves to be the shards'.
+
+    Raises:
+        CheckpointError: the folder is no encoder's, or damaged.
+        ConfigError: the vocabularies differ.
+    """
     check_same_vocabulary(shards.tokenizer, folder)
+    network = load_network(folder, shards.facts)
     return network.to(best_device()).eval()
 
 
@@ -89,25 +95,20 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def evaluation_rule(facts: dict[str, Any], seed: int) -> MaskingRule:
-    """Return BERT's masking rule for the shards' vocabulary."""
-    return masking_rule(seed, facts["vocab_size"], facts["special_ids"], BERT_MASKING)
-
-
-def special_ids(facts: dict[str, Any]) -> SpecialIds:
-    """Return the ids that frame a pair."""
-    return SpecialIds(facts["special_ids"]["cls"], facts["special_ids"]["sep"])
+def evaluation_rule(shards: Shards, seed: int) -> MaskingRule:
+    """Return BERT's masking rule for the shards' vocabulary and their frame of a pair."""
+    frame = PairFrame.from_facts(shards.facts)
+    return masking_rule(seed, ordinary_ids(shards.tokenizer), frame, BERT_MASKING)
 
 
 def _link_context(
-    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+    model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
-    pairs = held_out_pairs(split, shards.facts["token_dtype"], options.max_pairs, options.seed)
+    pairs = held_out_pairs(split, shards.facts, options.max_pairs, options.seed)
     scores = score_pairs(
         model,
         pairs,
-        evaluation_rule(shards.facts, options.seed),
-        special_ids(shards.facts),
+        evaluation_rule(shards, options.seed),
         passes=options.passes,
         device=next(model.parameters()).device,
     )
@@ -115,25 +116,25 @@ def _link_context(
 
 
 def _drp(
-    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+    model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
     stated = split.manifest.extra.get("drp_class_accuracy")
     return drp_report(_figures(model, split, shards, options), stated)
 
 
 def _mlm(
-    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+    model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
     return mlm_report(_figures(model, split, shards, options))
 
 
 def _figures(
-    model: LinkBert, split: Split, shards: Shards, options: EvaluationOptions
+    model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> SplitFigures:
     device = next(model.parameters()).device
     validator = Validator(
         splits={},
-        rule=evaluation_rule(shards.facts, options.seed),
+        rule=evaluation_rule(shards, options.seed),
         token_dtype=shards.facts["token_dtype"],
         micro_batch_size=options.batch_size,
         max_instances=options.max_pairs,
@@ -151,7 +152,7 @@ def _ranking(
             model_folder,
             shards.train,
             split,
-            shards.facts["token_dtype"],
+            shards.facts,
             train_pairs=options.train_pairs,
             max_queries=options.max_pairs,
             seed=options.seed,
@@ -160,7 +161,7 @@ def _ranking(
     return ranking_report(scores, options.num_resamples, options.seed)
 
 
-_KINDS: dict[str, Callable[[LinkBert, Split, Shards, EvaluationOptions], dict[str, Any]]] = {
+_KINDS: dict[str, Callable[[Network, Split, Shards, EvaluationOptions], dict[str, Any]]] = {
     "link-context": _link_context,
     "drp": _drp,
     "mlm": _mlm,

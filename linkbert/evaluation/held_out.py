@@ -13,6 +13,7 @@ make the random partner better and the measured gain smaller.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,8 @@ import pyarrow as pa
 from linkbert.loader.dataset import COLUMNS, InstanceReader, Split
 from schemas.counter_rng import counter_bits, counter_key
 from schemas.errors import SchemaError
-from schemas.tables.instances import LINKED, NUM_SPECIAL_TOKENS, RANDOM
+from schemas.pair_frame import PairFrame
+from schemas.tables.instances import LINKED, RANDOM
 
 _NUM_CANDIDATES = 32
 
@@ -66,19 +68,21 @@ def read_table(split: Split, max_instances: int | None = None) -> pa.Table:
     return pa.concat_tables(pieces).select(COLUMNS)
 
 
-def held_out_pairs(split: Split, token_dtype: str, max_pairs: int, seed: int) -> list[HeldOutPair]:
+def held_out_pairs(
+    split: Split, facts: dict[str, Any], max_pairs: int, seed: int
+) -> list[HeldOutPair]:
     """Return up to `max_pairs` held-out pairs in stored order, which is a random one.
 
     Args:
         split: validation or validation_closed.
-        token_dtype: numpy name of the ids' type.
+        facts: what the manifest of the shards says of ids and their frame.
         max_pairs: at most so many.
         seed: of the choice of random partners.
 
     Raises:
         SchemaError: the split holds no linked or no random instance.
     """
-    rows = Rows(read_table(split), np.dtype(token_dtype))
+    rows = Rows(read_table(split), facts)
     linked = np.flatnonzero(rows.relation == LINKED)[:max_pairs]
     pool = np.flatnonzero(rows.relation == RANDOM)
     if not len(linked) or not len(pool):
@@ -111,22 +115,22 @@ def held_out_pairs(split: Split, token_dtype: str, max_pairs: int, seed: int) ->
 class Rows:
     """The columns of an instances table as arrays, and the ids of any row's A and B."""
 
-    def __init__(self, table: pa.Table, dtype: np.dtype[np.unsignedinteger]) -> None:
+    def __init__(self, table: pa.Table, facts: dict[str, Any]) -> None:
         self._bytes = table.column("token_ids").to_pylist()
-        self._dtype = dtype
+        self._dtype, self._frame = np.dtype(facts["token_dtype"]), PairFrame.from_facts(facts)
         columns = {name: table.column(name).to_numpy() for name in COLUMNS if name != "token_ids"}
         self._columns = columns
         self.relation = columns["relation"]
         self.num_a = columns["num_tokens_a"]
-        self.num_b = columns["num_tokens"] - self.num_a - NUM_SPECIAL_TOKENS
+        self.num_b = columns["num_tokens"] - self.num_a - self._frame.num_special
 
     def ids_a(self, row: int) -> Ids:
         """Return the ids of A."""
-        return self._ids(row)[1 : 1 + self.num_a[row]]
+        return self._ids(row)[len(self._frame.before) :][: self.num_a[row]]
 
     def ids_b(self, row: int) -> Ids:
         """Return the ids of B."""
-        return self._ids(row)[2 + self.num_a[row] : -1]
+        return self._ids(row)[self._frame.num_before_b + self.num_a[row] :][: self.num_b[row]]
 
     def _ids(self, row: int) -> Ids:
         return np.frombuffer(self._bytes[row], self._dtype).astype(np.int32)

@@ -23,7 +23,9 @@ from torch.nn import functional
 from linkbert.evaluation.bootstrap import Clusters, interval, resampled_sums
 from linkbert.evaluation.held_out import HeldOutPair, Ids
 from linkbert.loader.masking import InstanceKeys, MaskingRule, draw_masks, segment_keys
-from linkbert.model.network import Batch, LinkBert
+from linkbert.model.families import Network
+from linkbert.model.network import Batch
+from schemas.pair_frame import PairFrame
 
 CONDITIONS = ("linked", "random", "contiguous", "alone")
 """Partners of A, in the order of the columns of `PairScores.losses`."""
@@ -32,14 +34,6 @@ _NO_IDS = np.zeros(0, np.int32)
 _PAIRS_AT_ONCE = 64
 
 Figures = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialIds:
-    """The ids that frame a pair."""
-
-    cls: int
-    sep: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +58,9 @@ class PairScores:
 
 
 def score_pairs(
-    model: LinkBert,
+    model: Network,
     pairs: Sequence[HeldOutPair],
     rule: MaskingRule,
-    special: SpecialIds,
     *,
     passes: int,
     device: torch.device,
@@ -78,7 +71,6 @@ def score_pairs(
         model: on the device.
         pairs: what to score.
         rule: of the masks; its seed decides them.
-        special: ids of [CLS] and [SEP].
         passes: how many masks of each A are drawn; more make the figure steadier.
         device: where to compute.
     """
@@ -92,7 +84,7 @@ def score_pairs(
             chosen = pairs[start : start + _PAIRS_AT_ONCE]
             here = np.arange(start, start + len(chosen))
             for column, condition in enumerate(CONDITIONS):
-                found = _score_batch(model, chosen, condition, mask_pass, rule, special, device)
+                found = _score_batch(model, chosen, condition, mask_pass, rule, device)
                 losses[here, column] += found[0]
                 losses_in_b[here, column] += found[1]
                 if column == 0:
@@ -109,16 +101,15 @@ def score_pairs(
 
 
 def _score_batch(
-    model: LinkBert,
+    model: Network,
     pairs: Sequence[HeldOutPair],
     condition: str,
     mask_pass: int,
     rule: MaskingRule,
-    special: SpecialIds,
     device: torch.device,
 ) -> tuple[Figures, Figures, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return loss sums, those of tokens in B, and both numbers of tokens; all [pairs]."""
-    batch, owner_M = batch_of(pairs, condition, mask_pass, rule, special)
+    batch, owner_M = batch_of(pairs, condition, mask_pass, rule)
     labels_M = batch.labels_M.numpy()
     is_in_b_M = np.zeros(len(labels_M), np.bool_)
     for number, pair in enumerate(pairs):
@@ -148,12 +139,11 @@ def batch_of(
     condition: str,
     mask_pass: int,
     rule: MaskingRule,
-    special: SpecialIds,
 ) -> tuple[Batch, npt.NDArray[np.int64]]:
     """Lay pairs end to end with A alone masked; also return the pair of each masked token [M]."""
     partners = [_partner(pair, condition) for pair in pairs]
     sequences = [
-        _sequence(pair.a, partner, special)
+        _sequence(pair.a, partner, rule.frame)
         for pair, partner in zip(pairs, partners, strict=True)
     ]  # fmt: skip
     lengths_B = np.array([len(ids) for ids in sequences], np.int32)
@@ -167,7 +157,9 @@ def batch_of(
     changed = masks.replacements_M >= 0
     token_ids_N[masks.positions_M[changed]] = masks.replacements_M[changed]
     position_ids_N = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths_B])
-    token_types_N = (position_ids_N >= np.repeat(num_a_B + 2, lengths_B)).astype(np.int32)
+    starts_of_b_N = np.repeat(num_a_B + rule.frame.num_before_b, lengths_B)
+    is_b_N = (position_ids_N >= starts_of_b_N) & rule.frame.has_token_types
+    token_types_N = is_b_N.astype(np.int32)
     batch = Batch(
         token_ids_N=torch.from_numpy(token_ids_N),
         position_ids_N=torch.from_numpy(position_ids_N),
@@ -190,9 +182,9 @@ def _partner(pair: HeldOutPair, condition: str) -> Ids | None:
     return pair.linked if condition == "linked" else pair.random
 
 
-def _sequence(a: Ids, b: Ids | None, special: SpecialIds) -> Ids:
-    cls, sep = np.array([special.cls], np.int32), np.array([special.sep], np.int32)
-    return np.concatenate([cls, a, sep] if b is None else [cls, a, sep, b, sep])
+def _sequence(a: Ids, b: Ids | None, frame: PairFrame) -> Ids:
+    ids = [*frame.before, *a, *frame.after] if b is None else frame.wrap(a, b)
+    return np.array(ids, np.int32)
 
 
 def _keys(pairs: Sequence[HeldOutPair], mask_pass: int) -> InstanceKeys:

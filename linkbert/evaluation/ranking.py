@@ -25,6 +25,7 @@ from linkbert.evaluation.bootstrap import Clusters, interval, resampled_sums
 from linkbert.evaluation.held_out import Ids, Rows, read_table
 from linkbert.loader.dataset import Split
 from schemas.errors import SchemaError
+from schemas.pair_frame import PairFrame
 from schemas.tables.instances import LINKED
 
 NUM_NEGATIVES = 31
@@ -60,7 +61,11 @@ class RankingScores:
 
 
 def make_queries(
-    split: Split, token_dtype: str, max_queries: int, num_negatives: int, max_instances: int | None
+    split: Split,
+    facts: dict[str, Any],
+    max_queries: int,
+    num_negatives: int,
+    max_instances: int | None,
 ) -> list[Query]:
     """Return the first queries of a split, each with as many hard negatives as asked for.
 
@@ -71,7 +76,7 @@ def make_queries(
 
     # It says at every index that it builds one.
     logging.getLogger("bm25s").setLevel(logging.WARNING)
-    rows = Rows(read_table(split, max_instances), np.dtype(token_dtype))
+    rows = Rows(read_table(split, max_instances), facts)
     size = len(rows.relation)
     # Segments B of all rows; the same one may be there twice, but not among one's candidates.
     segments = [rows.ids_b(row) for row in range(size)]
@@ -111,7 +116,7 @@ def rank(
     model_folder: Path,
     train_split: Split,
     held_out: Split,
-    token_dtype: str,
+    facts: dict[str, Any],
     *,
     train_pairs: int,
     max_queries: int,
@@ -124,7 +129,7 @@ def rank(
         model_folder: a Hugging Face folder.
         train_split: where training pairs come from.
         held_out: where queries come from.
-        token_dtype: numpy name of the ids' type.
+        facts: what the manifest of the shards says of ids and their frame.
         train_pairs: linked training pairs at most.
         max_queries: held-out queries at most.
         seed: of head, order and dropout.
@@ -145,21 +150,21 @@ def rank(
     from linkbert.finetuning.training import load, predict, train
 
     limit = _INSTANCES_A_PAIR * train_pairs
-    learned = make_queries(train_split, token_dtype, train_pairs, _TRAIN_NEGATIVES, limit)
-    queries = make_queries(held_out, token_dtype, max_queries, NUM_NEGATIVES, None)
+    learned = make_queries(train_split, facts, train_pairs, _TRAIN_NEGATIVES, limit)
+    queries = make_queries(held_out, facts, max_queries, NUM_NEGATIVES, None)
     set_seed(seed)
     tokenizer = load(AutoTokenizer, model_folder)
     model = load(AutoModelForSequenceClassification, model_folder, num_labels=2)
-    special = tokenizer.cls_token_id, tokenizer.sep_token_id
+    frame = PairFrame.from_facts(facts)
     features = [
-        _feature(query.a, candidate, special) | {"labels": int(place == 0)}
+        _feature(query.a, candidate, frame) | {"labels": int(place == 0)}
         for query in learned
         for place, candidate in enumerate(query.candidates)
     ]
     hyper = Hyper(_LEARNING_RATE, _BATCH_SIZE, 1)
     trainer = train(model, features, DataCollatorWithPadding(tokenizer), hyper, seed, scratch)
     asked = [
-        _feature(query.a, candidate, special)
+        _feature(query.a, candidate, frame)
         for query in queries
         for candidate in query.candidates
     ]  # fmt: skip
@@ -169,11 +174,13 @@ def rank(
     return RankingScores(articles, ranks_of(logits[:, :, 1] - logits[:, :, 0]))
 
 
-def _feature(a: Ids, b: Ids, special: tuple[int, int]) -> dict[str, Any]:
-    cls, sep = special
-    ids = [cls, *a.tolist(), sep, *b.tolist(), sep]
-    types = [0] * (len(a) + 2) + [1] * (len(b) + 1)
-    return {"input_ids": ids, "token_type_ids": types, "attention_mask": [1] * len(ids)}
+def _feature(a: Ids, b: Ids, frame: PairFrame) -> dict[str, Any]:
+    ids = frame.wrap(a.tolist(), b.tolist())
+    feature: dict[str, Any] = {"input_ids": ids, "attention_mask": [1] * len(ids)}
+    if frame.has_token_types:
+        num_before_b = len(a) + frame.num_before_b
+        feature["token_type_ids"] = [0] * num_before_b + [1] * (len(ids) - num_before_b)
+    return feature
 
 
 def ranks_of(scores: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

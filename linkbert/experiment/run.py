@@ -30,7 +30,6 @@ from linkbert.evaluation.evaluate import (
     evaluate,
     evaluation_rule,
     load_model,
-    special_ids,
 )
 from linkbert.evaluation.held_out import held_out_pairs
 from linkbert.evaluation.link_context import PairScores, score_pairs
@@ -185,13 +184,11 @@ def _pair_scores(
     model = load_model(place.path("models"), shards)
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for name, split in shards.validation.items():
-        dtype = shards.facts["token_dtype"]
-        pairs = held_out_pairs(split, dtype, config.max_pairs, place.seed)
+        pairs = held_out_pairs(split, shards.facts, config.max_pairs, place.seed)
         scores = score_pairs(
             model,
             pairs,
-            evaluation_rule(shards.facts, place.seed),
-            special_ids(shards.facts),
+            evaluation_rule(shards, place.seed),
             passes=config.passes,
             device=best_device(),
         )
@@ -213,7 +210,7 @@ def ranking_scores(config: ExperimentConfig, place: Place) -> RankingScores:
             place.path("models"),
             shards.train,
             shards.validation["validation_closed"],
-            shards.facts["token_dtype"],
+            shards.facts,
             train_pairs=config.ranking_pairs,
             max_queries=config.ranking_queries,
             seed=place.seed,

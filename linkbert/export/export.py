@@ -6,7 +6,6 @@ drp.safetensors (the relation head), tokenizer files, README.md (the model card)
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -16,23 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from linkbert.export.model_card import CARD_NAME, write_card
+from linkbert.export.network_files import max_positions_of, write_network
 from linkbert.export.tokenizer_files import write_tokenizer_files
-from linkbert.model.huggingface import (
-    CONFIG_NAME,
-    RELATION_HEAD_NAME,
-    WEIGHTS_NAME,
-    hugging_face_config,
-    to_hugging_face,
-)
-from linkbert.model.network import ModelConfig
 from linkbert.training.checkpoint import (
-    Checkpoint,
     checkpoint_path,
     checkpoint_steps,
     load_checkpoint,
+    share_as_usual,
 )
 from linkbert.training.run_folder import TOKENIZER_NAME, read_run, validation_at
 from schemas import __version__
@@ -42,9 +33,10 @@ from schemas.manifest import (
     FileEntry,
     Manifest,
     read_manifest,
-    write_json,
     write_manifest,
 )
+from schemas.model_folder import CONFIG_NAME, sha256_of
+from schemas.pair_frame import PairFrame
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +54,12 @@ class ExportResult:
 
 
 def export(
-    run: Path, out: Path, *, checkpoint: str | None = None, overwrite: bool = False
+    run: Path,
+    out: Path,
+    *,
+    checkpoint: str | None = None,
+    cut_vocabulary: bool = False,
+    overwrite: bool = False,
 ) -> ExportResult:
     """Write a checkpoint of a run as a Hugging Face folder.
 
@@ -70,6 +67,7 @@ def export(
         run: the folder that `pretrain` wrote.
         out: the folder to write; it must not exist, or be an earlier export with `overwrite`.
         checkpoint: a step, `step-NNNNNNNN`, or `best`; the newest where None.
+        cut_vocabulary: leave out rows that pad the vocabulary of the folder a run started from.
         overwrite: replace an earlier export.
 
     Raises:
@@ -80,26 +78,27 @@ def export(
     run, out = Path(run), Path(out)
     described = read_run(run)
     folder = find_checkpoint(run, checkpoint)
-    finished = None if overwrite else _finished(out, described, folder.name)
+    identity = _config(described["identity"], folder.name, cut_vocabulary)
+    finished = None if overwrite else _finished(out, described, identity)
     if finished is not None:
         logger.info("%s is finished: it was exported from %s before", out, folder.name)
         return finished
     _refuse_existing(out, overwrite)
     loaded = load_checkpoint(folder)
-    model = ModelConfig(**described["model"])
+    facts = described["facts"]
+    num_rows = facts["vocab_size"] if cut_vocabulary else None
     aside = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
     try:
         aside.mkdir(parents=True)
-        num_parameters = _write_weights(aside, loaded, model)
-        special_ids = described["facts"]["special_ids"]
-        write_json(aside / CONFIG_NAME, hugging_face_config(model, special_ids["pad"]))
-        # The run's sequences may be shorter than its positions; beyond them nothing was learned.
+        num_parameters = write_network(aside, described["model"], loaded.model, facts, num_rows)
+        for path in aside.iterdir():
+            share_as_usual(path)
         write_tokenizer_files(
-            run / TOKENIZER_NAME, aside, special_ids, described["facts"]["max_length"]
+            run / TOKENIZER_NAME, aside, PairFrame.from_facts(facts), _max_length(described)
         )
         write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
         result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
-        _write_manifest(aside, described, folder.name, result)
+        _write_manifest(aside, described, identity, result)
         if out.exists():
             shutil.rmtree(out)
         os.replace(aside, out)
@@ -144,42 +143,47 @@ def _refuse_existing(out: Path, overwrite: bool) -> None:
         raise StageError(f"expected an earlier export to overwrite, found another folder: {out}")
 
 
-def _write_weights(folder: Path, loaded: Checkpoint, model: ModelConfig) -> int:
-    weights, head = to_hugging_face(loaded.model, model.num_layers)
-    for name, tensors in ((WEIGHTS_NAME, weights), (RELATION_HEAD_NAME, head)):
-        save_file(tensors, folder / name, metadata={"format": "pt"})
-        # safetensors makes files that only their owner may read; models are there to be shared.
-        (folder / name).chmod(0o644)
-    return sum(tensor.numel() for tensor in (*weights.values(), *head.values()))
+def _max_length(described: dict[str, Any]) -> int:
+    """Return the tokens of the longest text that the model takes.
+
+    From a folder to start from, all its positions have learned something. From random weights those
+    beyond the run's sequences have not; pairs of equal segments are of odd length, so one more is
+    within what was learned.
+    """
+    positions = max_positions_of(described["model"])
+    if described["identity"]["init"] is not None:
+        return positions
+    return min(positions, int(described["facts"]["max_length"]) + 1)
 
 
-def _finished(out: Path, described: dict[str, Any], checkpoint: str) -> ExportResult | None:
+def _finished(
+    out: Path, described: dict[str, Any], identity: dict[str, Any]
+) -> ExportResult | None:
     """Return what an export that lies in `out` says of itself, None where it is not this one."""
     if not (out / MANIFEST_NAME).is_file():
         return None
     found = read_manifest(out)
-    identity = described["identity"]
-    is_this = found.config == _config(identity, checkpoint) and found.inputs == identity["inputs"]
+    is_this = found.config == identity and found.inputs == described["identity"]["inputs"]
     return ExportResult(str(out), **found.extra["result"]) if is_this else None
 
 
-def _config(identity: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+def _config(identity: dict[str, Any], checkpoint: str, cut_vocabulary: bool) -> dict[str, Any]:
     learned = {"pretrain": identity["config"], "seed": identity["seed"], "init": identity["init"]}
-    return {"checkpoint": checkpoint, **learned}
+    cut = {"cut_vocabulary": True} if cut_vocabulary else {}
+    return {"checkpoint": checkpoint, **learned, **cut}
 
 
 def _write_manifest(
-    folder: Path, described: dict[str, Any], checkpoint: str, result: ExportResult
+    folder: Path, described: dict[str, Any], config: dict[str, Any], result: ExportResult
 ) -> None:
-    files = []
-    for path in sorted(folder.iterdir()):
-        data = path.read_bytes()
-        files.append(FileEntry(path.name, 0, len(data), hashlib.sha256(data).hexdigest()))
-    identity = described["identity"]
+    files = [
+        FileEntry(path.name, 0, path.stat().st_size, sha256_of(path))
+        for path in sorted(folder.iterdir())
+    ]
     manifest = Manifest(
         stage=_STAGE,
-        config=_config(identity, checkpoint),
-        inputs=identity["inputs"],
+        config=config,
+        inputs=described["identity"]["inputs"],
         rows_in=0,
         rows_out=0,
         drops={},

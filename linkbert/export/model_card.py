@@ -1,10 +1,21 @@
-"""README.md of an exported model: what it learned from, how, how well, and under which licence."""
+"""README.md of an exported model: what it learned from, how, how well, and under which licence.
+
+The front matter is what the Hugging Face hub reads (its documentation, "Model Cards"), written by a
+YAML library. Names from dumps are strangers' text: in the card they are text, too, whatever
+Markdown or HTML they spell.
+"""
 
 from __future__ import annotations
 
+import html
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from linkbert.export.network_files import max_positions_of, shape_of
 from linkbert.training.checkpoint import TrainingState
 from schemas.tables.instances import RELATIONS
 
@@ -51,7 +62,7 @@ def write_card(
 ) -> None:
     """Write the model card of a checkpoint into an exported folder."""
     sections = [
-        _front_matter(described["facts"]["corpora"]),
+        _front_matter(described),
         _introduction(described, state),
         _corpora(described["facts"]["corpora"]),
         _training(described, state),
@@ -62,20 +73,68 @@ def write_card(
     (folder / CARD_NAME).write_text("\n".join(sections), encoding="utf-8")
 
 
-def _front_matter(corpora: list[dict[str, Any]]) -> str:
-    languages = sorted({corpus["language"] for corpus in corpora if corpus.get("language")})
-    lines = ["---", "library_name: transformers", "pipeline_tag: fill-mask"]
-    lines += ["tags:", "- linkbert", "- bert"]
-    if languages:
-        lines += ["language:", *(f"- {language}" for language in languages)]
-    return "\n".join([*lines, "---", ""])
+def _front_matter(described: dict[str, Any]) -> str:
+    corpora = described["facts"]["corpora"]
+    kind = shape_of(described["model"])["kind"]
+    found: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": "fill-mask",
+        "tags": list(dict.fromkeys(["linkbert", str(kind), "masked-lm", "document-relations"])),
+        "language": _distinct(corpus.get("language") for corpus in corpora),
+        "license": _licence_id(corpora),
+        "datasets": _distinct(_dataset(corpus) for corpus in corpora),
+        "base_model": described.get("base_model"),
+    }
+    told = {key: value for key, value in found.items() if value}
+    lines: str = yaml.safe_dump(told, allow_unicode=True, sort_keys=False)
+    return f"---\n{lines}---\n"
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    return sorted({_one_line(str(value)) for value in values if value})
+
+
+def _dataset(corpus: dict[str, Any]) -> str:
+    """Return a name of a corpus as the hub spells names: letters, digits, dots and dashes."""
+    parts = (_first(corpus, ("dbname", "name", "sitename")), corpus.get("dump_date"))
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(str(part) for part in parts if part)).strip("-.")
+
+
+_LICENCES = {
+    r"CC[ -]BY[ -]SA[ -]4\.0": "cc-by-sa-4.0",
+    r"CC[ -]BY[ -]SA[ -]3\.0": "cc-by-sa-3.0",
+    r"CC[ -]BY[ -]4\.0": "cc-by-4.0",
+    r"CC0": "cc0-1.0",
+    r"GFDL": "gfdl",
+}
+"""The hub's names of licences that corpora come under, by what the tables say."""
+
+
+def _licence_id(corpora: list[dict[str, Any]]) -> str | list[str]:
+    """Return the hub's name of the corpora's licence; `other` where one is unknown.
+
+    >>> _licence_id([{"licence": "CC BY-SA 3.0 and GFDL"}])
+    ['cc-by-sa-3.0', 'gfdl']
+    >>> _licence_id([{"licence": "CC BY-SA 4.0"}, {}])
+    'other'
+    """
+    named: list[str] = []
+    for corpus in corpora:
+        told = str(_first(corpus, ("license", "licence")) or "")
+        known = [name for pattern, name in _LICENCES.items() if re.search(pattern, told, re.I)]
+        if not known:
+            return "other"
+        named += known
+    distinct = list(dict.fromkeys(named)) or ["other"]
+    return distinct[0] if len(distinct) == 1 else distinct
 
 
 def _introduction(described: dict[str, Any], state: TrainingState) -> str:
-    model = described["model"]
+    model = shape_of(described["model"])
+    kind = "BERT" if model["kind"] == "bert" else str(model["kind"])
     return (
-        "# A link-aware BERT\n\n"
-        f"A BERT encoder ({model['num_layers']} layers, hidden size {model['hidden_size']}, "
+        f"# A link-aware {kind}\n\n"
+        f"A {kind} encoder ({model['num_layers']} layers, hidden size {model['hidden_size']}, "
         f"vocabulary {model['vocab_size']:,}) pretrained as in {_PAPER}: masked language modelling "
         "and document relation prediction over pairs of segments that are contiguous, random or "
         f"linked. Trained for {state.step:,} steps, {state.tokens:,} tokens seen. Both heads are "
@@ -97,7 +156,8 @@ def _training(described: dict[str, Any], state: TrainingState) -> str:
     identity, facts = described["identity"], described["facts"]
     config = identity["config"]
     seen = _mix(dict(zip(RELATIONS, state.relation_counts, strict=True)))
-    start = "random weights" if identity["init"] is None else "a BERT checkpoint"
+    start = "random weights" if identity["init"] is None else "an existing encoder"
+    start += f", {_shown(described['base_model'])}" if described.get("base_model") else ""
     rows = [
         ("start", start),
         ("steps", f"{state.step:,} of {config['max_steps']:,}"),
@@ -149,13 +209,14 @@ def _validation(validation: dict[str, dict[str, Any]]) -> str:
 
 
 def _limits(described: dict[str, Any]) -> str:
-    config = described["identity"]["config"]
+    positions = max_positions_of(described["model"])
     lines = [
         "## Limits\n",
         "The model repeats what its corpus says, errors and biases included; it is an encoder to "
         "fine-tune, not a source of facts.",
     ]
-    if described["facts"]["max_length"] < config["max_position_embeddings"]:
+    is_new = described["identity"]["init"] is None
+    if is_new and described["facts"]["max_length"] < positions:
         lines.append(
             f"Positions from {described['facts']['max_length']} on were never trained."
         )  # fmt: skip
@@ -170,4 +231,21 @@ def _first(values: dict[str, Any], keys: tuple[str, ...]) -> Any:
 def _shown(value: Any) -> str:
     if value is None:
         return "unknown"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else as_text(str(value))
+
+
+def as_text(text: str) -> str:
+    r"""Escape a stranger's text so that Markdown and HTML show it as it is, on one line.
+
+    >>> as_text("<b>Wiki</b> | [x](y)")
+    '&lt;b&gt;Wiki&lt;/b&gt; \\| \\[x\\]\\(y\\)'
+    """
+    return _MARKDOWN.sub(r"\\\1", html.escape(_one_line(text), quote=True))
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$]|(?<=^)[-.]|://|(?<=\w)@)")
+"""What Markdown reads: its signs, and what makes links of addresses."""

@@ -40,7 +40,7 @@ from linkbert.loader.masking import (
     segment_keys,
 )
 from linkbert.model.network import Batch
-from schemas.tables.instances import NUM_SPECIAL_TOKENS, RELATIONS
+from schemas.tables.instances import RELATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +191,15 @@ class _Block(NamedTuple):
         """Mask the tokens in place, and cut at rows `bounds_G`."""
         lengths_B, num_a_B, token_ids_N = self.lengths_B, self.num_a_B, self.token_ids_N
         bounds_B = np.concatenate([[0], np.cumsum(lengths_B, dtype=np.int64)])
-        spans_B = num_a_B, lengths_B - num_a_B - NUM_SPECIAL_TOKENS
+        spans_B = num_a_B, lengths_B - num_a_B - rule.frame.num_special
         masks = draw_masks(rule, self.keys, bounds_B[:-1], spans_B, token_ids_N)
         labels_M = token_ids_N.take(masks.positions_M)
         stays_M = masks.replacements_M < 0
         token_ids_N[masks.positions_M] = np.where(stays_M, labels_M, masks.replacements_M)
-        position_ids_N, token_types_N = _places(lengths_B, bounds_B[:-1], num_a_B)
+        num_before_b_B = (
+            num_a_B + rule.frame.num_before_b if rule.frame.has_token_types else lengths_B
+        )
+        position_ids_N, token_types_N = _places(lengths_B, bounds_B[:-1], num_before_b_B)
         cuts = _cut_masks(masks, labels_M.astype(np.int64), bounds_B[bounds_G])
         return [
             Batch(
@@ -242,14 +245,14 @@ def _flat_ids(values: pa.Array, token_dtype: np.dtype[np.unsignedinteger]) -> In
 
 
 def _places(
-    lengths_B: Int32Array, starts_B: Int64Array, num_a_B: Int32Array
+    lengths_B: Int32Array, starts_B: Int64Array, num_before_b_B: Int32Array
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
     """Return position_ids_N and token_types_N, narrow: their memory is most of their cost."""
     # Places among all tokens may wrap around; their differences within a sequence do not.
     position_ids_N = np.arange(int(lengths_B.sum()), dtype=np.int32).astype(np.int16)
     position_ids_N -= np.repeat(starts_B.astype(np.int16), lengths_B)
-    # One run of 0 and one of 1 a sequence.
-    runs_B2 = np.stack([num_a_B + 2, lengths_B - num_a_B - 2], axis=1)
+    # One run of 0 and one of 1 per sequence; where a model has no token types the first is all.
+    runs_B2 = np.stack([num_before_b_B, lengths_B - num_before_b_B], axis=1)
     types_B2 = np.broadcast_to(np.array([0, 1], np.uint8), runs_B2.shape)
     return position_ids_N, np.repeat(types_B2.ravel(), runs_B2.ravel())
 

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.counter_rng import UInt64Array, counter_bits, counter_bits_in_runs, counter_key
+from schemas.pair_frame import PairFrame
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -41,8 +42,8 @@ class MaskingRule:
     """What is masked and by what it is replaced."""
 
     seed: int
-    mask_id: int
-    # Random replacements come from ids outside the special ones.
+    frame: PairFrame  # around A and B
+    # Random replacements come from ids that a text can have.
     replacement_ids: Int32Array
     mask_prob: float = 0.15
     mask_token_prob: float = 0.8
@@ -53,16 +54,23 @@ class MaskingRule:
 
 def masking_rule(
     seed: int,
-    vocab_size: int,
-    special_ids: dict[str, int],
+    ordinary_ids: npt.ArrayLike,
+    frame: PairFrame,
     probs: tuple[float, float, float],
     is_continuation_V: BoolArray | None = None,
 ) -> MaskingRule:
-    """Build the rule for a vocabulary; `probs` are those of mask, [MASK] and random token."""
-    is_ordinary = np.ones(vocab_size, bool)
-    is_ordinary[list(special_ids.values())] = False
-    replacements = np.flatnonzero(is_ordinary).astype(np.int32)
-    return MaskingRule(seed, special_ids["mask"], replacements, *probs, is_continuation_V)
+    """Build the rule for a vocabulary.
+
+    Args:
+        seed: of the draws.
+        ordinary_ids: ids of tokens that a text can have, special ones included or not: where ids
+            have gaps or rows are padding, not all below the vocabulary's size.
+        frame: how a pair is laid out; its special ids replace nothing.
+        probs: of being predicted, of [MASK] and of a random token.
+        is_continuation_V: bool [V], tokens that continue a word, to mask whole words.
+    """
+    replacements = np.setdiff1d(np.asarray(ordinary_ids, np.int32), frame.special_ids)
+    return MaskingRule(seed, frame, replacements, *probs, is_continuation_V)
 
 
 class InstanceKeys(NamedTuple):
@@ -127,7 +135,8 @@ def draw_masks(
     # end, a whole number of words a segment.
     key_S = np.concatenate(keys)
     num_tokens_S = np.concatenate([num_a_B, num_b_B]).astype(np.int64)
-    first_S = np.concatenate([starts_B + 1, starts_B + num_a_B + 2])
+    first_a, before_b = len(rule.frame.before), rule.frame.num_before_b
+    first_S = np.concatenate([starts_B + first_a, starts_B + num_a_B + before_b])
     bounds = _word_bounds(num_tokens_S) * _DRAWS_PER_WORD
     begins_S = bounds[:-1]
     draws_D = _draws(key_S, num_tokens_S)
@@ -187,7 +196,7 @@ def _replacements(rule: MaskingRule, bits_M: UInt64Array) -> Int32Array:
         np.uint64(math.ceil(prob * 2**32))
         for prob in (rule.mask_token_prob, rule.mask_token_prob + rule.random_token_prob)
     )
-    replacements_M = np.full(len(bits_M), rule.mask_id, np.int32)
+    replacements_M = np.full(len(bits_M), rule.frame.mask_id, np.int32)
     other = np.flatnonzero(choice_M >= below_mask)
     low = bits_M[other] & np.uint64(0xFFFFFFFF)
     random_ids = rule.replacement_ids[

@@ -1,32 +1,27 @@
 """Our weights under Hugging Face's names, both ways.
 
-In or out: a folder as BertForPreTraining and its kin write it (config.json, model.safetensors), or
-as `linkbert export` does, with the 3-way relation head in drp.safetensors beside it: Hugging Face
-hard-codes two classes for `cls.seq_relationship`, so a 3-way head under that name would make
-AutoModelForPreTraining fail.
+In or out: a folder as BertForPreTraining and its kin write it, or as `linkbert export` does, with
+the 3-way relation head in drp.safetensors beside it: Hugging Face hard-codes two classes for
+`cls.seq_relationship`, so a 3-way head under that name would make AutoModelForPreTraining fail.
+Which files are read, and how safely: `linkbert.model.weights`.
 """
 
 from __future__ import annotations
 
-import json
+import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from linkbert.model.network import INITIAL_STD, NUM_TOKEN_TYPES, LinkBert, ModelConfig, initialise
-from linkbert.training.config import PretrainConfig
-from schemas.errors import CheckpointError, ConfigError
+from linkbert.model.weights import Shapes, Weights, read_weights
+from schemas.errors import CheckpointError
+from schemas.model_folder import CONFIG_NAME, check_encoder, read_object
 
-WEIGHTS_NAME = "model.safetensors"
-RELATION_HEAD_NAME = "drp.safetensors"
-CONFIG_NAME = "config.json"
-
-Weights = dict[str, Tensor]
+logger = logging.getLogger(__name__)
 
 _TOP_NAMES = {
     "encoder.embeddings.word.weight": "bert.embeddings.word_embeddings.weight",
@@ -76,6 +71,8 @@ def from_hugging_face(weights: Weights, num_layers: int) -> Weights:
     learned.
     """
     weights = {_modern_name(name): tensor for name, tensor in weights.items()}
+    if "cls.predictions.decoder.bias" in weights:  # the only one in files of some versions
+        weights.setdefault("cls.predictions.bias", weights["cls.predictions.decoder.bias"])
     renamed = {ours: weights[theirs] for ours, theirs in _names(num_layers) if theirs in weights}
     for layer, kind in _layers_and_kinds(num_layers):
         parts = [f"{_self_attention(layer)}.{projection}.{kind}" for projection in _PROJECTIONS]
@@ -156,56 +153,60 @@ def read_model_config(folder: Path) -> ModelConfig:
         CheckpointError: there is no config.json, or it is not of a network we compute.
     """
     path = folder / CONFIG_NAME
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"expected a Hugging Face folder with {CONFIG_NAME}, found {error} in {folder}"
-        ) from error
-    expected = {"model_type": "bert", "hidden_act": "gelu", "type_vocab_size": NUM_TOKEN_TYPES}
-    for key, value in {**expected, "position_embedding_type": "absolute"}.items():
+    values = read_object(path)
+    check_encoder(values, str(path))
+    expected = {
+        "model_type": "bert",
+        "hidden_act": "gelu",
+        "type_vocab_size": NUM_TOKEN_TYPES,
+        "position_embedding_type": "absolute",
+        "tie_word_embeddings": True,
+    }
+    for key, value in expected.items():
         if values.get(key, value) != value:
             raise CheckpointError(f"expected {key} {value!r}, found {values[key]!r} in {path}")
-    try:
-        return ModelConfig(
-            vocab_size=values["vocab_size"],
-            hidden_size=values["hidden_size"],
-            num_layers=values["num_hidden_layers"],
-            num_heads=values["num_attention_heads"],
-            intermediate_size=values["intermediate_size"],
-            max_position_embeddings=values["max_position_embeddings"],
-            hidden_dropout=values.get("hidden_dropout_prob", 0.1),
-            attention_dropout=values.get("attention_probs_dropout_prob", 0.1),
-            layer_norm_epsilon=values.get("layer_norm_eps", 1e-12),
-        )
-    except KeyError as error:
+    found = {ours: _number(values, theirs, path) for ours, theirs in _SHAPE_KEYS.items()}
+    if found["hidden_size"] % found["num_heads"]:
         raise CheckpointError(
-            f"expected the key {error} of a BERT, found none in {path}"
-        ) from error
+            f"expected num_attention_heads to divide hidden_size {found['hidden_size']}, found "
+            f"{found['num_heads']} in {path}"
+        )
+    return ModelConfig(
+        **found,
+        hidden_dropout=_share(values, "hidden_dropout_prob", 0.1, path),
+        attention_dropout=_share(values, "attention_probs_dropout_prob", 0.1, path),
+        layer_norm_epsilon=_share(values, "layer_norm_eps", 1e-12, path),
+    )
 
 
-def read_weights(folder: Path) -> Weights:
-    """Read every weight of a Hugging Face folder, with the relation head where there is one.
+_SHAPE_KEYS = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_position_embeddings": "max_position_embeddings",
+}
+_MAX_SHAPE = 1 << 24
 
-    Raises:
-        CheckpointError: there is no safetensors file, or it is damaged.
-    """
-    names = [WEIGHTS_NAME]
-    index = folder / f"{WEIGHTS_NAME}.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    if (folder / RELATION_HEAD_NAME).is_file():
-        names.append(RELATION_HEAD_NAME)
-    weights: Weights = {}
-    for name in names:
-        try:
-            weights.update(load_file(folder / name))
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"expected the weights as {name}, found {error} in {folder}: convert other formats "
-                "with save_pretrained(..., safe_serialization=True)"
-            ) from error
-    return weights
+
+def _number(values: dict[str, Any], key: str, path: Path) -> int:
+    found = values.get(key)
+    if type(found) is not int or not 0 < found <= _MAX_SHAPE:
+        raise CheckpointError(
+            f"expected {key} to be a number from 1 to {_MAX_SHAPE:,}, found "
+            f"{'none' if found is None else repr(found)[:40]} in {path}"
+        )
+    return found
+
+
+def _share(values: dict[str, Any], key: str, default: float, path: Path) -> float:
+    found = values.get(key, default)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+        raise CheckpointError(
+            f"expected {key} to be a number from 0 to 1, found {repr(found)[:40]} in {path}"
+        )
+    return float(found)
 
 
 def load_folder(folder: Path, seed: int = 0) -> tuple[LinkBert, list[str]]:
@@ -215,9 +216,11 @@ def load_folder(folder: Path, seed: int = 0) -> tuple[LinkBert, list[str]]:
         CheckpointError: the folder is no BERT's, or lacks weights of the encoder.
     """
     config = read_model_config(folder)
+    theirs = read_weights(folder, lambda found: check_shapes(found, config, folder))
+    _check_tied(theirs, folder)
+    weights = from_hugging_face(theirs, config.num_layers)
     model = LinkBert(config)
     initialise(model, seed)
-    weights = from_hugging_face(read_weights(folder), config.num_layers)
     try:
         missing = model.load_state_dict(weights, strict=False).missing_keys
     except RuntimeError as error:
@@ -225,36 +228,82 @@ def load_folder(folder: Path, seed: int = 0) -> tuple[LinkBert, list[str]]:
             f"expected weights of the shapes of {CONFIG_NAME}, found others in {folder}: "
             f"{str(error).splitlines()[-1].strip()}"
         ) from error
-    lost = [name for name in missing if name.startswith("encoder.")]
-    if lost:
-        raise CheckpointError(
-            f"expected a whole BERT encoder, found {len(lost)} weights missing in {folder}, the "
-            f"first for {lost[0]}"
-        )
     return model, missing
 
 
-def check_shape(found: ModelConfig, config: PretrainConfig, vocab_size: int, where: Path) -> None:
-    """Compare the shape of a folder to start from with the configuration.
+_LAYER_NUMBER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
+
+
+def check_shapes(found: Shapes, config: ModelConfig, folder: Path) -> None:
+    """Compare the weights of a folder with its config.json, before memory is taken for either.
 
     Raises:
-        ConfigError: they differ.
+        CheckpointError: they are of another network, of more or fewer layers, or lack weights.
     """
-    expected = {
-        "hidden_size": config.hidden_size,
-        "num_layers": config.num_layers,
-        "num_heads": config.num_heads,
-        "intermediate_size": config.intermediate_size,
-        "max_position_embeddings": config.max_position_embeddings,
-        "vocab_size": vocab_size,
-    }
-    different = [
-        f"{name} {getattr(found, name)} instead of {value}"
-        for name, value in expected.items()
-        if getattr(found, name) != value
-    ]
-    if different:
-        raise ConfigError(
-            f"expected --init to fit the configuration and the shards, found {', '.join(different)}"
-            f" in {where}: choose another preset, or --set the keys"
+    shapes = {_modern_name(name): shape for name, shape in found.items()}
+    told = f"found other weights in {folder}"
+    if not any(name.startswith("bert.") for name in shapes):
+        example = next(iter(shapes), "none at all")
+        raise CheckpointError(
+            f"expected the weights of a BERT (bert.*), found not one, but {example}, in {folder}: "
+            "choose another folder"
         )
+    layers = {int(match[1]) for name in shapes if (match := _LAYER_NUMBER.match(name))}
+    if layers != set(range(min(config.num_layers, 1 + max(layers, default=0)))):
+        raise CheckpointError(
+            f"expected {config.num_layers} layers as {CONFIG_NAME} says, found weights of "
+            f"{len(layers)}, the last number {max(layers, default=-1)}, in {folder}"
+        )
+    wanted = dict(_encoder_shapes(config, max(layers, default=0) + 1))
+    for name, shape in wanted.items():
+        if shapes.get(name, shape) != shape:
+            raise CheckpointError(
+                f"expected {name} of shape {list(shape)} as {CONFIG_NAME} says, {told}: "
+                f"{list(shapes[name])}"
+            )
+    lost = [name for name in wanted if name not in shapes]
+    num_lost = len(lost) + (config.num_layers - len(layers)) * _WEIGHTS_PER_LAYER
+    if num_lost:
+        first = lost[0] if lost else f"bert.encoder.layer.{len(layers)}"
+        raise CheckpointError(
+            f"expected a whole BERT encoder, found {num_lost} weights missing in {folder}, the "
+            f"first of them {first}"
+        )
+
+
+_WEIGHTS_PER_LAYER = 16
+
+
+def _encoder_shapes(config: ModelConfig, num_layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the names and shapes of Hugging Face's weights of embeddings and layers."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    embeddings = "bert.embeddings"
+    yield f"{embeddings}.word_embeddings.weight", (config.vocab_size, hidden)
+    yield f"{embeddings}.position_embeddings.weight", (config.max_position_embeddings, hidden)
+    yield f"{embeddings}.token_type_embeddings.weight", (NUM_TOKEN_TYPES, hidden)
+    for kind in _KINDS:
+        yield f"{embeddings}.LayerNorm.{kind}", (hidden,)
+    sizes = {"intermediate.dense": (inner, hidden), "output.dense": (hidden, inner)}
+    for layer in range(num_layers):
+        names = [*_LAYER_NAMES.values(), *(f"attention.self.{each}" for each in _PROJECTIONS)]
+        for name in names:
+            square = (hidden,) if name.endswith("LayerNorm") else (hidden, hidden)
+            shape = sizes.get(name, square)
+            yield f"bert.encoder.layer.{layer}.{name}.weight", shape
+            yield f"bert.encoder.layer.{layer}.{name}.bias", shape[:1]
+
+
+def _check_tied(weights: Weights, folder: Path) -> None:
+    """Refuse a network that scores tokens by other weights than their embeddings.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    decoder = weights.get("cls.predictions.decoder.weight")
+    words = weights.get("bert.embeddings.word_embeddings.weight")
+    if decoder is None or words is None or torch.equal(decoder, words):
+        return
+    raise CheckpointError(
+        "expected cls.predictions.decoder.weight to be the word embeddings (tied), found other "
+        f"numbers in {folder}: a network that scores tokens by its own matrix is not trained here"
+    )

@@ -53,6 +53,11 @@ class ModelConfig:
     attention_dropout: float = 0.0
     layer_norm_epsilon: float = 1e-12  # BERT's
 
+    @property
+    def max_positions(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.max_position_embeddings
+
 
 class Batch(NamedTuple):
     """Instances end to end, `[CLS] A [SEP] B [SEP]` each, with masks drawn."""

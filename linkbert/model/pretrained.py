@@ -10,17 +10,36 @@ scores and the relation of two texts (LinkBERT, arXiv:2203.15827, section 4.2).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from linkbert.model.attention import Layout
+from linkbert.model.families import FamilyModel, Network
+from linkbert.model.family_folder import family_config, load_family
 from linkbert.model.huggingface import load_folder
-from linkbert.model.network import Batch, LinkBert
+from linkbert.model.network import Batch
 from linkbert.model.vocabulary import read_tokenizer
-from schemas.tables.instances import NUM_SPECIAL_TOKENS, RELATIONS
+from schemas.model_folder import CONFIG_NAME, check_encoder, read_object
+from schemas.tables.instances import RELATIONS
+
+
+def load_network(folder: Path, facts: dict[str, Any] | None = None) -> Network:
+    """Load the network of a folder: BERT's as ours, any other through transformers.
+
+    Args:
+        folder: one that `linkbert export` wrote, or any encoder's.
+        facts: what the manifest of shards says, where it is used on shards.
+
+    Raises:
+        CheckpointError: the folder is no encoder's, or damaged.
+    """
+    path = folder / CONFIG_NAME
+    if check_encoder(read_object(path), str(path)) == "bert":
+        return load_folder(folder)[0]
+    return load_family(folder, family_config(folder, facts, {}), longest=None).eval()
 
 
 class PretrainingOutput(NamedTuple):
@@ -35,11 +54,11 @@ class LinkBertForPreTraining(nn.Module):
     """A pretrained encoder with its masked token and relation heads.
 
     Attributes:
-        network: the network that pretraining trains.
+        network: the network that pretraining trained.
         tokenizer: text to ids; None where the folder had no tokenizer.json.
     """
 
-    def __init__(self, network: LinkBert, tokenizer: Tokenizer | None = None) -> None:
+    def __init__(self, network: Network, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
         self.network = network
         self.tokenizer = tokenizer
@@ -49,10 +68,10 @@ class LinkBertForPreTraining(nn.Module):
         """Load an exported folder, ready to use (no dropout).
 
         Raises:
-            CheckpointError: the folder is no BERT's, or damaged.
+            CheckpointError: the folder is no encoder's, or damaged.
         """
         folder = Path(folder)
-        network, _ = load_folder(folder)
+        network = load_network(folder)
         path = folder / "tokenizer.json"
         tokenizer = read_tokenizer(path) if path.is_file() else None
         return cls(network, tokenizer).eval()
@@ -74,6 +93,8 @@ class LinkBertForPreTraining(nn.Module):
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         is_token = mask.bool()
         batch = _unpadded(input_ids, is_token, types)
+        if isinstance(self.network, FamilyModel):
+            return PretrainingOutput(*self.network.outputs(batch))
         layout = Layout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
         hidden = tuple(self.network.encoder.hidden_states(batch, layout))
         everywhere = torch.arange(len(batch.token_ids_N), device=input_ids.device)
@@ -91,30 +112,20 @@ class LinkBertForPreTraining(nn.Module):
         """
         if self.tokenizer is None:
             raise ValueError("expected tokenizer.json in the folder, found none")
-        limit = (self.network.config.max_position_embeddings - NUM_SPECIAL_TOKENS) // 2
-        ids_a, ids_b = (self._ids(text)[:limit] for text in (a, b))
-        cls, sep = self._special_ids()
-        ids = [cls, *ids_a, sep, *ids_b, sep]
-        types = [0] * (len(ids_a) + 2) + [1] * (len(ids_b) + 1)
-        device = next(self.parameters()).device
-        rows = (torch.tensor([values], device=device) for values in (ids, types))
-        input_ids, token_type_ids = rows
-        logits_BR = self(input_ids, token_type_ids=token_type_ids).drp_logits_BR
-        return dict(zip(RELATIONS, logits_BR[0].softmax(-1).tolist(), strict=True))
-
-    def _ids(self, text: str) -> list[int]:
-        assert self.tokenizer is not None
         # As in training: text that spells [SEP] is text.
         self.tokenizer.encode_special_tokens = True
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
-
-    def _special_ids(self) -> tuple[int, int]:
-        assert self.tokenizer is not None
-        wrapped: list[int] = self.tokenizer.encode("").ids
-        if len(wrapped) != 2:
-            raise ValueError("expected a tokenizer that adds [CLS] and [SEP], found another")
-        return wrapped[0], wrapped[1]
+        num_special = self.tokenizer.num_special_tokens_to_add(is_pair=True)
+        limit = (self.network.config.max_positions - num_special) // 2
+        of_a, of_b = (self.tokenizer.encode(text, add_special_tokens=False) for text in (a, b))
+        of_a.truncate(limit)
+        of_b.truncate(limit)
+        pair = self.tokenizer.post_process(of_a, of_b)
+        device = next(self.parameters()).device
+        input_ids, token_type_ids = (
+            torch.tensor([values], device=device) for values in (pair.ids, pair.type_ids)
+        )
+        logits_BR = self(input_ids, token_type_ids=token_type_ids).drp_logits_BR
+        return dict(zip(RELATIONS, logits_BR[0].softmax(-1).tolist(), strict=True))
 
 
 def _unpadded(input_ids: Tensor, is_token: Tensor, token_type_ids: Tensor) -> Batch:

@@ -10,13 +10,12 @@ nothing that a file holds. A damaged one is reported and the one before it is us
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from schemas.errors import CheckpointError
 from schemas.manifest import write_json
+from schemas.model_folder import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class TrainingState:
     best_step: int | None = None  # of the checkpoint with the lowest validation loss
     best_loss: float | None = None
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16 gradients
+    threads: int | None = None  # that compute on a CPU: sums depend on their number
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,11 @@ def save_checkpoint(
     aside = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
     try:
         aside.mkdir(parents=True)
-        save_file(_plain(model.state_dict()), aside / MODEL_NAME)
+        save_file(weights_of(model), aside / MODEL_NAME)
         save_file(optimizer_tensors(model, optimizer), aside / OPTIMIZER_NAME)
-        digests = {name: _digest(aside / name) for name in (MODEL_NAME, OPTIMIZER_NAME)}
+        for name in (MODEL_NAME, OPTIMIZER_NAME):
+            share_as_usual(aside / name)
+        digests = {name: sha256_of(aside / name) for name in (MODEL_NAME, OPTIMIZER_NAME)}
         values = {"state": asdict(state), "identity": identity, "sha256": digests}
         write_json(aside / STATE_NAME, values)
         _synchronise(aside)
@@ -119,7 +122,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         values = json.loads((folder / STATE_NAME).read_bytes())
         for name, digest in values["sha256"].items():
-            if _digest(folder / name) != digest:
+            if sha256_of(folder / name) != digest:
                 raise ValueError(f"{name} does not have the digest recorded for it")
         return Checkpoint(
             model=load_file(folder / MODEL_NAME),
@@ -156,7 +159,7 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Opt
         CheckpointError: they are of another model.
     """
     try:
-        model.load_state_dict(checkpoint.model)
+        load_weights(model, checkpoint.model)
         names = _parameter_names(model, optimizer)
         moments: dict[int, dict[str, Tensor]] = {index: {} for index in range(len(names))}
         for index, name in enumerate(names):
@@ -180,10 +183,16 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
-def discard_old(run: Path, keep: int, also: Iterable[int | None]) -> None:
-    """Remove all but the newest `keep` checkpoints and the steps in `also`."""
+def discard_old(run: Path, keep: int, is_regular: Callable[[int], bool], best: int | None) -> None:
+    """Remove checkpoints that are no longer needed: the newest and the best one always stay.
+
+    Of the regular steps the newest `keep` stay. Others were saved because time had passed or a
+    signal came, and go with the next one: a run leaves the same files however it was interrupted.
+    """
     steps = checkpoint_steps(run)
-    for step in set(steps[:-keep]) - set(also):
+    regular = [step for step in steps if is_regular(step)]
+    kept = {*regular[-keep:], *steps[-1:], best}
+    for step in set(steps) - kept:
         shutil.rmtree(checkpoint_path(run, step), ignore_errors=True)
 
 
@@ -200,13 +209,31 @@ def _parameter_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list
     return [names[id(parameter)] for group in groups for parameter in group["params"]]
 
 
-def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a model by name; those that are tied under one name alone."""
+    stored = model.state_dict()
+    once = [name for name, _ in (*model.named_parameters(), *model.named_buffers())]
+    return {name: stored[name].detach().cpu().contiguous() for name in once if name in stored}
 
 
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put the weights that `weights_of` returned into a model.
+
+    Raises:
+        RuntimeError: they are of another model.
+    """
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    lost = set(missing) & set(weights_of(model))
+    if lost or unexpected:
+        raise RuntimeError(f"not the names of its weights: {sorted(lost or unexpected)[0]}")
+
+
+def share_as_usual(path: Path) -> None:
+    """Give a file the mode of any new file: safetensors makes some that only their owner reads."""
+    usual = path.with_name(f".{path.name}.mode")
+    usual.touch()
+    shutil.copymode(usual, path)
+    usual.unlink()
 
 
 def _synchronise(folder: Path) -> None:

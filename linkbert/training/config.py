@@ -25,7 +25,9 @@ CHANGEABLE_ON_RESUME = frozenset(
     {
         "micro_batch_size",
         "compile",
+        "threads",
         "checkpoint_every",
+        "checkpoint_minutes",
         "keep_checkpoints",
         "validate_every",
         "validation_instances",
@@ -53,12 +55,17 @@ class PretrainConfig:
         default=2048, metadata={"help": "sequences an optimizer step, over all ranks; paper: 2,048"}
     )
     micro_batch_size: int = field(
-        default=32, metadata={"help": "sequences a rank computes at once; memory only"}
+        default=32,
+        metadata={"help": "sequences a rank computes at once: memory, time, and dropout's draws"},
     )
     warmup_steps: int = field(
         default=5000, metadata={"help": "linear; paper: 5,000 for all three sizes"}
     )
     max_position_embeddings: int = field(default=512, metadata={"help": "tokens"})
+    extend_positions: bool = field(
+        default=False,
+        metadata={"help": "with --init: further positions begin as copies of the learned ones"},
+    )
     hidden_dropout: float = field(default=0.1, metadata={"help": "BERT: 0.1; the paper is silent"})
     attention_dropout: float = field(
         default=0.0, metadata={"help": "BERT: 0.1; above 0 slower, see configs/tiny.toml"}
@@ -97,7 +104,13 @@ class PretrainConfig:
     compile: bool = field(
         default=False, metadata={"help": "torch.compile: slower to start, faster to run"}
     )
+    threads: int = field(
+        default=0, metadata={"help": "that compute on a CPU; 0: as many as the machine has idle"}
+    )
     checkpoint_every: int = field(default=1000, metadata={"help": "steps"})
+    checkpoint_minutes: float = field(
+        default=15.0, metadata={"help": "also save when so much time has passed; 0: never"}
+    )
     keep_checkpoints: int = field(default=2, metadata={"help": "the newest so many, and the best"})
     validate_every: int = field(
         default=1000, metadata={"help": "steps; the last step is always validated"}
@@ -135,6 +148,9 @@ class PretrainConfig:
             "at most 1 - mask_token_prob",
         )
         self._check("warmup_steps", self.warmup_steps <= self.max_steps, "at most max_steps")
+        for name in ("max_steps", "batch_size"):
+            is_countable = self.max_steps * self.batch_size <= _MAX_INSTANCES
+            self._check(name, is_countable, f"such that a run reads up to {_MAX_INSTANCES:.0e}")
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -145,6 +161,9 @@ class PretrainConfig:
         return asdict(self)
 
 
+_MAX_INSTANCES = 10**15
+"""More than could be read: places in the training order are 64-bit integers."""
+
 _POSITIVE = (
     "hidden_size", "num_layers", "num_heads", "intermediate_size", "max_steps", "learning_rate",
     "batch_size", "micro_batch_size", "max_position_embeddings", "adam_epsilon",
@@ -154,7 +173,10 @@ _PROBABILITIES = (
     "hidden_dropout", "attention_dropout", "mask_prob", "mask_token_prob", "random_token_prob",
     "adam_beta1", "adam_beta2",
 )  # fmt: skip
-_NON_NEGATIVE = ("warmup_steps", "weight_decay", "gradient_clip", "drp_weight", "max_loss_spike")
+_NON_NEGATIVE = (
+    "warmup_steps", "weight_decay", "gradient_clip", "drp_weight", "max_loss_spike", "threads",
+    "checkpoint_minutes",
+)  # fmt: skip
 
 
 def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> PretrainConfig:
@@ -216,7 +238,12 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Return `key: found, not expected` for keys that must be equal for a run to go on."""
+    """Return `key: found, not expected` for keys that must be equal for a run to go on.
+
+    A key that an older version did not know had its default there.
+    """
+    defaults = {each.name: each.default for each in fields(PretrainConfig)}
+    found = {key: found.get(key, defaults.get(key)) for key in {*found, *expected}}
     return [
         f"{key} was {found.get(key)!r}, is now {expected.get(key)!r}"
         for key in sorted(set(found) | set(expected))
@@ -255,8 +282,9 @@ def _check_keys(values: dict[str, Any], where: str) -> None:
     known = [each.name for each in fields(PretrainConfig)]
     for key in values:
         if key not in known:
-            closest = difflib.get_close_matches(key, known, 1, 0.0)[0]
-            raise ConfigError(f"unknown key {key!r} in {where}: the closest is {closest!r}")
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(known)}"
+            raise ConfigError(f"unknown key {key!r} in {where}: {hint}")
 
 
 def _check_type(name: str, value: Any, type_name: str) -> None:

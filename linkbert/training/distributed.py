@@ -77,6 +77,11 @@ def join_ranks() -> Iterator[Ranks]:
             dist.destroy_process_group()
 
 
+def local_ranks() -> int:
+    """Return how many ranks of the run share this machine."""
+    return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def _own_device(local_rank: int) -> torch.device:
     """Return the GPU of a process by its number on this machine, the CPU where there is none."""
     if not torch.cuda.is_available():

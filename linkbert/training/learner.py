@@ -7,20 +7,22 @@ micro-batches hold different numbers of masked tokens, so no mean of means would
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from linkbert.loader.batches import StepBatch
-from linkbert.model.huggingface import check_shape, load_folder, read_model_config
+from linkbert.model.families import FamilyConfig, FamilyModel, Network
+from linkbert.model.family_folder import family_config, load_family
 from linkbert.model.network import LinkBert, Losses, ModelConfig, initialise
+from linkbert.model.starting import load_start, starting_config
 from linkbert.model.vocabulary import check_same_vocabulary
 from linkbert.training.config import PretrainConfig
 from linkbert.training.distributed import Ranks
@@ -33,8 +35,14 @@ from linkbert.training.optimizer import (
 from linkbert.training.run_folder import Shards
 from schemas.counter_rng import counter_key
 from schemas.errors import ConfigError
+from schemas.model_folder import CONFIG_NAME, check_encoder, read_object
 
-logger = logging.getLogger(__name__)
+
+class Wishes(NamedTuple):
+    """What is wanted after a step; the wish of one rank is every rank's."""
+
+    stop: bool = False
+    save: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class StepResult:
     drp_accuracy: float
     lr: float
     grad_norm: float
-    is_stop_wanted: bool
+    wishes: Wishes
 
     def loss(self, drp_weight: float) -> float:
         """Return the loss that was minimised."""
@@ -63,7 +71,7 @@ class Learner:
         forward: the same, wrapped where there are several ranks.
     """
 
-    model: LinkBert
+    model: Network
     forward: Callable[..., Losses]
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
@@ -72,8 +80,16 @@ class Learner:
     config: PretrainConfig
     seed: int
 
-    def run_step(self, step: int, batch: StepBatch, is_stop_wanted: bool) -> StepResult:
-        """Do optimizer step `step`, counted from 0."""
+    def run_step(
+        self, step: int, batch: StepBatch, wishes: Callable[[], Wishes]
+    ) -> StepResult | None:
+        """Do optimizer step `step`, counted from 0.
+
+        Returns:
+            What the step tells. None where a stop was wished and this rank is alone: then the step
+            is left after a micro-batch, undone. Several ranks finish the step, because one that
+            leaves would let the others wait.
+        """
         device = self.ranks.device
         num_masked = self.ranks.sum(torch.tensor(float(batch.num_masked), device=device))
         num_masked = num_masked.clamp(min=1.0)
@@ -89,11 +105,14 @@ class Learner:
                 # The wrapper averages over ranks; the loss above is a share of one sum.
                 self.scaler.scale(loss * self.ranks.size).backward()  # type: ignore[no-untyped-call]
             sums += torch.stack(losses).detach()
+            if self.ranks.size == 1 and index < last and wishes().stop:
+                self.optimizer.zero_grad(set_to_none=True)
+                return None
         lr = learning_rate_at(step, self.config)
         grad_norm = self._update(lr)
-        wish = torch.tensor([float(is_stop_wanted)], dtype=torch.float64, device=device)
-        told = self.ranks.sum(torch.cat([sums, wish])).tolist()
-        mlm_sum, drp_sum, mlm_correct, drp_correct, stop_wishes = told
+        wished = torch.tensor(wishes(), dtype=torch.float64, device=device)
+        told = self.ranks.sum(torch.cat([sums, wished])).tolist()
+        mlm_sum, drp_sum, mlm_correct, drp_correct, *all_wished = told
         return StepResult(
             loss_mlm=mlm_sum / num_masked.item(),
             loss_drp=drp_sum / batch.num_instances,
@@ -101,7 +120,7 @@ class Learner:
             drp_accuracy=drp_correct / batch.num_instances,
             lr=lr,
             grad_norm=grad_norm.item(),
-            is_stop_wanted=stop_wishes > 0,
+            wishes=Wishes(*(wish > 0 for wish in all_wished)),
         )
 
     def _synchronised(self, is_last: bool) -> AbstractContextManager[object]:
@@ -132,17 +151,27 @@ def dropout_seed(seed: int, step: int, rank: int, micro_batch: int) -> int:
     return int(counter_key(seed, "dropout", step, rank, micro_batch) >> 1)
 
 
+Shape = ModelConfig | FamilyConfig
+
+
 def model_config_for(
     config: PretrainConfig, facts: dict[str, Any], init: Path | None = None
-) -> ModelConfig:
+) -> Shape:
     """Return the network for a configuration and the facts of the shards.
 
-    The epsilon of the norms, which no preset changes, is that of the folder to start from.
+    With a folder to start from, its shape is taken: a BERT as `linkbert.model.starting` says, any
+    other encoder as `linkbert.model.families` does.
 
     Raises:
         ConfigError: the shards hold longer sequences than the network has positions.
-        CheckpointError: `init` is no BERT's.
+        CheckpointError: `init` is no encoder, or has another vocabulary than the shards.
     """
+    dropouts = {
+        "hidden_dropout": config.hidden_dropout,
+        "attention_dropout": config.attention_dropout,
+    }
+    if init is not None and kind_of(init) != "bert":
+        return family_config(init, facts, dropouts)
     if facts["max_length"] > config.max_position_embeddings:
         raise ConfigError(
             f"expected sequences of at most {config.max_position_embeddings} tokens "
@@ -156,28 +185,28 @@ def model_config_for(
         num_heads=config.num_heads,
         intermediate_size=config.intermediate_size,
         max_position_embeddings=config.max_position_embeddings,
-        hidden_dropout=config.hidden_dropout,
-        attention_dropout=config.attention_dropout,
+        **dropouts,
     )
     if init is None:
         return model_config
-    epsilon = read_model_config(init).layer_norm_epsilon
-    return replace(model_config, layer_norm_epsilon=epsilon)
+    return starting_config(model_config, facts["max_length"], config.extend_positions, init)
 
 
-def build_learner(
-    config: PretrainConfig,
-    model_config: ModelConfig,
-    seed: int,
-    init: Path | None,
-    shards: Shards,
-    ranks: Ranks,
-) -> Learner:
-    """Build the model, drawn from the seed or loaded from `init`, and its optimizer.
+def kind_of(folder: Path) -> str:
+    """Return the model_type of a Hugging Face folder.
 
     Raises:
-        ConfigError: `init` does not fit the configuration or the shards' vocabulary.
-        CheckpointError: `init` is no BERT we can read.
+        CheckpointError: it has no config.json, or that of no encoder.
+    """
+    path = folder / CONFIG_NAME
+    return check_encoder(read_object(path), str(path))
+
+
+def build_learner(model: Network, config: PretrainConfig, seed: int, ranks: Ranks) -> Learner:
+    """Bring a model to its device, with its optimizer.
+
+    Raises:
+        ConfigError: the device or the number of ranks does not go with the configuration.
     """
     if config.batch_size < ranks.size:
         raise ConfigError(
@@ -185,9 +214,9 @@ def build_learner(
             f"{config.batch_size}: raise it or use fewer ranks"
         )
     precision = choose_precision(config.precision, ranks.device)
-    model = _initial_model(config, model_config, seed, init, shards).to(ranks.device).train()
+    model = model.to(ranks.device).train()
     if config.compile:
-        compile_layers(model)
+        compile_parts(model)
     forward: Any = model
     if ranks.size > 1:
         devices = [ranks.device] if ranks.device.type == "cuda" else None
@@ -196,23 +225,45 @@ def build_learner(
     return Learner(model, forward, optimizer, scaler, precision, ranks, config, seed)
 
 
-def compile_layers(model: LinkBert) -> None:
+def compile_parts(model: Network) -> None:
     """Compile each layer in place rather than the network: one compilation serves all layers."""
+    if isinstance(model, FamilyModel):
+        model.masked_lm.base_model.compile(dynamic=True)
+        return
     for part in (model.encoder.embeddings, *model.encoder.layers, model.masked_token_head):
         # No two batches have the same number of tokens.
         part.compile(dynamic=True)
 
 
-def _initial_model(
-    config: PretrainConfig, model_config: ModelConfig, seed: int, init: Path | None, shards: Shards
-) -> LinkBert:
-    model = LinkBert(model_config)
-    initialise(model, seed)
+def initial_model(shape: Shape, seed: int, init: Path | None, shards: Shards) -> Network:
+    """Return the model that training begins with, drawn from the seed or loaded from `init`.
+
+    Args:
+        shape: as `model_config_for` returned it.
+        seed: of what is drawn.
+        init: a Hugging Face folder, or None.
+        shards: whose vocabulary the folder must have.
+
+    Raises:
+        ConfigError: `init` has another vocabulary than the shards, or too few positions.
+        CheckpointError: its weights are damaged, or do not fit.
+    """
     if init is not None:
         check_same_vocabulary(shards.tokenizer, init)
-        loaded, drawn = load_folder(init, seed)
-        check_shape(loaded.config, config, model_config.vocab_size, init)
-        model.load_state_dict(loaded.state_dict())
-        if drawn:
-            logger.info("not in %s, drawn anew: %s", init, ", ".join(drawn))
+    if isinstance(shape, FamilyConfig):
+        assert init is not None, "only a folder makes such a network"
+        return load_family(init, shape, shards.facts["max_length"], seed)
+    if init is not None:
+        return load_start(init, shape, seed)
+    model = LinkBert(shape)
+    initialise(model, seed)
     return model
+
+
+def describe_start(shape: Shape, init: Path | None) -> dict[str, Any]:
+    """Return what run.json says of the network, and of the published model it started from."""
+    network = {"family": asdict(shape)} if isinstance(shape, FamilyConfig) else asdict(shape)
+    told = None if init is None else read_object(init / CONFIG_NAME).get("_name_or_path")
+    # A name on the hub, no path of this machine.
+    is_name = isinstance(told, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", told, re.ASCII)
+    return {"model": network, **({"base_model": told} if is_name else {})}

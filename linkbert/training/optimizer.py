@@ -36,8 +36,9 @@ def learning_rate_at(step: int, config: PretrainConfig) -> float:
 
 def build_optimizer(model: nn.Module, config: PretrainConfig) -> torch.optim.AdamW:
     """Return fused AdamW; weight decay spares biases and layer norms, which have one dimension."""
-    decayed = [weight for weight in model.parameters() if weight.dim() > 1]
-    spared = [weight for weight in model.parameters() if weight.dim() <= 1]
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    decayed = [weight for weight in trained if weight.dim() > 1]
+    spared = [weight for weight in trained if weight.dim() <= 1]
     groups: list[dict[str, Any]] = [
         {"params": decayed},
         {"params": spared, "weight_decay": 0.0},

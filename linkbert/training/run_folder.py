@@ -12,7 +12,6 @@ RUN/_manifest.json    once the run is finished
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from linkbert.loader.dataset import Split, open_split, refuse_remote
+from linkbert.model.weights import weight_files
 from linkbert.training.checkpoint import FOLDER_NAME, checkpoint_path
 from linkbert.training.config import PretrainConfig, differences
 from linkbert.training.metrics import EVENTS_FOLDER, METRICS_NAME, VALIDATION_NAME
@@ -39,6 +39,8 @@ from schemas.manifest import (
     write_manifest,
     write_whole,
 )
+from schemas.model_folder import CONFIG_NAME, digest_of, sha256_of
+from schemas.pair_frame import FRAME_KEY
 
 RUN_NAME = "run.json"
 TOKENIZER_NAME = "tokenizer.json"
@@ -86,7 +88,7 @@ def open_shards(folder: Path) -> Shards:
             f"expected {', '.join(missing)} in the manifest of {train.folder}, found none: "
             "sample again (--overwrite)"
         )
-    facts = {key: extra[key] for key in wanted if key in extra}
+    facts = {key: extra[key] for key in (*wanted, FRAME_KEY) if key in extra}
     facts["num_instances"] = train.num_instances
     corpora = extra.get("corpora", [])
     facts["corpora"] = [_corpus_facts(folder, corpus) for corpus in corpora]
@@ -113,22 +115,30 @@ def identity_of(
         "config": config.to_dict(),
         "seed": seed,
         "inputs": inputs,
-        "init": None if init is None else _weights_digest(init),
+        "init": None if init is None else _init_digest(init),
     }
 
 
-def _weights_digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+def _init_digest(folder: Path) -> str:
+    """Return the identity of a folder to start from: that of the bytes a run takes from it."""
+    return digest_of([folder / CONFIG_NAME, *weight_files(folder)])
 
 
 def prepare_run(
-    run: Path, shards: Shards, identity: dict[str, Any], model: dict[str, Any], overwrite: bool
+    run: Path,
+    shards: Shards,
+    identity: dict[str, Any],
+    model: dict[str, Any],
+    overwrite: bool,
 ) -> None:
     """Begin a run in a folder, or check that the run in it is this one.
+
+    Args:
+        run: the folder.
+        shards: what it trains on; their tokenizer is copied.
+        identity: what a continuation must share.
+        model: the network (`model`), and the name of what it started from (`base_model`).
+        overwrite: discard a run that lies there.
 
     Raises:
         ConfigError: the folder holds a run of another configuration.
@@ -148,7 +158,7 @@ def prepare_run(
         )
     with write_whole(run / TOKENIZER_NAME) as file:
         file.write(data)
-    write_json(run / RUN_NAME, {"identity": identity, "model": model, "facts": shards.facts})
+    write_json(run / RUN_NAME, {"identity": identity, "facts": shards.facts, **model})
 
 
 def _is_left_behind(path: Path, tokenizer: bytes) -> bool:
@@ -216,9 +226,8 @@ def finish_run(run: Path, identity: dict[str, Any], result: dict[str, Any], step
     final = checkpoint_path(run, step)
     files = []
     for path in sorted(final.iterdir()):
-        data = path.read_bytes()
         name = f"{FOLDER_NAME}/{final.name}/{path.name}"
-        files.append(FileEntry(name, 0, len(data), hashlib.sha256(data).hexdigest()))
+        files.append(FileEntry(name, 0, path.stat().st_size, sha256_of(path)))
     manifest = Manifest(
         stage="pretrain",
         config={**identity["config"], "seed": identity["seed"], "init": identity["init"]},
@@ -240,10 +249,7 @@ def _seal(run: Path) -> None:
     found = [path for path in own if path.is_file()]
     for folder in (FOLDER_NAME, EVENTS_FOLDER):
         found += [path for path in sorted((run / folder).rglob("*")) if path.is_file()]
-    digests = {
-        path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in found
-    }
+    digests = {path.relative_to(run).as_posix(): sha256_of(path) for path in found}
     write_json(run / SEAL_NAME, digests)
 
 

@@ -1,87 +1,25 @@
 """Pretraining: from shards to a run, resumable at any step, on one device or under torchrun.
 
-In: a shards folder and a configuration. Out: RUN (see `linkbert.training.run_folder`). The loop is
-the whole of it: take the batch of the step, learn, write a line, now and then validate and save.
-All state is in `TrainingState`, the weights and the optimizer; batches, masks and dropout follow
-from the step.
+In: a shards folder and a configuration. Out: RUN (see `linkbert.training.run_folder`). What can be
+refused is refused here, before RUN is written to; `linkbert.training.loop` trains.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from linkbert.loader.batches import BatchMaker, Share, StepBatch
-from linkbert.loader.dataset import InstanceReader
-from linkbert.loader.masking import MaskingRule, masking_rule
-from linkbert.model.vocabulary import continuations
 from linkbert.training import checkpoint as checkpoints
 from linkbert.training import run_folder
-from linkbert.training.checkpoint import TrainingState
 from linkbert.training.config import PretrainConfig
-from linkbert.training.distributed import Ranks, join_ranks
-from linkbert.training.learner import Learner, StepResult, build_learner, model_config_for
-from linkbert.training.metrics import (
-    RunLogs,
-    model_flops,
-    peak_flops,
-    peak_memory,
-    seconds_in_steps,
-)
-from linkbert.training.run_folder import Shards
-from linkbert.training.validation import Validator
-from schemas.errors import StageError
-from schemas.progress import Progress
-from schemas.tables.instances import RELATIONS
+from linkbert.training.distributed import join_ranks
+from linkbert.training.learner import build_learner, describe_start, initial_model, model_config_for
+from linkbert.training.loop import PretrainResult as PretrainResult
+from linkbert.training.loop import Run, check_same_view
+from linkbert.training.metrics import seconds_in_steps
 
 logger = logging.getLogger(__name__)
-
-_MEMORY_OF_LOSS = 0.95
-"""Weight of the past in the running mean of the loss: about 20 steps."""
-
-_SPIKES_FROM_STEP = 50
-"""Before this step the mean knows too little to call a loss a spike."""
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainResult:
-    """What a run came to.
-
-    Attributes:
-        run: its folder.
-        step: optimizer steps done.
-        tokens: tokens read, [CLS] and [SEP] included.
-        instances: instances read.
-        first_loss: loss of the first step.
-        last_loss: running mean of the loss over about the last 20 steps.
-        validation: figures of each validation split (see `linkbert.training.validation`).
-        relations: instances read, by relation.
-        seconds: time in training, over all parts of the run.
-        was_finished: the run was finished before; nothing was done.
-    """
-
-    run: str
-    step: int
-    tokens: int
-    instances: int
-    first_loss: float
-    last_loss: float
-    validation: dict[str, dict[str, Any]]
-    relations: dict[str, int]
-    seconds: float
-    was_finished: bool = False
 
 
 def pretrain(
@@ -113,281 +51,22 @@ def pretrain(
     """
     opened = run_folder.open_shards(Path(shards))
     run, init = Path(run), None if init is None else Path(init)
-    model_config = model_config_for(config, opened.facts, init)
+    shape = model_config_for(config, opened.facts, init)
     identity = run_folder.identity_of(opened, config, seed, init)
+    is_finished = not overwrite and run_folder.finished_result(run) is not None
+    # Before RUN exists: a folder that cannot be started from leaves nothing behind.
+    model = None if is_finished else initial_model(shape, seed, init, opened)
     with join_ranks() as ranks, run_folder.lock_run(run) if ranks.is_writer else nullcontext():
         if ranks.is_writer:
-            run_folder.prepare_run(run, opened, identity, asdict(model_config), overwrite)
+            run_folder.prepare_run(run, opened, identity, describe_start(shape, init), overwrite)
             checkpoints.discard_leftovers(run)
         ranks.wait()
         finished = run_folder.finished_result(run)
-        _check_same_view(ranks, [identity, finished])
+        check_same_view(ranks, [identity, finished])
         if finished is not None:
             logger.info("%s is finished: %d steps were done before", run, finished["step"])
             seconds = seconds_in_steps(run)
             return PretrainResult(str(run), **finished, seconds=seconds, was_finished=True)
+        assert model is not None, "a run that is not finished begins with a model"
         # No name holds the learner: it is freed before the ranks part.
-        return _Run(
-            run,
-            opened,
-            identity,
-            build_learner(config, model_config, seed, init, opened, ranks),
-            quiet,
-        ).go()
-
-
-def _check_same_view(ranks: Ranks, view: Any) -> None:
-    """Compare what the ranks found on their disks, before they would wait for each other for ever.
-
-    Raises:
-        StageError: they found different things.
-    """
-    digest = hashlib.sha256(json.dumps(view, sort_keys=True).encode()).digest()
-    if not ranks.all_equal(int.from_bytes(digest[:6], "big")):
-        raise StageError(
-            "expected every rank to find the same shards, configuration, run and checkpoint, found "
-            "different ones: copy the shards to every node, and let RUN be a folder that all share"
-        )
-
-
-class _Run:
-    """One run in its folder; `go` trains from where it stands to its end."""
-
-    def __init__(
-        self, run: Path, shards: Shards, identity: dict[str, Any], learner: Learner, quiet: bool
-    ) -> None:
-        self._run, self._identity = run, identity
-        self._learner, self._ranks, self._config = learner, learner.ranks, learner.config
-        facts = shards.facts
-        rule = _rule(self._config, learner.seed, shards)
-        share = Share(self._ranks.rank, self._ranks.size, self._config.micro_batch_size)
-        reader = InstanceReader(shards.train, learner.seed)
-        is_pinned = self._ranks.device.type == "cuda"
-        self._maker = BatchMaker(reader, rule, facts["token_dtype"], share, is_pinned)
-        self._validator = Validator(
-            splits=shards.validation,
-            rule=_rule(self._config, 0, shards),  # the same masks whatever the run's seed
-            token_dtype=facts["token_dtype"],
-            micro_batch_size=self._config.micro_batch_size,
-            max_instances=self._config.validation_instances,
-            precision=learner.precision,
-            ranks=self._ranks,
-        )
-        self._show_progress = self._ranks.is_writer and not quiet
-        self._state = TrainingState()
-        self._validation: dict[str, dict[str, Any]] = {}
-        self._saved_step: int | None = None
-        self._logs: RunLogs | None = None
-
-    def go(self) -> PretrainResult:
-        """Train to the last step and finish the run."""
-        self._resume()
-        if self._ranks.is_writer:
-            self._logs = RunLogs(self._run, self._state.step, self._config.tensorboard)
-        try:
-            with _stop_signal() as stop:
-                self._train(stop)
-            if not self._validation:  # killed between the last step and the end
-                self._validate()
-        finally:
-            if self._logs is not None:
-                self._logs.close()
-        result = self._result()
-        if self._ranks.is_writer:
-            passing = ("run", "seconds", "was_finished")
-            kept = {key: value for key, value in asdict(result).items() if key not in passing}
-            run_folder.finish_run(self._run, self._identity, kept, self._state.step)
-        return result
-
-    def _resume(self) -> None:
-        # Every rank reads the same files; rank 0 wrote them before this process began.
-        found = checkpoints.load_newest(self._run)
-        _check_same_view(self._ranks, None if found is None else found.state.step)
-        if found is None:
-            return
-        run_folder.check_identity(found.identity, self._identity, self._run)
-        checkpoints.restore(found, self._learner.model, self._learner.optimizer)
-        if found.state.scaler:  # none where precision=auto was bf16, on another GPU
-            self._learner.scaler.load_state_dict(found.state.scaler)
-        self._state, self._saved_step = found.state, found.state.step
-        if self._show_progress:
-            logger.info("resuming from step %d of %d", self._state.step, self._config.max_steps)
-
-    def _train(self, stop: threading.Event) -> None:
-        state, config = self._state, self._config
-        remaining = config.max_steps - state.step
-        progress = Progress("pretrain", remaining * config.batch_size, "sequences")
-        batches = self._maker.stream(state.position, config.batch_size, remaining)
-        began = time.monotonic()
-        for batch in batches:
-            result = self._learn(batch, stop.is_set())
-            self._check(result)
-            self._advance(batch, result, time.monotonic() - began)
-            if self._show_progress:
-                progress.advance(batch.num_instances, f"loss {state.recent_loss:.3f}")
-            self._validate_and_save()
-            if result.is_stop_wanted and state.step < config.max_steps:
-                self._save()
-                raise StageError(
-                    f"stopped by a signal after step {state.step} of {config.max_steps}, which is "
-                    "saved: run the same command again to go on"
-                )
-            began = time.monotonic()
-        if self._show_progress:
-            progress.close()
-
-    def _learn(self, batch: StepBatch, is_stop_wanted: bool) -> StepResult:
-        try:
-            return self._learner.run_step(self._state.step, batch, is_stop_wanted)
-        except torch.OutOfMemoryError as error:
-            size = self._config.micro_batch_size
-            raise StageError(
-                f"expected micro-batches of {size} sequences to fit the GPU's memory, found "
-                f"{str(error).splitlines()[0]} at step {self._state.step + 1}: run the same "
-                f"command again with --set micro_batch_size={max(1, size // 2)}, which changes "
-                "memory and time alone"
-            ) from error
-
-    def _check(self, result: StepResult) -> None:
-        """Stop on a loss or gradient that is no number, or a loss far above its recent mean.
-
-        Raises:
-            StageError: so it is.
-        """
-        loss, recent = result.loss(self._config.drp_weight), self._state.recent_loss
-        limit = self._config.max_loss_spike
-        is_spike = (
-            limit > 0
-            and recent is not None
-            and self._state.step >= _SPIKES_FROM_STEP
-            and loss > limit * recent
-        )
-        # In fp16 gradients overflow now and then: the scaler leaves such a step out and halves its
-        # scale. Below 1 they are no number for another reason.
-        scaler = self._learner.scaler
-        may_overflow = scaler.is_enabled() and scaler.get_scale() >= 1.0
-        is_sound = math.isfinite(result.grad_norm) or may_overflow
-        if math.isfinite(loss) and is_sound and not is_spike:
-            return
-        saved = checkpoints.checkpoint_steps(self._run)
-        last = checkpoints.checkpoint_path(self._run, saved[-1]).name if saved else "none"
-        usual = "none yet" if recent is None else f"{recent:.3f}"
-        raise StageError(
-            f"expected a loss near its recent mean ({usual}), found {loss:.3f} with a gradient of "
-            f"norm {result.grad_norm:.3g} at step {self._state.step + 1}: lower learning_rate or "
-            "raise warmup_steps and start anew, or raise max_loss_spike and go on (last good "
-            f"checkpoint: {last})"
-        )
-
-    def _advance(self, batch: StepBatch, result: StepResult, seconds: float) -> None:
-        """Count the step and write its line."""
-        state, loss = self._state, result.loss(self._config.drp_weight)
-        state.step += 1
-        state.position += batch.num_instances
-        state.tokens += batch.num_tokens
-        counts = zip(state.relation_counts, batch.relation_counts, strict=True)
-        state.relation_counts = [total + new for total, new in counts]
-        state.first_loss = loss if state.first_loss is None else state.first_loss
-        past = loss if state.recent_loss is None else state.recent_loss
-        state.recent_loss = _MEMORY_OF_LOSS * past + (1 - _MEMORY_OF_LOSS) * loss
-        if self._logs is None:
-            return
-        told = {key: value for key, value in asdict(result).items() if key != "is_stop_wanted"}
-        told["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
-        speed = {
-            "seconds": round(seconds, 4),
-            "tokens_per_second": round(batch.num_tokens / max(seconds, 1e-9), 1),
-            "memory_bytes": peak_memory(self._ranks.device),
-        }
-        line = {"step": state.step, "tokens": state.tokens, **told, **speed}
-        self._logs.write_step(line | self._utilisation(batch, seconds))
-
-    def _utilisation(self, batch: StepBatch, seconds: float) -> dict[str, float]:
-        """Return the share of a GPU's peak that this rank used."""
-        peak = peak_flops(self._ranks.device)
-        if peak is None:
-            return {}
-        shape = self._learner.model.config
-        flops = sum(model_flops(shape, micro_batch) for micro_batch in batch.micro_batches)
-        return {"mfu": round(flops / seconds / peak, 4)}
-
-    def _validate_and_save(self) -> None:
-        step, is_last = self._state.step, self._state.step == self._config.max_steps
-        if is_last or step % self._config.validate_every == 0:
-            self._validate()
-        if is_last or step % self._config.checkpoint_every == 0 or self._state.best_step == step:
-            self._save()
-
-    def _validate(self) -> None:
-        self._validation = self._validator.run(self._learner.model)
-        if not self._validation:
-            return
-        first = next(iter(self._validation.values()))
-        loss = first["mlm_loss"] + self._config.drp_weight * first["drp_loss"]
-        if self._state.best_loss is None or loss < self._state.best_loss:
-            self._state.best_loss, self._state.best_step = loss, self._state.step
-        if self._logs is not None:
-            self._logs.write_validation(self._state.step, self._validation)
-        if self._show_progress:
-            logger.info("step %d: %s", self._state.step, _summary(self._validation))
-
-    def _save(self) -> None:
-        """Write a checkpoint, unless this step has one, and discard old ones."""
-        if self._saved_step == self._state.step:
-            return
-        self._saved_step = self._state.step
-        if self._ranks.is_writer:
-            self._state.scaler = self._learner.scaler.state_dict()
-            learner = self._learner
-            if self._logs is not None:
-                self._logs.flush()
-            checkpoints.save_checkpoint(
-                self._run, self._state, learner.model, learner.optimizer, self._identity
-            )
-            keep = self._config.keep_checkpoints
-            checkpoints.discard_old(self._run, keep, [self._state.best_step])
-        self._ranks.wait()
-
-    def _result(self) -> PretrainResult:
-        state = self._state
-        return PretrainResult(
-            run=str(self._run),
-            step=state.step,
-            tokens=state.tokens,
-            instances=state.position,
-            first_loss=state.first_loss or 0.0,
-            last_loss=state.recent_loss or 0.0,
-            validation=self._validation,
-            relations=dict(zip(RELATIONS, state.relation_counts, strict=True)),
-            seconds=seconds_in_steps(self._run),
-        )
-
-
-def _rule(config: PretrainConfig, seed: int, shards: Shards) -> MaskingRule:
-    probs = (config.mask_prob, config.mask_token_prob, config.random_token_prob)
-    is_continuation_V = continuations(shards.tokenizer) if config.whole_word else None
-    facts = shards.facts
-    return masking_rule(seed, facts["vocab_size"], facts["special_ids"], probs, is_continuation_V)
-
-
-def _summary(validation: dict[str, dict[str, Any]]) -> str:
-    return "; ".join(
-        f"{name}: MLM loss {found['mlm_loss']:.3f}, DRP accuracy {found['drp_accuracy']:.3f} "
-        f"(chance {found['chance']:.3f})"
-        for name, found in validation.items()
-    )
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    """Turn SIGTERM into a wish that the loop sees after its step."""
-    wish = threading.Event()
-    # Only the main thread may set handlers; elsewhere (in a test, a notebook) there is no wish.
-    if threading.current_thread() is not threading.main_thread():
-        yield wish
-        return
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: wish.set())
-    try:
-        yield wish
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+        return Run(run, opened, identity, build_learner(model, config, seed, ranks), quiet).go()

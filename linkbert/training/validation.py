@@ -21,7 +21,8 @@ from torch.nn import functional
 from linkbert.loader.batches import Share, share_out, to_batch
 from linkbert.loader.dataset import InstanceReader, Split
 from linkbert.loader.masking import MaskingRule
-from linkbert.model.network import Batch, LinkBert
+from linkbert.model.families import Network
+from linkbert.model.network import Batch
 from linkbert.training.distributed import Ranks
 from linkbert.training.optimizer import Precision
 from schemas.tables.instances import RELATIONS
@@ -67,7 +68,7 @@ class Validator:
     precision: Precision
     ranks: Ranks
 
-    def run(self, model: LinkBert) -> dict[str, dict[str, Any]]:
+    def run(self, model: Network) -> dict[str, dict[str, Any]]:
         """Return the figures of every split that holds instances."""
         results = {}
         for name, split in self.splits.items():
@@ -77,7 +78,7 @@ class Validator:
         return results
 
     @torch.no_grad()
-    def figures(self, model: LinkBert, split: Split) -> SplitFigures:
+    def figures(self, model: Network, split: Split) -> SplitFigures:
         """Compute the figures of the first instances of a split, without dropout."""
         was_training = model.training
         model.eval()
@@ -93,7 +94,7 @@ class Validator:
         relations = table.column("relation").to_numpy()
         return SplitFigures(np.concatenate(figures), relations, _articles(table))
 
-    def _figures(self, model: LinkBert, table: pa.Table) -> Figures:
+    def _figures(self, model: Network, table: pa.Table) -> Figures:
         """Return the figures [instances, 5] of a stretch, each rank having computed its share."""
         total = torch.zeros(table.num_rows, 5, dtype=torch.float64)
         share = Share(self.ranks.rank, self.ranks.size, self.micro_batch_size)
@@ -106,7 +107,7 @@ class Validator:
         return self.ranks.sum(total.to(self.ranks.device)).cpu().numpy()
 
 
-def instance_figures(model: LinkBert, batch: Batch) -> Tensor:
+def instance_figures(model: Network, batch: Batch) -> Tensor:
     """Return [B, 5], float64: MLM loss and hits summed, masked tokens, DRP loss, prediction."""
     mlm_logits_MV, drp_logits_BR = model.logits(batch)
     mlm_loss_M = functional.cross_entropy(mlm_logits_MV.float(), batch.labels_M, reduction="none")

@@ -37,7 +37,7 @@ from pipeline.sample.spread import (
     send,
 )
 from pipeline.storage import files
-from pipeline.tokenizer.stage import TOKENIZER_FILE
+from pipeline.tokenizer.taken import TOKENIZER_FILE
 from schemas.errors import ConfigError, GraphError, StageError
 from schemas.manifest import MANIFEST_NAME, Manifest
 from schemas.pair_frame import PairFrame

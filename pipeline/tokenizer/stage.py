@@ -7,7 +7,6 @@ train it on all of them in the first, then take it in the others.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,12 +20,16 @@ from pipeline.storage import files
 from pipeline.tokenizer import wordpiece
 from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
 from pipeline.tokenizer.frame import frame_of
+from pipeline.tokenizer.taken import (
+    TOKENIZER_FILE,
+    fingerprints_of,
+    taken_settings,
+    taken_tokenizer,
+)
 from schemas.counter_rng import counter_key, counter_uniform
-from schemas.errors import ConfigError
+from schemas.model_folder import SETTINGS_NAME
 from schemas.tables.segments import token_dtype
 
-TOKENIZER_FILE = "tokenizer/tokenizer.json"
-SETTINGS_NAME = "tokenizer_config.json"
 SETTINGS_FILE = f"tokenizer/{SETTINGS_NAME}"
 """What transformers wants to know besides, so that AutoTokenizer gives the ids of training."""
 
@@ -44,10 +47,7 @@ def fingerprint_inputs(job: Job[TokenizerConfig]) -> dict[str, str]:
         for index, corpus in enumerate(sources.corpora)
     }
     if sources.taken is not None:
-        taken = _taken_file(sources.taken)
-        found["taken"] = files.digest(taken)[1]
-        if files.exists(_settings_beside(taken)):
-            found["taken_settings"] = files.digest(_settings_beside(taken))[1]
+        found |= fingerprints_of(sources.taken)
     return found
 
 
@@ -62,10 +62,10 @@ def run_make(job: Job[TokenizerConfig], task: Task) -> Record:
     if sources.taken is None:
         tokenizer = _trained_tokenizer(sources.corpora, job.config)
     else:
-        tokenizer = _taken_tokenizer(sources.taken)
+        tokenizer = taken_tokenizer(sources.taken)
     with files.write_whole(job.path(TOKENIZER_FILE)) as file:
         file.write(wordpiece.serialise(tokenizer))
-    frame = frame_of(tokenizer, None if sources.taken is None else _taken_settings(sources.taken))
+    frame = frame_of(tokenizer, None if sources.taken is None else taken_settings(sources.taken))
     files.write_json(job.path(SETTINGS_FILE), wordpiece.transformers_settings(tokenizer, frame))
     measured = sampled_texts(sources.corpora, _MEASURED_BYTES, "measure")
     quality = wordpiece.measure(tokenizer, measured, frame.unk_id)
@@ -158,56 +158,6 @@ def _text_bytes(path: str) -> int:
 def _page_parts(corpus: str) -> list[str]:
     folder = files.join(corpus, "pages")
     return [files.join(folder, entry.name) for entry in load_manifest(folder).files]
-
-
-def _taken_file(path: str) -> str:
-    """Return the file that defines the tokenizer at `path`: itself, or the best in a folder.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if path.endswith((".json", ".txt")) and files.exists(path):
-        return path
-    for name in ("tokenizer.json", TOKENIZER_FILE, "vocab.txt"):
-        inside = files.join(path, name)
-        if files.exists(inside):
-            return inside
-    raise ConfigError(
-        "expected a tokenizer.json, a vocab.txt or a folder that holds one, "
-        f"found none at {path}: check the path given to --from"
-    )
-
-
-def _settings_beside(taken_file: str) -> str:
-    folder, _, _ = taken_file.rpartition("/")
-    return files.join(folder or ".", SETTINGS_NAME)
-
-
-def _taken_settings(path: str) -> dict[str, Any]:
-    """Return the tokenizer_config.json beside a taken tokenizer, empty where there is none.
-
-    Raises:
-        ConfigError: it is damaged.
-    """
-    found = _settings_beside(_taken_file(path))
-    if not files.exists(found):
-        return {}
-    try:
-        settings = json.loads(files.read_bytes(found))
-    except ValueError as error:
-        raise ConfigError(
-            f"expected JSON, found damage in {found} ({error}): fetch it again, or take "
-            "tokenizer.json from a folder of its own"
-        ) from error
-    return settings if isinstance(settings, dict) else {}
-
-
-def _taken_tokenizer(path: str) -> Tokenizer:
-    found = _taken_file(path)
-    data = files.read_bytes(found).decode()
-    if found.endswith(".json"):
-        return wordpiece.parse_tokenizer(data)
-    return wordpiece.parse_vocab(data)
 
 
 TOKENIZER = Stage(

@@ -190,11 +190,14 @@ def _stands_alone(character: str) -> bool:
     return is_ascii_sign or is_punctuation or is_han
 
 
-def parse_vocab(text: str) -> Tokenizer:
-    """Return the tokenizer of a `vocab.txt`, one token a line.
+def parse_vocab(text: str, folding: dict[str, bool] | None = None) -> Tokenizer:
+    """Return the tokenizer of a `vocab.txt`, one token per line.
 
-    A vocabulary with letters of the Latin alphabet but no capital was made with Google's uncased
-    rules, which also strip accents; any other was made cased.
+    Args:
+        text: the tokens.
+        folding: BERT's own rules, as options of `BertNormalizer`. Where None, a vocabulary with
+            letters of the Latin alphabet but no capital counts as made with Google's uncased
+            rules, which also strip accents; any other as cased.
 
     Raises:
         ConfigError: a special token is missing, or a token occurs twice.
@@ -207,6 +210,12 @@ def parse_vocab(text: str) -> Tokenizer:
             "vocabulary: ids would shift"
         )
     special_ids_of(vocab)
+    if folding is not None:
+        model = models.WordPiece(vocab, unk_token="[UNK]", continuing_subword_prefix=_CONTINUATION)
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizers.BertNormalizer(clean_text=True, **folding)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        return _finished(tokenizer, vocab)
     ordinary = "".join(token for token in vocab if token not in SPECIAL_TOKENS)
     is_uncased = bool(_LATIN_LETTER.search(ordinary)) and not _LATIN_CAPITAL.search(ordinary)
     return wordpiece_from_vocab(vocab, lowercase=is_uncased, strip_accents=is_uncased)

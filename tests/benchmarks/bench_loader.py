@@ -27,6 +27,7 @@ from linkbert.loader.batches import BatchMaker, Share
 from linkbert.loader.dataset import InstanceReader, open_split
 from linkbert.loader.masking import masking_rule
 from schemas.manifest import Manifest, write_manifest
+from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
 from tests.benchmarks.synthetic_steps import SPECIAL_IDS
 from tests.linkbert.shards_folder import write_tokenizer
@@ -70,7 +71,7 @@ def main() -> None:
 def ours(split: Path, micro_batch_size: int) -> None:
     """Make every batch as training does."""
     opened = open_split(split)
-    rule = masking_rule(0, VOCAB_SIZE, SPECIAL_IDS, (0.15, 0.8, 0.1))
+    rule = masking_rule(0, range(VOCAB_SIZE), PairFrame.of_bert(SPECIAL_IDS), (0.15, 0.8, 0.1))
     share = Share(0, 1, micro_batch_size)
     maker = BatchMaker(InstanceReader(opened, 0), rule, "<u2", share)
     for start in range(0, opened.num_instances, 2048):

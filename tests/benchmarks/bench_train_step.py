@@ -18,7 +18,7 @@ import torch
 from linkbert.model.network import LinkBert, ModelConfig, initialise
 from linkbert.training.config import load_config
 from linkbert.training.distributed import Ranks
-from linkbert.training.learner import Learner, compile_layers
+from linkbert.training.learner import Learner, compile_parts
 from linkbert.training.optimizer import build_optimizer, choose_precision
 from tests.benchmarks.synthetic_steps import hugging_face_inputs, hugging_face_model, step_batch
 
@@ -60,7 +60,7 @@ def compare_choices(size: str, rounds: int) -> None:
         num_tokens.append(batch.num_tokens)
         steps.append(partial(learner.run_step, 0, batch, False))
         if name == names[3]:
-            compile_layers(learner.model)
+            compile_parts(learner.model)
             began = time.monotonic()
             steps[-1]()
             start_up = time.monotonic() - began

@@ -7,6 +7,7 @@ from transformers import BertConfig, BertForPreTraining
 from linkbert.loader.batches import StepBatch
 from linkbert.loader.masking import InstanceKeys, draw_masks, masking_rule, segment_keys
 from linkbert.model.network import Batch, ModelConfig
+from schemas.pair_frame import PairFrame
 
 SPECIAL_IDS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 
@@ -41,7 +42,9 @@ def step_batch(
 
 
 def _batch(model: ModelConfig, lengths: np.ndarray, rng: np.random.Generator) -> Batch:
-    rule = masking_rule(0, model.vocab_size, SPECIAL_IDS, (0.15, 0.8, 0.1))
+    rule = masking_rule(
+        0, range(model.vocab_size), PairFrame.of_bert(SPECIAL_IDS), (0.15, 0.8, 0.1)
+    )
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     num_a = (lengths - 3) // 2
     spans = num_a, lengths - 3 - num_a

@@ -8,11 +8,14 @@ import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from schemas.manifest import FileEntry, Manifest, write_manifest
+from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
 from schemas.tables.instances import RELATIONS
 
 SPECIAL_IDS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 NUM_SPECIAL = len(SPECIAL_IDS)
+FRAME = PairFrame.of_bert(SPECIAL_IDS)
+FACTS: dict[str, Any] = {"token_dtype": "<u2", "special_ids": SPECIAL_IDS}
 
 NUM_STARTS = 8
 """Segments begin with one of so many tokens, so that some tokens are frequent."""
@@ -26,12 +29,13 @@ def write_shards(
     vocab_size: int = 64,
     max_tokens: int = 14,
     seed: int = 0,
+    frame: PairFrame = FRAME,
 ) -> Path:
     """Write train, validation and an empty validation_closed; return the folder."""
     rng = np.random.default_rng(seed)
     sizes = {"train": num_instances, "validation": num_instances // 3, "validation_closed": 0}
     for name, size in sizes.items():
-        _write_split(folder / name, rng, size, num_epochs, vocab_size, max_tokens)
+        _write_split(folder / name, rng, size, num_epochs, vocab_size, max_tokens, frame)
     write_tokenizer(folder / "tokenizer" / "tokenizer.json", vocab_size)
     return folder
 
@@ -55,6 +59,7 @@ def _write_split(
     num_epochs: int,
     vocab_size: int,
     max_tokens: int,
+    frame: PairFrame,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     epochs = num_epochs if folder.name == "train" else 1
@@ -64,7 +69,7 @@ def _write_split(
     for epoch in range(epochs if num_instances else 0):
         for shard, size in enumerate((num_instances // 2, num_instances - num_instances // 2)):
             name = f"part-{epoch:03d}-{shard:05d}.parquet"
-            columns = _instances(rng, size, epoch, first_id, vocab_size, max_tokens)
+            columns = _instances(rng, size, epoch, first_id, vocab_size, max_tokens, frame)
             first_id += size
             with open(folder / name, "wb") as file:
                 writer = TableWriter(file, "instances", {b"token_dtype": b"<u2"})
@@ -79,8 +84,8 @@ def _write_split(
     extra = {
         "vocab_size": vocab_size,
         "token_dtype": "<u2",
-        "special_ids": SPECIAL_IDS,
-        "max_length": max_tokens * 2 + 3,
+        **({"special_ids": SPECIAL_IDS} if frame is FRAME else frame.to_facts()),
+        "max_length": max_tokens * 2 + frame.num_special,
         "num_epochs": epochs,
         "instances_per_epoch": [num_instances] * epochs,
         "relations": dict(zip(RELATIONS, counts, strict=True)),
@@ -118,6 +123,7 @@ def _instances(
     first_id: int,
     vocab_size: int,
     max_tokens: int,
+    frame: PairFrame,
 ) -> dict[str, Any]:
     """B repeats A (contiguous), is noise (random) or counts on from A's first token (linked)."""
     rows: dict[str, list[Any]] = {name: [] for name in ("token_ids", "num_tokens", "num_tokens_a")}
@@ -127,7 +133,7 @@ def _instances(
         a = _run_of_tokens(int(rng.integers(NUM_STARTS)), num_a, vocab_size)
         start = [a[-1] + 1, int(rng.integers(NUM_STARTS)), a[0]][relation]
         b = _run_of_tokens(start, num_b, vocab_size)
-        ids = [SPECIAL_IDS["cls"], *a, SPECIAL_IDS["sep"], *b, SPECIAL_IDS["sep"]]
+        ids = frame.wrap(a, b)
         rows["token_ids"].append(np.array(ids, "<u2").tobytes())
         rows["num_tokens"].append(len(ids))
         rows["num_tokens_a"].append(int(num_a))

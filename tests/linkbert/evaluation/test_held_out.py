@@ -10,7 +10,7 @@ from linkbert.evaluation.held_out import HeldOutPair, held_out_pairs
 from linkbert.loader.dataset import open_split
 from schemas.errors import SchemaError
 from schemas.tables.instances import LINKED, RANDOM
-from tests.linkbert.shards_folder import write_shards
+from tests.linkbert.shards_folder import FACTS, write_shards
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pairs_of(folder: Path, seed: int = 0, max_pairs: int = 1000) -> list[HeldOutPair]:
-    return held_out_pairs(open_split(folder / "validation"), "<u2", max_pairs, seed)
+    return held_out_pairs(open_split(folder / "validation"), FACTS, max_pairs, seed)
 
 
 def test_every_linked_instance_is_there_with_its_own_a_and_b(folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_document_shown_as_linked_is_no_random_partner(tmp_path: Path) -> None
     from linkbert.evaluation.held_out import Rows, _nearest_in_length
 
     table = pq.read_table(write_shards(tmp_path / "s", num_instances=600) / "validation")
-    rows = Rows(table, np.dtype("<u2"))
+    rows = Rows(table, FACTS)
     pool = np.flatnonzero(rows.relation == RANDOM)
     row = int(np.flatnonzero(rows.relation == LINKED)[0])
     own = rows.key_of_a(row)[:2]
@@ -88,4 +88,4 @@ def test_a_limit_takes_the_first_and_an_empty_split_is_an_error(folder: Path) ->
         p.a.tolist() for p in pairs_of(folder)[:5]
     ]
     with pytest.raises(SchemaError, match="--validation-fraction"):
-        held_out_pairs(open_split(folder / "validation_closed"), "<u2", 5, 0)
+        held_out_pairs(open_split(folder / "validation_closed"), FACTS, 5, 0)

@@ -4,33 +4,31 @@ import numpy as np
 import pytest
 import torch
 
-from linkbert.evaluation.evaluate import evaluation_rule
+from linkbert.evaluation.evaluate import BERT_MASKING
 from linkbert.evaluation.held_out import HeldOutPair, held_out_pairs
 from linkbert.evaluation.link_context import (
     CONDITIONS,
-    SpecialIds,
     batch_of,
     measures,
     score_pairs,
     summarise_scores,
 )
 from linkbert.loader.dataset import open_split
+from linkbert.loader.masking import masking_rule
 from linkbert.model.network import Batch, LinkBert, ModelConfig, initialise
 from linkbert.model.pretrained import LinkBertForPreTraining
 from linkbert.training.config import PretrainConfig
-from tests.linkbert.shards_folder import SPECIAL_IDS, write_shards
+from tests.linkbert.shards_folder import FACTS, FRAME, write_shards
 
 VOCAB_SIZE = 64
-FACTS = {"vocab_size": VOCAB_SIZE, "special_ids": SPECIAL_IDS}
-RULE = evaluation_rule(FACTS, seed=0)
-SPECIAL = SpecialIds(SPECIAL_IDS["cls"], SPECIAL_IDS["sep"])
+RULE = masking_rule(0, range(VOCAB_SIZE), FRAME, BERT_MASKING)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[HeldOutPair]:
     folder = write_shards(tmp_path_factory.mktemp("pairs") / "shards", num_instances=600)
-    return held_out_pairs(open_split(folder / "validation"), "<u2", 1000, 0)
+    return held_out_pairs(open_split(folder / "validation"), FACTS, 1000, 0)
 
 
 def model_of(seed: int = 0) -> LinkBert:
@@ -41,7 +39,7 @@ def model_of(seed: int = 0) -> LinkBert:
 
 
 def test_the_same_tokens_of_a_are_masked_beside_every_partner(pairs: list[HeldOutPair]) -> None:
-    found = [batch_of(pairs, condition, 1, RULE, SPECIAL) for condition in CONDITIONS]
+    found = [batch_of(pairs, condition, 1, RULE) for condition in CONDITIONS]
     labels = [batch.labels_M.tolist() for batch, _ in found]
     owners = [owner_M.tolist() for _, owner_M in found]
     assert len(labels[0]) > 100
@@ -50,22 +48,22 @@ def test_the_same_tokens_of_a_are_masked_beside_every_partner(pairs: list[HeldOu
 
 
 def test_b_is_not_masked_and_lies_where_it_should(pairs: list[HeldOutPair]) -> None:
-    batch, _ = batch_of(pairs[:2], "linked", 0, RULE, SPECIAL)
+    batch, _ = batch_of(pairs[:2], "linked", 0, RULE)
     pair = pairs[0]
     length = len(pair.a) + len(pair.linked) + 3
     assert batch.lengths_B[0] == length
     first = batch.token_ids_N[:length].tolist()
-    assert first[len(pair.a) + 2 :] == [*pair.linked.tolist(), SPECIAL.sep]
+    assert first[len(pair.a) + 2 :] == [*pair.linked.tolist(), FRAME.sep_id]
     types = batch.token_types_N[:length].tolist()
     assert types == [0] * (len(pair.a) + 2) + [1] * (len(pair.linked) + 1)
-    alone, _ = batch_of(pairs[:2], "alone", 0, RULE, SPECIAL)
+    alone, _ = batch_of(pairs[:2], "alone", 0, RULE)
     assert alone.lengths_B[0] == len(pair.a) + 2
     assert set(alone.token_types_N.tolist()) == {0}
 
 
 def test_the_losses_are_those_of_the_padded_model_token_by_token(pairs: list[HeldOutPair]) -> None:
     model = model_of()
-    scores = score_pairs(model, pairs[:3], RULE, SPECIAL, passes=2, device=CPU)
+    scores = score_pairs(model, pairs[:3], RULE, passes=2, device=CPU)
     padded = LinkBertForPreTraining(model).eval()
     for column, condition in enumerate(CONDITIONS):
         for row, pair in enumerate(pairs[:3]):
@@ -74,7 +72,7 @@ def test_the_losses_are_those_of_the_padded_model_token_by_token(pairs: list[Hel
                 continue
             total = in_b = 0.0
             for mask_pass in range(2):
-                batch, _ = batch_of([pair], condition, mask_pass, RULE, SPECIAL)
+                batch, _ = batch_of([pair], condition, mask_pass, RULE)
                 with torch.no_grad():
                     logits = padded(
                         batch.token_ids_N[None].long(),
@@ -114,7 +112,7 @@ def test_a_model_that_copies_gains_on_tokens_in_b_and_loses_on_the_others(
     pairs: list[HeldOutPair],
 ) -> None:
     model = CopyingModel()
-    scores = score_pairs(model, pairs, RULE, SPECIAL, passes=1, device=CPU)  # type: ignore[arg-type]
+    scores = score_pairs(model, pairs, RULE, passes=1, device=CPU)  # type: ignore[arg-type]
     found = summarise_scores(scores, 200, 0)
     assert found["gain_in_b"]["interval"][0] > 0.3
     assert found["gain_in_b"]["value"] > found["gain"]["value"] > found["gain_not_in_b"]["value"]
@@ -124,9 +122,9 @@ def test_equal_partners_gain_nothing_and_the_parts_add_up(pairs: list[HeldOutPai
     from dataclasses import replace
 
     alike = [replace(pair, random=pair.linked) for pair in pairs]
-    sums, counts = measures(score_pairs(model_of(), alike, RULE, SPECIAL, passes=1, device=CPU))
+    sums, counts = measures(score_pairs(model_of(), alike, RULE, passes=1, device=CPU))
     assert np.abs(sums["gain"]).max() < 1e-9
-    sums, counts = measures(score_pairs(model_of(), pairs, RULE, SPECIAL, passes=1, device=CPU))
+    sums, counts = measures(score_pairs(model_of(), pairs, RULE, passes=1, device=CPU))
     assert np.abs(sums["gain"]).max() > 1e-5
     assert np.allclose(sums["gain"], sums["gain_in_b"] + sums["gain_not_in_b"])
     assert np.array_equal(counts["gain"], counts["gain_in_b"] + counts["gain_not_in_b"])
@@ -134,7 +132,7 @@ def test_equal_partners_gain_nothing_and_the_parts_add_up(pairs: list[HeldOutPai
 
 
 def test_contiguous_counts_only_where_there_is_a_next_segment(pairs: list[HeldOutPair]) -> None:
-    scores = score_pairs(model_of(), pairs, RULE, SPECIAL, passes=1, device=CPU)
+    scores = score_pairs(model_of(), pairs, RULE, passes=1, device=CPU)
     _, counts = measures(scores)
     missing = np.array([pair.contiguous is None for pair in pairs])
     assert missing.any()

@@ -16,7 +16,7 @@ from linkbert.evaluation.ranking import (
 from linkbert.export.export import export
 from linkbert.loader.dataset import Split, open_split
 from schemas.errors import SchemaError
-from tests.linkbert.shards_folder import NUM_SPECIAL, write_shards
+from tests.linkbert.shards_folder import FACTS, NUM_SPECIAL, write_shards
 
 pytestmark = pytest.mark.end_to_end
 
@@ -32,7 +32,7 @@ def held_out(folder: Path) -> Split:
 
 
 def test_each_query_has_its_linked_segment_first_and_31_distinct_others(held_out: Split) -> None:
-    queries = make_queries(held_out, "<u2", 10, NUM_NEGATIVES, None)
+    queries = make_queries(held_out, FACTS, 10, NUM_NEGATIVES, None)
     assert len(queries) == 10
     for query in queries:
         keys = {candidate.tobytes() for candidate in query.candidates}
@@ -42,7 +42,7 @@ def test_each_query_has_its_linked_segment_first_and_31_distinct_others(held_out
 
 
 def test_negatives_share_more_words_with_a_than_segments_do_on_average(held_out: Split) -> None:
-    queries = make_queries(held_out, "<u2", 20, 8, None)
+    queries = make_queries(held_out, FACTS, 20, 8, None)
     everything = [candidate for query in queries for candidate in query.candidates[1:]]
 
     def shared(a: np.ndarray, b: np.ndarray) -> int:  # type: ignore[type-arg]
@@ -56,7 +56,7 @@ def test_negatives_share_more_words_with_a_than_segments_do_on_average(held_out:
 def test_too_few_segments_are_an_error(tmp_path: Path) -> None:
     split = open_split(write_shards(tmp_path / "few") / "validation")
     with pytest.raises(SchemaError, match="31 other segments"):
-        make_queries(split, "<u2", 10, NUM_NEGATIVES, None)
+        make_queries(split, FACTS, 10, NUM_NEGATIVES, None)
 
 
 def test_ranks_are_pessimistic_about_ties() -> None:

@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
     def full(*_: object, **__: object) -> None:
         raise SafetensorError("Error while serializing: I/O error: No space left on device")
 
-    monkeypatch.setattr("linkbert.export.export.save_file", full)
+    monkeypatch.setattr("linkbert.export.network_files.save_file", full)
     with pytest.raises(CheckpointError, match=r"^expected to write .*No space left.*: free space"):
         export(finished_run, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -129,12 +129,7 @@ def test_training_goes_on_from_an_export(model: Path, shards: Path, tmp_path: Pa
     assert result.first_loss < scratch.first_loss - 0.1
 
 
-def test_init_of_another_vocabulary_or_shape_is_refused(
-    model: Path, shards: Path, tmp_path: Path
-) -> None:
-    wider = small_config("max_steps=3", "hidden_size=64")
-    with pytest.raises(ConfigError, match="hidden_size 32 instead of 64"):
-        pretrain(shards, tmp_path / "run", wider, init=model)
+def test_init_of_another_vocabulary_is_refused(model: Path, tmp_path: Path) -> None:
     from tests.linkbert.shards_folder import write_shards
 
     other = write_shards(tmp_path / "other", vocab_size=70)

@@ -7,11 +7,12 @@ from linkbert.loader.batches import BatchMaker, Share, StepBatch, share_out
 from linkbert.loader.dataset import InstanceReader, open_split
 from linkbert.loader.masking import masking_rule
 from linkbert.model.network import Batch
+from schemas.pair_frame import PairFrame
 from tests.linkbert.shards_folder import SPECIAL_IDS
 
 
 def maker(shards: Path, rank: int = 0, num_ranks: int = 1, micro_batch_size: int = 5) -> BatchMaker:
-    rule = masking_rule(0, 64, SPECIAL_IDS, (0.15, 0.8, 0.1))
+    rule = masking_rule(0, range(64), PairFrame.of_bert(SPECIAL_IDS), (0.15, 0.8, 0.1))
     reader = InstanceReader(open_split(shards / "train"), 0)
     return BatchMaker(reader, rule, "<u2", Share(rank, num_ranks, micro_batch_size))
 

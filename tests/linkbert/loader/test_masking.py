@@ -8,13 +8,15 @@ from linkbert.loader.masking import (
     masking_rule,
     segment_keys,
 )
+from schemas.pair_frame import PairFrame
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 VOCAB_SIZE = 1000
+FRAME = PairFrame.of_bert(SPECIAL)
 
 
 def rule(seed: int = 0) -> MaskingRule:
-    return masking_rule(seed, VOCAB_SIZE, SPECIAL, (0.15, 0.8, 0.1))
+    return masking_rule(seed, range(VOCAB_SIZE), FRAME, (0.15, 0.8, 0.1))
 
 
 def keys(source: list[int], target: list[int], mask_pass: int = 0) -> InstanceKeys:
@@ -102,7 +104,7 @@ def draw_whole_words(
     identities: InstanceKeys, texts: list[tuple[list[int], list[int]]], seed: int = 0
 ) -> Masks:
     probs = (0.15, 0.8, 0.1)
-    whole = masking_rule(seed, VOCAB_SIZE, SPECIAL, probs, IS_CONTINUATION)
+    whole = masking_rule(seed, range(VOCAB_SIZE), FRAME, probs, IS_CONTINUATION)
     tokens = np.array([t for a, b in texts for t in (2, *a, 3, *b, 3)], np.int32)
     spans = tuple(np.array([len(text[side]) for text in texts], np.int32) for side in (0, 1))
     lengths = spans[0] + spans[1] + 3

@@ -14,6 +14,7 @@ from linkbert.model.attention import Layout, attend
 from linkbert.model.cross_entropy import linear_cross_entropy
 from linkbert.training.checkpoint import checkpoint_path, checkpoint_steps
 from linkbert.training.trainer import pretrain
+from schemas.pair_frame import PairFrame
 from tests.linkbert.conftest import small_config
 from tests.linkbert.shards_folder import SPECIAL_IDS
 
@@ -97,7 +98,7 @@ def test_memory_and_utilisation_are_in_the_metrics(shards: Path, tmp_path: Path)
 
 def test_batches_lie_in_pinned_memory_and_arrive_whole(shards: Path) -> None:
     reader = InstanceReader(open_split(shards / "train"), 0)
-    rule = masking_rule(0, 64, SPECIAL_IDS, (0.15, 0.8, 0.1))
+    rule = masking_rule(0, range(64), PairFrame.of_bert(SPECIAL_IDS), (0.15, 0.8, 0.1))
     made = BatchMaker(reader, rule, "<u2", Share(0, 1, 5), is_pinned=True)
     for step in made.stream(0, 12, 3):
         for batch in step.micro_batches:

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import signal
@@ -14,9 +15,9 @@ import torch
 from linkbert.training.checkpoint import checkpoint_steps, load_newest
 from linkbert.training.config import PretrainConfig
 from linkbert.training.trainer import PretrainResult, pretrain
-from schemas.errors import ConfigError, StageError
+from schemas.errors import ConfigError, StageError, StoppedError
 from schemas.manifest import read_manifest
-from tests.linkbert.conftest import small_config
+from tests.linkbert.conftest import SMALL, small_config
 from tests.linkbert.shards_folder import write_shards
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
@@ -128,7 +129,7 @@ _PROGRAM = """
 import sys, torch
 from pathlib import Path
 from linkbert.training.trainer import pretrain
-from tests.linkbert.conftest import small_config
+from tests.linkbert.conftest import SMALL, small_config
 torch.set_num_threads(1)
 config = small_config("max_steps=2000", "warmup_steps=3", "checkpoint_every=7")
 pretrain(Path(sys.argv[1]), Path(sys.argv[2]), config, seed=3)
@@ -142,7 +143,7 @@ def start(shards: Path, run: Path) -> subprocess.Popen[str]:
 
 def wait_for_steps(run: Path, steps: int) -> None:
     path = run / "metrics.jsonl"
-    deadline = time.monotonic() + 25
+    deadline = time.monotonic() + 300  # the machine may be busy
     while time.monotonic() < deadline:
         if path.exists() and len(path.read_bytes().splitlines()) >= steps:
             return
@@ -186,6 +187,89 @@ def test_sigterm_saves_and_says_how_to_go_on(shards: Path, tmp_path: Path) -> No
     step = checkpoint_steps(tmp_path / "run")[-1]
     assert f"stopped by a signal after step {step} of 2000, which is saved" in errors
     assert len(lines(tmp_path / "run")) == step
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)],
+)
+def test_every_signal_ends_the_micro_batch_saves_and_has_its_exit_status(
+    shards: Path,
+    tmp_path: Path,
+    finished_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    status: int,
+) -> None:
+    """A step of three micro-batches is left after the first, and done anew when the run goes on."""
+    from linkbert.cli.commands import main
+    from linkbert.training.learner import Learner
+
+    overrides = [*SMALL, "max_steps=20", "keep_checkpoints=4"]
+    argv = ["pretrain", str(shards), "--out", str(tmp_path / "run"), "--config", "demo"]
+    argv += ["--seed", "3", "--quiet", *(f"--set={text}" for text in overrides)]
+    run_step = Learner.run_step
+
+    def interrupted(self: Learner, step: int, batch: Any, wishes: Any) -> Any:
+        if step == 7:
+            os.kill(os.getpid(), number)
+        result = run_step(self, step, batch, wishes)
+        assert (result is None) is (step == 7)
+        return result
+
+    handlers = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "run_step", interrupted)
+        assert main(argv) == status
+    assert signal.getsignal(number) == handlers
+    assert checkpoint_steps(tmp_path / "run") == [5, 7]
+    assert main(argv) == 0
+    assert lines(tmp_path / "run") == lines(finished_run)
+    assert checkpoint_steps(tmp_path / "run") == checkpoint_steps(finished_run)
+
+
+def test_signal_in_the_first_step_says_that_nothing_is_saved(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from linkbert.training.learner import Learner
+
+    run_step = Learner.run_step
+
+    def interrupted(self: Learner, *rest: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return run_step(self, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "run_step", interrupted)
+        with pytest.raises(StoppedError, match="before the first step"):
+            pretrain(shards, tmp_path / "run", small_config("max_steps=2"))
+    assert checkpoint_steps(tmp_path / "run") == []
+    assert pretrain(shards, tmp_path / "run", small_config("max_steps=2")).step == 2
+
+
+def test_a_run_saves_by_time_too_and_keeps_the_same_files_in_the_end(
+    shards: Path, tmp_path: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config("max_steps=20", "keep_checkpoints=4", "checkpoint_minutes=1e-9")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(shards, tmp_path / "run", config, seed=3)
+    assert checkpoint_steps(tmp_path / "run") == [5, 8]
+    pretrain(shards, tmp_path / "run", config, seed=3)
+    assert checkpoint_steps(tmp_path / "run") == checkpoint_steps(finished_run)
+    assert lines(tmp_path / "run") == lines(finished_run)
+
+
+def test_files_of_a_run_have_the_modes_that_the_umask_gives(shards: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        pretrain(shards, tmp_path / "run", small_config("max_steps=2"))
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    modes = {path.name: path.stat().st_mode & 0o777 for path in files if path.name[0] != "."}
+    assert set(modes.values()) == {0o640}, modes
 
 
 def test_finished_run_says_so_and_returns_the_same(shards: Path, finished_run: Path) -> None:
@@ -341,7 +425,7 @@ def test_memory_that_runs_out_is_answered_with_a_smaller_micro_batch(
 
 
 def test_whole_words_need_a_tokenizer_that_marks_them(shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"begin with ## for whole_word, found none in .*json"):
+    with pytest.raises(ConfigError, match=r"for whole_word, found none in .*json"):
         pretrain(shards, tmp_path / "run", small_config("whole_word=true"))
 
 

@@ -16,6 +16,7 @@ from linkbert.training.validation import (
     instance_figures,
     summarise,
 )
+from schemas.pair_frame import PairFrame
 from tests.linkbert.loader.test_batches import maker
 from tests.linkbert.shards_folder import SPECIAL_IDS
 
@@ -31,7 +32,7 @@ def validator(shards: Path, micro_batch_size: int = 7, max_instances: int = 1000
     device = torch.device("cpu")
     return Validator(
         splits={name: open_split(shards / name) for name in ("validation", "validation_closed")},
-        rule=masking_rule(0, 64, SPECIAL_IDS, (0.15, 0.8, 0.1)),
+        rule=masking_rule(0, range(64), PairFrame.of_bert(SPECIAL_IDS), (0.15, 0.8, 0.1)),
         token_dtype="<u2",
         micro_batch_size=micro_batch_size,
         max_instances=max_instances,

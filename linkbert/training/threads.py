@@ -1,0 +1,115 @@
+"""How many threads compute on a CPU, and that they wait without burning it.
+
+A training step of a small network is thousands of short parallel regions. Threads that have no
+processor of their own make all others wait at the end of each: with ten other processes on two
+cores a step took up to 20 times as long. So a run takes what the machine gives when it begins: the
+processors it may use, what a container grants, less what others already compute.
+
+Sums of floats depend on the number of threads, so a run keeps the number that it began with
+(`TrainingState.threads`) as long as the machine has as many.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+@contextmanager
+def compute_threads(wanted: int, begun_with: int | None, num_local_ranks: int) -> Iterator[int]:
+    """Compute with a number of threads for as long as the block runs; yield the number.
+
+    Args:
+        wanted: a number, or 0 for what the machine gives.
+        begun_with: what the run has computed with so far, None for a new run.
+        num_local_ranks: processes of the run on this machine.
+    """
+    before = torch.get_num_threads()
+    number = wanted or _chosen(begun_with, num_local_ranks)
+    if begun_with not in (None, number):
+        logger.info(
+            "computing with %d threads, where the run began with %d: losses may differ in their "
+            "last digits", number, begun_with,
+        )  # fmt: skip
+    torch.set_num_threads(number)
+    try:
+        yield number
+    finally:
+        torch.set_num_threads(before)
+
+
+def _chosen(begun_with: int | None, num_local_ranks: int) -> int:
+    usable = max(1, usable_processors() // num_local_ranks)
+    if begun_with is not None:
+        return min(begun_with, usable)
+    # Who sets it has measured; torchrun sets 1.
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdigit() and int(told):
+        return min(int(told), usable)
+    return max(1, min(usable, idle_processors() // num_local_ranks))
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use: by affinity, and by its container's quota.
+
+    Beyond half a processor a quota counts as a whole one.
+    """
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return own if quota is None else max(1, min(own, round(quota)))
+
+
+def idle_processors() -> int:
+    """Return how many processors of the machine others leave idle, by its load of the last minute.
+
+    The load counts this process too, but it has just begun.
+    """
+    return max(1, (os.cpu_count() or 1) - math.floor(os.getloadavg()[0]))
+
+
+def _quota(groups: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> float | None:
+    """Return the processors that control groups grant, None where they grant all.
+
+    Version 2 states "QUOTA PERIOD" in cpu.max, or "max PERIOD"; version 1 has a file for each (man
+    7 cgroups; kernel documentation, "Control Group v2" and "CFS Bandwidth Control"). A group is
+    bound by those above it as well.
+    """
+    try:
+        lines = own_groups.read_text().splitlines()
+    except OSError:
+        return None
+    granted = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = groups / controllers if controllers else groups
+        own = root / path.lstrip("/")
+        # In a container the root is its own group, and the path is the host's.
+        for folder in {root, own, *(each for each in own.parents if each.is_relative_to(root))}:
+            granted += _grants(folder)
+    return min(granted, default=None)
+
+
+def _grants(folder: Path) -> list[float]:
+    try:
+        if (folder / "cpu.max").is_file():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = (
+                (folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period")
+            )
+        return [int(quota) / int(period)] if quota not in ("max", "-1") else []
+    except (OSError, ValueError, ZeroDivisionError):
+        return []

@@ -1,0 +1,180 @@
+"""Folders to start from that are not quite what the configuration and the shards ask for."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForPreTraining
+
+from linkbert.model.huggingface import load_folder
+from linkbert.model.network import ModelConfig
+from linkbert.model.starting import load_start, starting_config
+from linkbert.training.checkpoint import checkpoint_path, load_checkpoint
+from linkbert.training.trainer import pretrain
+from schemas.errors import CheckpointError, ConfigError
+from tests.linkbert.conftest import small_config
+from tests.linkbert.shards_folder import write_shards
+
+TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(59))]
+WORDS = "bert.embeddings.word_embeddings.weight"
+
+
+def bert(folder: Path, **changes: Any) -> Path:
+    """Write a small BERT of 64 tokens and 32 positions."""
+    shape: dict[str, Any] = {"vocab_size": 64, "max_position_embeddings": 32, **changes}
+    torch.manual_seed(0)
+    BertForPreTraining(
+        BertConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            **shape,
+        )
+    ).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    return folder
+
+
+def wanted(**changes: Any) -> ModelConfig:
+    shape = {"vocab_size": 64, "hidden_size": 32, "num_layers": 2, "num_heads": 2,
+             "intermediate_size": 64, "max_position_embeddings": 32, **changes}  # fmt: skip
+    return ModelConfig(**shape)
+
+
+def change_weights(folder: Path, **changes: torch.Tensor | None) -> None:
+    weights = load_file(folder / "model.safetensors")
+    for name, tensor in changes.items():
+        if tensor is None:
+            del weights[name]
+        else:
+            weights[name] = tensor
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("size", [16, 32, 80])
+def test_positions_are_cut_or_extended_by_copies(
+    tmp_path: Path, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = bert(tmp_path)
+    config = starting_config(wanted(max_position_embeddings=size), 16, True, folder)
+    with caplog.at_level(logging.INFO):
+        network = load_start(folder, config, 0)
+    learned = load_file(folder / "model.safetensors")["bert.embeddings.position_embeddings.weight"]
+    rows = network.encoder.embeddings.position.weight
+    assert rows.shape == (size, 32)
+    assert all(torch.equal(rows[place], learned[place % 32]) for place in range(size))
+    assert ("positions, wanted are" in caplog.text) is (size != 32)
+
+
+def test_too_few_positions_stay_where_the_shards_fit_and_are_refused_where_not(
+    tmp_path: Path,
+) -> None:
+    folder = bert(tmp_path)
+    config = starting_config(wanted(max_position_embeddings=512), 32, False, folder)
+    assert config.max_position_embeddings == 32
+    with pytest.raises(ConfigError, match="--set extend_positions=true"):
+        starting_config(wanted(max_position_embeddings=512), 33, False, folder)
+
+
+def test_a_padded_vocabulary_is_trained_and_its_surplus_is_never_a_target(tmp_path: Path) -> None:
+    shards, folder = write_shards(tmp_path / "shards", vocab_size=64), tmp_path / "hf"
+    bert(folder, vocab_size=72)
+    config = small_config("max_steps=2", "learning_rate=1e-9")
+    pretrain(shards, tmp_path / "run", config, init=folder)
+    saved = load_checkpoint(checkpoint_path(tmp_path / "run", 2)).model
+    rows = saved["encoder.embeddings.word.weight"]
+    assert rows.shape == (72, 32)
+    assert torch.allclose(rows, load_file(folder / "model.safetensors")[WORDS], atol=1e-6)
+    with pytest.raises(ConfigError, match="expected rows for the 80 tokens"):
+        starting_config(wanted(vocab_size=80), 31, False, folder)
+
+
+def test_the_shape_is_the_folders_and_told_where_the_preset_has_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        config = starting_config(wanted(num_layers=12), 31, False, bert(tmp_path))
+    assert config.num_layers == 2
+    assert "num_layers 2 (the configuration says 12)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vocab_size": "64"}, "expected vocab_size to be a number"),
+        ({"vocab_size": 63}, r"word_embeddings.weight of shape \[63, 32\]"),
+        ({"hidden_size": None}, "expected hidden_size to be a number from 1 .*, found none"),
+        ({"hidden_size": 33}, "to divide hidden_size 33"),
+        ({"hidden_size": 16}, "of shape"),
+        ({"num_hidden_layers": 1}, "expected 1 layers as config.json says, found weights of 2"),
+        ({"num_hidden_layers": 3}, "16 weights missing"),
+        ({"num_hidden_layers": 1_000_000}, "weights missing"),
+        ({"num_hidden_layers": 10**30}, "expected num_hidden_layers to be a number"),
+        ({"intermediate_size": 1 << 24}, "of shape"),
+        ({"max_position_embeddings": 31}, "of shape"),
+        ({"layer_norm_eps": "tiny"}, "expected layer_norm_eps to be a number"),
+        ({"hidden_dropout_prob": True}, "expected hidden_dropout_prob to be a number"),
+        ({"tie_word_embeddings": False}, "expected tie_word_embeddings True"),
+        ({"model_type": "gpt2", "architectures": []}, "model_type 'gpt2'"),
+    ],
+    ids=str,
+)
+def test_a_config_that_lies_is_one_line(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = bert(tmp_path) / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_folder(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_untied_scores_are_refused_and_tied_copies_taken(tmp_path: Path) -> None:
+    words = load_file(bert(tmp_path) / "model.safetensors")[WORDS]
+    change_weights(tmp_path, **{"cls.predictions.decoder.weight": words.clone()})
+    load_folder(tmp_path)
+    change_weights(tmp_path, **{"cls.predictions.decoder.weight": words + 1})
+    with pytest.raises(CheckpointError, match="scores tokens by its own matrix"):
+        load_folder(tmp_path)
+
+
+def test_a_folder_of_which_nothing_fits_is_refused_and_a_missing_weight_named(
+    tmp_path: Path,
+) -> None:
+    change_weights(bert(tmp_path), **{"bert.encoder.layer.1.output.dense.bias": None})
+    with pytest.raises(CheckpointError, match=r"1 weights missing.*layer\.1\.output\.dense\.bias"):
+        load_folder(tmp_path)
+    save_file({"model.layers.0.weight": torch.ones(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"found not one, but model\.layers\.0\.weight"):
+        load_folder(tmp_path)
+
+
+def test_a_refused_start_leaves_no_run_and_the_cured_command_runs(tmp_path: Path) -> None:
+    shards, folder = write_shards(tmp_path / "shards"), bert(tmp_path / "hf")
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:-1])
+    config = small_config("max_steps=1", "warmup_steps=1")
+    with pytest.raises(CheckpointError, match="cut off or damaged"):
+        pretrain(shards, tmp_path / "run", config, init=folder)
+    assert not (tmp_path / "run").exists()
+    (folder / "model.safetensors").write_bytes(weights)
+    assert pretrain(shards, tmp_path / "run", config, init=folder).step == 1
+
+
+def test_a_run_is_of_the_bytes_it_started_from(tmp_path: Path) -> None:
+    """A folder without safetensors has an identity, too."""
+    shards, folder = write_shards(tmp_path / "shards"), bert(tmp_path / "hf")
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    config = small_config("max_steps=1", "warmup_steps=1")
+    pretrain(shards, tmp_path / "run", config, init=folder)
+    assert pretrain(shards, tmp_path / "run", config, init=folder).was_finished
+    torch.save({**weights, WORDS: weights[WORDS] + 1}, folder / "pytorch_model.bin")
+    with pytest.raises(ConfigError, match="init was"):
+        pretrain(shards, tmp_path / "run", config, init=folder)
