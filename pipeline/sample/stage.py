@@ -20,6 +20,7 @@ from typing import Any
 
 from pipeline.engine.outputs import load_manifest, write_folder_manifest
 from pipeline.engine.stage import Exchange, Phase, Records, Stage
+from pipeline.sample.card import CARD_NAME, dataset_card
 from pipeline.sample.config import HYPERLINK, LINK_MODES, SampleConfig
 from pipeline.sample.corpus import SampleJob, Source, sources_of, token_facts
 from pipeline.sample.index import plan_index, plan_split, run_index, run_split
@@ -129,6 +130,8 @@ def finish(job: SampleJob, records: Records) -> dict[str, Any]:
             drops={"no_relation_open": dropped},
             extra=extra,
         )
+    with files.write_whole(job.path(CARD_NAME)) as file:
+        file.write(dataset_card(described, job.config_json()).encode())
     # Arrays that only the tasks needed; a plan is drawn again from the same seed.
     for folder in ("index", "plan", "spill"):
         files.remove_tree(job.state_path(folder))
