@@ -9,6 +9,7 @@ them, so `linkbert --help` answers at once.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import re
@@ -213,7 +214,15 @@ def _finetune(args: argparse.Namespace) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
-    print(linkbert.show_path(args.path, page=args.page, limit=args.limit))
+    from linkbert.inspection.data import pair_lines, show_data
+
+    if args.jsonl:
+        for pair in pair_lines(args.path):
+            print(json.dumps(pair, ensure_ascii=False))
+    elif args.json:
+        print_result(args, show_data(args.path, page=args.page, limit=args.limit))
+    else:
+        print(linkbert.show_path(args.path, page=args.page, limit=args.limit))
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -226,6 +235,12 @@ def _check(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> None:
     print_result(args, asdict(linkbert.write_report(args.path, args.out, args.around)))
+
+
+def _push(args: argparse.Namespace) -> None:
+    from linkbert.export.push import push
+
+    print_result(args, asdict(push(args.folder, args.repo_id, private=args.private)))
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -250,6 +265,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "show": _show,
     "check": _check,
     "report": _report,
+    "push": _push,
     "demo": _demo,
 }
 

@@ -48,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (
         _add_download, _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer,
         _add_segment, _add_sample, _add_pretrain, _add_export, _add_finetune, _add_evaluate,
-        _add_experiment, _add_run, _add_show, _add_check, _add_report, _add_demo,
+        _add_experiment, _add_run, _add_show, _add_check, _add_report, _add_push,
+        _add_demo,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -344,6 +345,9 @@ def _add_show(commands: Any) -> None:
         "--page", metavar="TITLE", help="one document of a corpus, links marked; else tables"
     )
     parser.add_argument(
+        "--jsonl", action="store_true", help="all pairs of shards as text, one JSON object per line"
+    )
+    parser.add_argument(
         "--limit", type=whole_number(1), default=5, metavar="N", help="rows of a table"
     )
 
@@ -368,6 +372,18 @@ def _add_report(commands: Any) -> None:
         metavar="TITLE",
         help="a document to draw with its neighbours; else one is chosen",
     )
+
+
+def _add_push(commands: Any) -> None:
+    parser = _add_command(
+        commands, "push", "upload a model or shards to a hub of Hugging Face",
+        "linkbert/export/push.py", "push model my-name/my-linkbert --private",
+    )  # fmt: skip
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="that export or sample wrote; no notes go up"
+    )
+    parser.add_argument("repo_id", metavar="REPO_ID", help="OWNER/NAME; made where there is none")
+    parser.add_argument("--private", action="store_true", help="only you can see it")
 
 
 def _add_demo(commands: Any) -> None:

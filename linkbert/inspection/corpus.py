@@ -66,6 +66,10 @@ class Corpus:
             )
         return rows[0]
 
+    def titles(self) -> list[str]:
+        """Return the titles of all documents, in the order of their node ids."""
+        return list(self._node_table.column("title").to_pylist())
+
     def nodes_by_id(self, node_ids: list[int]) -> dict[int, Row]:
         """Return the rows of nodes for these ids."""
         rows = self._nodes(pc.field("node_id").isin(sorted(set(node_ids))))

@@ -56,6 +56,7 @@ class PairReader:
         self._corpora = [
             Corpus(split.parent / corpus["path"]) for corpus in manifest.extra["corpora"]
         ]
+        self._titles: dict[int, list[str] | None] = {}
 
     def read(self, row: Row) -> Pair:
         """Return a row of instances in words."""
@@ -68,6 +69,19 @@ class PairReader:
     def has_link_in_a(self, row: Row) -> bool:
         """Tell whether a link to B's document stands in A."""
         return bool(self.read(row).links)
+
+    def titles(self, row: Row) -> tuple[str, str] | None:
+        """Return the titles of both documents, None where the corpus is gone."""
+        found = self._titles_of(row["corpus"])
+        return None if found is None else (found[row["source_id"]], found[row["target_id"]])
+
+    def _titles_of(self, corpus: int) -> list[str] | None:
+        """Return all titles of a corpus in the order of its nodes."""
+        if corpus not in self._titles:
+            opened = self._corpora[corpus]
+            has_nodes = opened.has("nodes")
+            self._titles[corpus] = opened.titles() if has_nodes else None
+        return self._titles[corpus]
 
     def decode(self, row: Row) -> tuple[str, str]:
         """Return what the token ids of A and of B say, as training sees them."""

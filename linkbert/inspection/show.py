@@ -7,6 +7,7 @@ Pairs show their relation, both titles and the anchor text that links them;
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,51 @@ def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
         return show_page(Corpus(path), page)
     if path.name == MANIFEST_NAME:
         return _show_manifest(path.parent, read_manifest(path.parent))
-    if path.is_file() and path.suffix == ".parquet":
-        return _show_rows(path.parent, [path], limit)
-    if (path / MANIFEST_NAME).is_file():
-        manifest = read_manifest(path)
-        text = _show_manifest(path, manifest)
-        parts = table_parts(path) if manifest.table else []
-        return f"{text}\n\n{_show_rows(path, parts, limit)}" if parts else text
+    parts = parts_at(path)
+    if path.is_file():
+        return _show_rows(path.parent, parts, limit)
     if (path / "train" / MANIFEST_NAME).is_file():
         return show_shards(path)
+    shown = [_show_manifest(folder, read_manifest(folder)) for folder in manifest_folders(path)]
+    return "\n\n".join([*shown, _show_rows(path, parts, limit)] if parts else shown)
+
+
+def parts_at(path: Path) -> list[Path]:
+    """Return the files of a table that lies at a path, none where it is no table.
+
+    Raises:
+        SchemaError: a file that is no part of a table.
+    """
+    if path.name == MANIFEST_NAME:
+        return []
+    if path.is_file():
+        if path.suffix != ".parquet":
+            raise SchemaError(
+                f"expected a folder, a part or a manifest of this project, found the file {path}: "
+                "name what a stage wrote"
+            )
+        return [path]
+    has_table = (path / MANIFEST_NAME).is_file() and read_manifest(path).table
+    return table_parts(path) if has_table else []
+
+
+def manifest_folders(path: Path) -> list[Path]:
+    """Return the finished folders at a path: itself, or all below it.
+
+    Raises:
+        SchemaError: there is none.
+    """
+    if path.name == MANIFEST_NAME:
+        return [path.parent]
+    if (path / MANIFEST_NAME).is_file():
+        return [path]
     folders = sorted(found.parent for found in path.rglob(MANIFEST_NAME)) if path.is_dir() else []
     if not folders:
         raise SchemaError(
             f"expected a folder, table or manifest of this project, found none at {path}: "
             "name what a stage wrote"
         )
-    return "\n\n".join(_show_manifest(folder, read_manifest(folder)) for folder in folders)
+    return folders
 
 
 def show_shards(path: Path) -> str:
@@ -96,7 +126,7 @@ def show_pairs(
             own; else the text of the pages, the link marked in it.
     """
     reader = PairReader(split)
-    rows = _stream_rows(table_parts(split))
+    rows = rows_in(table_parts(split))
     chosen = _one_of_each(rows, reader) if one_of_each else itertools.islice(rows, limit)
     return "\n\n".join(
         _describe(reader.read(row), max_chars, reader.decode(row) if is_decoded else None)
@@ -164,7 +194,7 @@ def _show_rows(folder: Path, parts: list[Path], limit: int) -> str:
     table = _table_of(folder, parts)
     if table == "instances" and (folder / MANIFEST_NAME).is_file():
         return show_pairs(folder, limit=limit, is_decoded=True)
-    rows = list(itertools.islice(_stream_rows(parts), limit))
+    rows = list(itertools.islice(rows_in(parts), limit))
     if table == "pages":
         return "\n\n".join(
             f"{printable(row['title'])} ({row['page_id']})\n"
@@ -172,7 +202,15 @@ def _show_rows(folder: Path, parts: list[Path], limit: int) -> str:
             for row in rows
         )
     names = list(rows[0]) if rows else TABLES[table].names
-    return table_of(names, [[_cell(row[name]) for name in names] for row in rows])
+    shown = table_of(names, [[_cell(row[name]) for name in names] for row in rows])
+    return f"{_reasons(parts)}\n\n{shown}" if table == "rejects" else shown
+
+
+def _reasons(parts: list[Path]) -> str:
+    counts = Counter(row["reason"] for row in rows_in(parts)).most_common()
+    return rows_of(
+        [(f"rejected: {reason}", count) for reason, count in counts] or [("rejected", 0)]
+    )
 
 
 def _table_of(folder: Path, parts: list[Path]) -> str:
@@ -188,7 +226,8 @@ def _table_of(folder: Path, parts: list[Path]) -> str:
     )
 
 
-def _stream_rows(parts: list[Path]) -> Iterator[Row]:
+def rows_in(parts: list[Path]) -> Iterator[Row]:
+    """Yield the rows of parts, in order."""
     for part in parts:
         with pq.ParquetFile(part) as file:
             for batch in file.iter_batches(64, use_threads=False):
