@@ -70,7 +70,7 @@ setup(
     ),
     package_data={
         "schemas": ["py.typed"],
-        "pipeline": ["py.typed", "wiki/*.json", "wikitext/*.toml"],
+        "pipeline": ["py.typed", "wiki/*.json", "wikitext/templates/*.toml"],
         "linkbert": ["py.typed", "configs/*.toml", "data/*", "report/*.css", "report/*.js"],
     },
     install_requires=CORE,

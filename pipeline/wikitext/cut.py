@@ -32,7 +32,7 @@ from pipeline.wikitext.hidden_tags import (
 from pipeline.wikitext.holes import hole_between
 from pipeline.wikitext.loose_rows import ROW_FOLLOWS, ROWS, ROWS_END, drop_loose_rows
 from pipeline.wikitext.magic_words import magic_word, namespace_word
-from pipeline.wikitext.templates import Rules
+from pipeline.wikitext.templates.rules import Rules
 from pipeline.wikitext.variants import choose_variant, variants_of
 
 MAX_DEPTH: Final = 60
@@ -74,7 +74,7 @@ def cut(text: str, title: str, site: SiteInfo, rules: Rules, losses: Losses) -> 
     """Return the wikitext without templates, tables, references and the like.
 
     >>> from pipeline.wiki.site_info import default_site
-    >>> from pipeline.wikitext.templates import rules_of
+    >>> from pipeline.wikitext.templates.rules import rules_of
     >>> losses, page = Losses(), "a<ref>[[b]]</ref> {{nowrap|[[c]] d}}{{x|[[y]]}}"
     >>> cut(page, "T", default_site(), rules_of("en"), losses)
     'a [[c]] d'

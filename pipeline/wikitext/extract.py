@@ -26,7 +26,7 @@ from pipeline.wikitext.layout import lay_out
 from pipeline.wikitext.markup import protect_loose_brackets, strip_markup
 from pipeline.wikitext.pieces import walk_pieces
 from pipeline.wikitext.subpages import absolute_links
-from pipeline.wikitext.templates import Rules, rules_of
+from pipeline.wikitext.templates.rules import Rules, rules_of
 from pipeline.wikitext.tokens import Walk, walk_tokens, with_prefixes
 
 

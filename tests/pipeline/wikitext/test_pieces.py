@@ -13,7 +13,7 @@ from pipeline.wikitext import tokens as wikitext_tokens
 from pipeline.wikitext.cut import Losses, cut
 from pipeline.wikitext.markup import strip_markup
 from pipeline.wikitext.pieces import walk_pieces
-from pipeline.wikitext.templates import rules_of
+from pipeline.wikitext.templates.rules import rules_of
 from pipeline.wikitext.tokens import Walk, walk_tokens
 from tests.fuzz_wikitext import bundled_pages
 

@@ -1,4 +1,4 @@
-"""Templates that carry prose, rendered by rules like those of `pipeline/wikitext/templates.toml`.
+"""Templates that carry prose, rendered by rules like those of `any_language.toml`.
 
 A rule gives a pattern over the template's arguments; the result is wikitext again, so links inside
 stay links. A template without a rule leaves nothing: what an info box, a navigation box or a
@@ -15,8 +15,8 @@ from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from pipeline.wiki.languages import known_language
-from pipeline.wikitext.template_functions import Arguments
-from pipeline.wikitext.template_tables import read_own_tables, shipped_tables
+from pipeline.wikitext.templates.functions import Arguments
+from pipeline.wikitext.templates.tables import read_own_tables, shipped_tables
 
 _TEMPLATE_PREFIX: Final = re.compile(r"(?:template|subst|safesubst|msg|msgnw|int)\s*:\s*")
 _CODE: Final = re.compile(r"[^\W_]{2,5}(?:-[^\W_]+)*")

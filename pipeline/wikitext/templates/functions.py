@@ -1,7 +1,7 @@
 """What templates show that a text pattern cannot say: hatnotes, units, dates, other languages.
 
-Each function takes a table like those of `pipeline/wikitext/templates.toml` and the language of
-the wiki, and returns what renders the arguments of one call.
+Each function takes a table like those of `any_language.toml` and the language of the wiki, and
+returns what renders the arguments of one call.
 """
 
 from __future__ import annotations

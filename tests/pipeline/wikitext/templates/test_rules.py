@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.wikitext.template_tables import compile_pattern, read_own_tables, shipped_tables
-from pipeline.wikitext.templates import rules_of, split_arguments
+from pipeline.wikitext.templates.rules import rules_of, split_arguments
+from pipeline.wikitext.templates.tables import compile_pattern, read_own_tables, shipped_tables
 from schemas.errors import ConfigError
 
 LARGEST = (

@@ -1,8 +1,8 @@
 """The tables of rules for templates: read from TOML, checked, and made into what renders.
 
 A table names templates and says what they show: a pattern (`[[text]]`), a function
-(`[[function]]`), or links without text (`[[hatnote]]`). `templates.toml` explains the keys; a file
-of a user's own has the same form.
+(`[[function]]`), or links without text (`[[hatnote]]`). `any_language.toml` explains the keys; a
+file of a user's own has the same form.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from pipeline.wikitext.template_functions import FUNCTIONS, WANTED, Arguments, Renderer, hatnote
+from pipeline.wikitext.templates.functions import FUNCTIONS, WANTED, Arguments, Renderer, hatnote
 from schemas.errors import ConfigError
 
-_SHIPPED: Final = ("templates.toml", "templates_local.toml")
+_SHIPPED: Final = ("any_language.toml", "one_language.toml")
 _KINDS: Final = {"text": "text", "function": "function", "hatnote": "pages"}
 """Of each kind of table, the key that it must have."""
 _KEYS: Final = {
@@ -88,7 +88,7 @@ def read_own_tables(text: str) -> tuple[Table, ...]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"expected rules for templates in TOML, found no TOML ({error}): "
-            "see pipeline/wikitext/templates.toml for the form"
+            "see pipeline/wikitext/templates/any_language.toml for the form"
         ) from error
 
 
