@@ -20,7 +20,14 @@ from linkbert.finetuning.data_files import DEV, TRAIN, find_files, is_json, json
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.options import FinetuneOptions, Hyper
 from linkbert.finetuning.table import Job, Trained, run_table
-from linkbert.finetuning.training import draw_fraction, load, longest_sequence, predict, train
+from linkbert.finetuning.training import (
+    draw_fraction,
+    load,
+    load_model,
+    longest_sequence,
+    predict,
+    train,
+)
 from schemas.errors import SchemaError
 
 _LEAST_COLUMNS = 4
@@ -195,7 +202,7 @@ class _ChoiceTask:
         )
 
         set_seed(seed)
-        model = load(AutoModelForMultipleChoice, self.model)
+        model = load_model(AutoModelForMultipleChoice, self.model)
         collator = DataCollatorForMultipleChoice(self._tokenizer)
         trainer = train(model, self._features, collator, hyper, seed, self.scratch)
         found = Trained({}, trainer.model, self._tokenizer, {})

@@ -35,6 +35,7 @@ from linkbert.finetuning.training import (
     draw_fraction,
     labelled,
     load,
+    load_model,
     longest_sequence,
     predict,
     train,
@@ -153,7 +154,7 @@ class _ClassifyTask:
         )
 
         set_seed(seed)
-        model = load(AutoModelForSequenceClassification, self.model, **self._head())
+        model = load_model(AutoModelForSequenceClassification, self.model, **self._head())
         collator = DataCollatorWithPadding(self._tokenizer)
         trainer = train(model, self._features, collator, hyper, seed, self.scratch)
         found = Trained({}, trainer.model, self._tokenizer, {})

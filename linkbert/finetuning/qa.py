@@ -22,7 +22,14 @@ from linkbert.finetuning.options import FinetuneOptions, Hyper
 from linkbert.finetuning.qa_answers import Question, add_distractors, findable, halves
 from linkbert.finetuning.qa_data import HOTPOT, MRQA, QuestionFile, read_questions
 from linkbert.finetuning.table import Job, Trained, run_table
-from linkbert.finetuning.training import draw_fraction, load, longest_sequence, predict, train
+from linkbert.finetuning.training import (
+    draw_fraction,
+    load,
+    load_model,
+    longest_sequence,
+    predict,
+    train,
+)
 from linkbert.finetuning.windows import (
     FloatArray,
     answer_questions,
@@ -134,7 +141,7 @@ class _QuestionTask:
         )
 
         set_seed(seed)
-        model = load(AutoModelForQuestionAnswering, self.model)
+        model = load_model(AutoModelForQuestionAnswering, self.model)
         collator = DataCollatorWithPadding(self._tokenizer)
         trainer = train(model, self._features, collator, hyper, seed, self.scratch)
         found = Trained({}, trainer.model, self._tokenizer, {})
@@ -189,7 +196,7 @@ def answer(model_folder: Path, question: str, context: str) -> str:
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
     tokenizer = load(AutoTokenizer, model_folder)
-    model = load(AutoModelForQuestionAnswering, model_folder)
+    model = load_model(AutoModelForQuestionAnswering, model_folder)
     max_length = longest_sequence(model_folder, _PAPER_WINDOW)
     asked = [Question("", question, context, (), (), "")]
     shortened = shorten_questions(asked, tokenizer, _question_limit(max_length))

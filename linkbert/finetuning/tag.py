@@ -25,6 +25,7 @@ from linkbert.finetuning.training import (
     draw_fraction,
     labelled,
     load,
+    load_model,
     longest_sequence,
     predict,
     train,
@@ -226,7 +227,7 @@ class _TagTask:
         )
 
         set_seed(seed)
-        model = load(AutoModelForTokenClassification, self.model, **labelled(self.tags))
+        model = load_model(AutoModelForTokenClassification, self.model, **labelled(self.tags))
         collator = DataCollatorForTokenClassification(self._tokenizer)
         trainer = train(model, self._features, collator, hyper, seed, self.scratch)
         found = Trained({}, trainer.model, self._tokenizer, {})

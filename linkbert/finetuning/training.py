@@ -42,11 +42,35 @@ def load(factory: Any, model: Path, **options: Any) -> Any:
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return factory.from_pretrained(model, local_files_only=True, **options)
-    except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
+    # A damaged folder makes transformers raise anything, from a KeyError to safetensors' own.
+    except Exception as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(
             f"expected a Hugging Face folder, found {first} in {model}"
         ) from error
+
+
+def load_model(factory: Any, folder: Path, **options: Any) -> Any:
+    """Load a model with a new head for a task; its body must be the folder's.
+
+    Weights of the body that the folder lacks are drawn anew and named in the log: a pooler, often.
+
+    Raises:
+        CheckpointError: the folder is no model's, or no weight of the body is in it.
+    """
+    model, info = load(factory, folder, output_loading_info=True, **options)
+    prefix = f"{model.base_model_prefix}."
+    body = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+    lost = sorted(set(body) & set(info["missing_keys"]))
+    if lost and len(lost) == len(body):
+        raise CheckpointError(
+            f"expected weights of a {type(model.base_model).__name__} in {folder}, found none that "
+            "fits: its config.json is another model's, or its weights have other names"
+        )
+    if lost:
+        told = ", ".join(lost[:3]) + (" ..." if len(lost) > 3 else "")
+        logger.warning("%d weights that %s lacks are drawn anew: %s", len(lost), folder, told)
+    return model
 
 
 def longest_sequence(model: Path, wanted: int) -> int:

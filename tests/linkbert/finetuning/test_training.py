@@ -1,19 +1,26 @@
 """One run through the Trainer: its sizes, its devices, its sequences."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save
 from torch import distributed
-from transformers import AutoConfig, TrainingArguments
+from transformers import AutoConfig, AutoModelForQuestionAnswering, TrainingArguments
 
 from linkbert.cli.commands import main
 from linkbert.finetuning import training
 from linkbert.finetuning.options import Hyper
-from linkbert.finetuning.training import draw_fraction, longest_sequence, training_arguments
+from linkbert.finetuning.training import (
+    draw_fraction,
+    load_model,
+    longest_sequence,
+    training_arguments,
+)
 from schemas.errors import CheckpointError, ConfigError
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
@@ -124,3 +131,51 @@ def test_a_fraction_is_drawn_in_order() -> None:
     assert found == sorted(found)
     assert np.ptp(found) > 700
     assert found == draw_fraction(range(1000), 0.05)
+
+
+def broken(model: Path, folder: Path, name: str, data: bytes | None) -> Path:
+    shutil.copytree(model, folder)
+    if data is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("config.json", b"[]"),
+        ("config.json", b'{"model_type": "bert", "vocab_size": "many"}'),
+        ("config.json", b'{"model_type": "nothing"}'),
+        ("model.safetensors", b""),
+        ("model.safetensors", b"\xff" * 100),
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n"),
+        ("model.safetensors", None),
+    ],
+)
+def test_a_damaged_model_is_one_line(
+    name: str, data: bytes | None, model: Path, tmp_path: Path
+) -> None:
+    folder = broken(model, tmp_path / "model", name, data)
+    with pytest.raises(CheckpointError, match="expected a Hugging Face folder, found") as found:
+        load_model(AutoModelForQuestionAnswering, folder)
+    assert "\n" not in str(found.value)
+
+
+def test_a_folder_in_which_no_weight_fits_is_refused_and_missing_ones_are_named(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = load_file(model / "model.safetensors")
+    named_otherwise = {f"other.{name}": value for name, value in weights.items()}
+    folder = broken(model, tmp_path / "none", "model.safetensors", save(named_otherwise))
+    with pytest.raises(CheckpointError, match=r"weights of a BertModel .* found none that fits"):
+        load_model(AutoModelForQuestionAnswering, folder)
+    lost = "bert.encoder.layer.0.output.dense.bias"
+    some = {name: value for name, value in weights.items() if name != lost}
+    folder = broken(model, tmp_path / "some", "model.safetensors", save(some))
+    load_model(AutoModelForQuestionAnswering, folder)
+    assert f"1 weights that {folder} lacks are drawn anew: {lost}" in caplog.text
+    caplog.clear()
+    load_model(AutoModelForQuestionAnswering, model)
+    assert "drawn anew" not in caplog.text
