@@ -39,6 +39,9 @@ _OUTSIDE = "O"
 _IGNORED = -100
 """Label that the loss leaves out: the pieces after a word's first, and special tokens."""
 
+_BYTE_LEVEL = "ByteLevel"
+"""Tokenizers of RoBERTa's kind take the blank before a word as part of it."""
+
 _WORD_KEYS = ("tokens", "words")
 _TAG_KEYS = ("ner_tags", "tags", "labels", "pos_tags", "chunk_tags")
 
@@ -242,6 +245,10 @@ class _TagTask:
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
+        tokenizer = load(AutoTokenizer, self.model)
+        if _BYTE_LEVEL not in repr(tokenizer.backend_tokenizer.pre_tokenizer):
+            return tokenizer
+        # Words come one by one: each must begin as it does after a blank.
         return load(AutoTokenizer, self.model, add_prefix_space=True)
 
     @cached_property

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.qa_answers import Question
+from schemas.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +99,19 @@ def cut_windows(
 def training_windows(
     questions: Sequence[Question], tokenizer: Any, max_length: int, stride: int
 ) -> PackedFeatures:
-    """Return all windows with the tokens that begin and end the answer."""
+    """Return all windows with the tokens that begin and end the answer.
+
+    Raises:
+        CheckpointError: the tokenizer puts no [CLS] before its texts.
+    """
     found = PackedFeatures(len(tokenizer))
     for window in cut_windows(questions, tokenizer, max_length, stride):
+        if tokenizer.cls_token_id not in window.feature["input_ids"]:
+            raise CheckpointError(
+                f"expected a tokenizer that begins a text with {tokenizer.cls_token}, found "
+                f"{tokenizer.convert_ids_to_tokens(window.feature['input_ids'][:3])}: its "
+                "tokenizer.json lacks a post_processor"
+            )
         cls = window.feature["input_ids"].index(tokenizer.cls_token_id)
         first, last = answer_tokens(questions[window.question], window) or (cls, cls)
         found.append({**window.feature, "start_positions": first, "end_positions": last})
@@ -178,7 +189,8 @@ def best_answers(
             continue
         score, (first, last) = found
         if number not in best or score > best[number][0]:
-            best[number] = score, questions[number].context[first:last]
+            # A byte-level tokenizer counts the blank before a word as part of it.
+            best[number] = score, questions[number].context[first:last].strip()
     answers = {}
     for number, question in enumerate(questions):
         score, text = best.get(number, (-np.inf, ""))

@@ -35,6 +35,7 @@ def main() -> int:
         ("bench_similarity",),
         ("bench_loader",),
         ("bench_train_step",),
+        ("bench_windows", "--contexts", "5000"),
     ):
         print(f"\n{name}", flush=True)
         module = f"tests.benchmarks.{name}"

@@ -18,6 +18,7 @@ from linkbert.finetuning.windows import (
     shorten_questions,
     training_windows,
 )
+from schemas.errors import CheckpointError
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 
@@ -64,6 +65,12 @@ def test_questions_are_numbered_through_however_many_are_cut_at_once(
     parts = list(cut_windows(questions, tokenizer, 16, 4))
     assert [each.question for each in parts] == [each.question for each in whole]
     assert {each.question for each in parts} == set(range(7))
+
+
+def test_a_tokenizer_without_a_frame_is_one_line(tokenizer: Any) -> None:
+    tokenizer.backend_tokenizer.post_processor = None
+    with pytest.raises(CheckpointError, match=r"begins a text with \[CLS\], found \['w1'"):
+        training_windows([question_of(CONTEXT, "w30")], tokenizer, 16, 4)
 
 
 @pytest.mark.parametrize("num_words", [29, 30, 31, 58, 62, 200])
