@@ -7,7 +7,7 @@ in-degree, so that the few that everybody links to do not crowd out the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ import pyarrow.parquet as pq
 from linkbert.inspection.corpus import Corpus
 from linkbert.report import plots
 from linkbert.report.markup import Section, facts, figure, figures
+from pipeline.sample.corpus import open_graph
+from pipeline.sample.index import read_segments
+from pipeline.sample.pairs.graph import Links, Segments
+from pipeline.sample.pairs.linked import expected_appearances, target_weights
 from schemas.manifest import MANIFEST_NAME, Manifest
 from schemas.parquet import table_parts
 from schemas.tables.instances import LINKED
@@ -49,7 +53,7 @@ def appearance_sections(shards: Path, train: Manifest, columns: pa.Table) -> Ite
         expected: dict[str, Counts] = {}
         if described["links"] == "hyperlink" and corpus.has("segments"):
             held_out = _held_out(shards, number)
-            expected = expected_appearances(corpus, linked, train.config["link_scope"], held_out)
+            expected = expected_by_weighting(corpus, linked, train.config["link_scope"], held_out)
         yield _section(f"appearance-{number}", corpus, described["gini"], drawn, expected)
 
 
@@ -94,7 +98,7 @@ def _held_out(shards: Path, corpus: int) -> npt.NDArray[np.int32]:
     return np.unique(np.concatenate(found))
 
 
-def expected_appearances(
+def expected_by_weighting(
     corpus: Corpus, linked: pa.Table, scope: str, held_out: npt.NDArray[np.int32]
 ) -> dict[str, Counts]:
     """Return how often each document is expected as B, with and without the diversity weighting.
@@ -108,61 +112,24 @@ def expected_appearances(
     Returns:
         By way of weighting, float64 [N] each, summing to P.
     """
-    is_open = np.zeros(corpus.num_nodes)
-    for part in table_parts(corpus.path / "segments"):
-        is_open[pq.read_table(part, columns=["node_id"]).column(0).to_numpy()] = 1
-    is_open[held_out] = 0
-    weights = {_WEIGHTED: is_open / np.maximum(corpus.degrees("in"), 1), _UNIFORM: is_open}
-    expected = {way: np.zeros(corpus.num_nodes) for way in weights}
-    link_rows = _segment_links if scope == "segment" else _document_links
-    for links in link_rows(corpus, linked):
-        for way, weight in weights.items():
-            here = np.where(links.targets == links.own[links.row], 0.0, weight[links.targets])
-            totals = np.bincount(links.row, here, minlength=len(links.counts))
-            each = links.counts / np.where(totals > 0, totals, 1)
-            expected[way] += np.bincount(links.targets, here * each[links.row], len(is_open))
-    return expected
-
-
-@dataclass(frozen=True, slots=True)
-class _Links:
-    """Where some A can lead: links [T], each of a row, and for each row its document and pairs.
-
-    Attributes:
-        row, targets: int64 [T] and int32 [T].
-        own, counts: int32 [R] and int64 [R].
-    """
-
-    row: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int32]
-    own: npt.NDArray[np.int32]
-    counts: npt.NDArray[np.int64]
-
-
-def _document_links(corpus: Corpus, linked: pa.Table) -> Iterator[_Links]:
-    own, counts = np.unique(linked.column("source_id").to_numpy(), return_counts=True)
-    targets = [corpus.neighbours(node, "out") for node in own.tolist()]
-    row = np.repeat(np.arange(len(own)), [len(each) for each in targets])
-    yield _Links(row, np.concatenate([np.zeros(0, np.int32), *targets]), own, counts)
-
-
-def _segment_links(corpus: Corpus, linked: pa.Table) -> Iterator[_Links]:
-    """Yield the links of the segments A, part by part: all segments would not fit the memory."""
-    wanted, counts = np.unique(_keys(linked, "source_id", "source_segment"), return_counts=True)
-    for part in table_parts(corpus.path / "segments"):
-        table = pq.read_table(part, columns=["node_id", "segment_index", "target_ids"])
-        keys = _keys(table, "node_id", "segment_index")
-        table = table.filter(pa.array(np.isin(keys, wanted)))
-        places = np.searchsorted(wanted, _keys(table, "node_id", "segment_index"))
-        targets = table.column("target_ids")
-        yield _Links(
-            pc.list_parent_indices(targets).to_numpy(),
-            pc.list_flatten(targets).to_numpy(),
-            table.column("node_id").to_numpy(),
-            counts[places],
-        )
-
-
-def _keys(table: pa.Table, node: str, segment: str) -> npt.NDArray[np.int64]:
-    nodes, segments = (table.column(name).to_numpy().astype(np.int64) for name in (node, segment))
-    return np.asarray((nodes << 32) | segments)
+    arrays = read_segments(str(corpus.path), corpus.num_nodes)
+    segments = Segments(arrays["first"], arrays["node"])
+    pool = np.diff(segments.first) > 0
+    pool[held_out] = False
+    source, segment = (linked.column(name).to_numpy() for name in ("source_id", "source_segment"))
+    with ExitStack() as stack:
+        indptr, targets = arrays["target_start"], arrays["target_ids"]
+        if scope == "document":
+            graph = open_graph(str(corpus.path), stack)
+            indptr, targets = graph.out_indptr, graph.out_indices
+        return {
+            way: expected_appearances(
+                segments.first[source] + segment,
+                segments,
+                Links(indptr, targets, scope == "document", weights),
+            )
+            for way, weights in (
+                (_WEIGHTED, target_weights(pool, corpus.degrees("in"))),
+                (_UNIFORM, target_weights(pool)),
+            )
+        }

@@ -9,7 +9,9 @@ from pipeline.sample.pairs.recipe import Rules
 from schemas.errors import ConfigError
 
 HYPERLINK, TFIDF, RANDOM_LINKS, NO_LINKS = LINK_MODES = ("hyperlink", "tfidf", "random", "none")
-AUTO_JOIN, GATHER, SHUFFLE = JOINS = ("auto", "gather", "shuffle")
+INVERSE, UNIFORM = WEIGHTINGS = ("inverse-in-degree", "uniform")
+AUTO_JOIN, SHUFFLE = "auto", "shuffle"
+JOINS = (AUTO_JOIN, "gather", SHUFFLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,8 @@ class SampleConfig:
         metadata={"help": "what makes a pair linked", "choices": LINK_MODES},
     )
     weighting: str = field(
-        default="inverse-in-degree",
-        metadata={
-            "help": "how likely a linked document is drawn",
-            "choices": ("inverse-in-degree", "uniform"),
-        },
+        default=INVERSE,
+        metadata={"help": "how likely a linked document is drawn", "choices": WEIGHTINGS},
     )
     link_scope: str = field(
         default="segment",

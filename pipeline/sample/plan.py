@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from pipeline.engine.outputs import save_array
 from pipeline.engine.stage import Record, Records, Task
-from pipeline.sample.config import NO_LINKS, SampleConfig
+from pipeline.sample.config import INVERSE, NO_LINKS, SampleConfig
 from pipeline.sample.corpus import CorpusArrays, SampleJob, open_corpora
 from pipeline.sample.pairs.graph import Int64Array, Links, Segments, join_graphs
 from pipeline.sample.pairs.held_out import CLOSED, OPEN, TRAINING
-from pipeline.sample.pairs.linked import draw_linked, expected_appearances
+from pipeline.sample.pairs.linked import draw_linked, expected_appearances, target_weights
 from pipeline.sample.pairs.recipe import Corpus, Draw, Pairs, Population, epoch_order, plan_pairs
 from pipeline.sample.pairs.relations import Int8Array
 from schemas.counter_rng import counter_key
@@ -139,22 +139,16 @@ def links_of(corpus: CorpusArrays, config: SampleConfig, population: Population)
     """Return where linked pairs of a corpus may lead, None for a corpus without links."""
     if corpus.source.links == NO_LINKS:
         return None
+    pool = population.pool
+    in_degree: npt.NDArray[Any] = corpus.in_degree
     if corpus.similar is not None:
-        indptr, targets = corpus.similar
-        in_degree = np.bincount(targets, minlength=len(population.pool))
-        return Links(indptr, targets, True, _weights(in_degree, population, config))
-    weights = _weights(corpus.in_degree, population, config)
+        in_degree = np.bincount(corpus.similar[1], minlength=len(pool))
+    weights = target_weights(pool, in_degree if config.weighting == INVERSE else None)
+    if corpus.similar is not None:
+        return Links(*corpus.similar, True, weights)
     if config.link_scope == "document":
         return Links(corpus.graph.out_indptr, corpus.graph.out_indices, True, weights)
     return Links(corpus.target_start, corpus.target_ids, False, weights)
-
-
-def _weights(
-    in_degree: npt.NDArray[Any], population: Population, config: SampleConfig
-) -> npt.NDArray[np.float64]:
-    if config.weighting == "uniform":
-        return population.pool.astype(np.float64)
-    return np.asarray(population.pool / np.maximum(in_degree, 1))
 
 
 def _measure_weighting(

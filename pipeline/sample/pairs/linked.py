@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.sample.pairs.graph import (
     BoolArray,
@@ -31,6 +33,24 @@ from schemas.counter_rng import counter_uniform
 # Pairs and links in work at once: they bound the memory of a draw to some tens of megabytes.
 _CHUNK_PAIRS = 1 << 18
 _CHUNK_TARGETS = 1 << 22
+
+
+def target_weights(pool: BoolArray, in_degree: npt.NDArray[Any] | None = None) -> Float64Array:
+    """Return the weight of each document as a linked one: one over its in-degree, or equal ones.
+
+    Args:
+        pool: bool [N], documents that may supply segment_b.
+        in_degree: int [N]; None for equal weights.
+
+    Returns:
+        float64 [N], 0 out of the pool.
+
+    >>> target_weights(np.array([True, True, False]), np.array([0, 4, 1])).tolist()
+    [1.0, 0.25, 0.0]
+    """
+    if in_degree is None:
+        return pool.astype(np.float64)
+    return np.asarray(pool / np.maximum(in_degree, 1))
 
 
 def has_usable_link(segment_ids: Int64Array, segments: Segments, links: Links) -> BoolArray:

@@ -18,7 +18,7 @@ import pytest
 from linkbert.cli.commands import main
 from linkbert.inspection.corpus import Corpus
 from linkbert.report import write_report
-from linkbert.report.appearance import _held_out, expected_appearances
+from linkbert.report.appearance import _held_out, expected_by_weighting
 from linkbert.report.corpus_chapter import steps_of, text_lengths
 from linkbert.report.examples import choose_examples
 from linkbert.report.markup import Chapter, Section, table
@@ -220,7 +220,7 @@ def test_expected_appearances_sum_to_the_pairs_and_follow_the_weights(
         for target in targets:
             by_hand["uniform"][target] += 2 / len(targets)
             by_hand["weighted by 1 / in-degree"][target] += 2 / in_degrees[target] / total
-    expected = expected_appearances(corpus, pa.Table.from_pylist(linked), scope, held_out)
+    expected = expected_by_weighting(corpus, pa.Table.from_pylist(linked), scope, held_out)
     assert no_segment
     assert len(linked) > 1_000
     for way, values in by_hand.items():
@@ -234,7 +234,7 @@ def test_what_was_drawn_is_what_was_expected(demo: Path) -> None:
     linked = columns.filter(pc.equal(columns.column("relation"), LINKED))
     corpus, held_out = Corpus(demo / "corpus"), _held_out(demo / "shards", 0)
     scope = read_manifest(demo / "shards" / "train").config["link_scope"]
-    expected = expected_appearances(corpus, linked, scope, held_out)["weighted by 1 / in-degree"]
+    expected = expected_by_weighting(corpus, linked, scope, held_out)["weighted by 1 / in-degree"]
     drawn = np.bincount(linked.column("target_id").to_numpy(), minlength=corpus.num_nodes)
     assert not drawn[expected == 0].any()
     assert (np.abs(drawn - expected) < 1 + 5 * np.sqrt(expected)).all()
