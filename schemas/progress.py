@@ -31,7 +31,7 @@ class Progress:
     """
 
     def __init__(self, label: str, total: float, unit: str = "") -> None:
-        self._label, self._total = label, max(total, 1e-9)
+        self._label, self._total = label, total
         self._scale, self._unit = _UNITS.get(unit, (1.0, unit))
         self._done = 0.0
         self._started = self._last_line = self._last_look = time.monotonic()
@@ -48,13 +48,17 @@ class Progress:
             self._log(logging.DEBUG, now, note)
 
     def close(self) -> None:
-        """Log the last line."""
-        self._log(logging.INFO, time.monotonic(), is_last=True)
+        """Log the last line, unless there was nothing to do."""
+        if self._total:
+            self._log(logging.INFO, time.monotonic(), is_last=True)
 
     def _log(self, level: int, now: float, note: str = "", *, is_last: bool = False) -> None:
         if logger.isEnabledFor(level):
-            carried = {SHARE_KEY: min(self._done / self._total, 1.0), IS_LAST_KEY: is_last}
+            carried = {SHARE_KEY: self._share(), IS_LAST_KEY: is_last}
             logger.log(level, "%s", self.line(now - self._started, note), extra=carried)
+
+    def _share(self) -> float:
+        return min(self._done / self._total, 1.0) if self._total else 1.0
 
     def line(self, seconds: float, note: str = "") -> str:
         """Return the line for the work done in so many seconds.
@@ -64,7 +68,7 @@ class Progress:
         >>> progress.line(10.0)
         'parse ranges: 25 %, 0:10 so far, 0:30 left'
         """
-        share = min(self._done / self._total, 1.0)
+        share = self._share()
         parts = [f"{self._label}: {share:.0%}".replace("%", " %")]
         if self._unit:
             done, total = self._done / self._scale, self._total / self._scale

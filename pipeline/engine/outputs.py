@@ -200,6 +200,43 @@ def check_footers(folder: str, entries: list[FileEntry]) -> None:
             )
 
 
+def verify_file(folder: str, entry: FileEntry, stage: str) -> None:
+    """Compare the bytes of a file with those that its stage wrote.
+
+    Args:
+        folder: of the file.
+        entry: its entry in the manifest of the folder.
+        stage: that wrote it.
+
+    Raises:
+        StageError: it is missing, or has other bytes.
+    """
+    path = files.join(folder, entry.name)
+    found = files.digest(path) if files.exists(path) else None
+    if found != (entry.num_bytes, entry.sha256):
+        what = "none" if found is None else "other bytes"
+        raise StageError(
+            f"expected the file that `linkbert {stage}` wrote, found {what} at {path}: run "
+            f"`linkbert {stage}` again with --overwrite"
+        )
+
+
+def refuse_strays(folder: str, manifest: Manifest) -> None:
+    """Check that a folder holds no file besides those that its manifest names.
+
+    Raises:
+        StageError: it does.
+    """
+    named = {entry.name for entry in manifest.files}
+    for path in files.matching(files.join(folder, "*")):
+        name = path.rsplit("/", 1)[-1]
+        if name not in named and not name.startswith(("_", ".")):
+            raise StageError(
+                f"expected the files that `linkbert {manifest.stage}` wrote, found {path} beside "
+                "them: move it elsewhere"
+            )
+
+
 def save_array(job: AnyJob, name: str, array: AnyArray) -> dict[str, int]:
     """Write `root/name` and return its entry for a record's `files`."""
     return save_chunks(job, name, array.dtype, len(array), [array])

@@ -20,7 +20,12 @@ from pipeline.sample.config import INVERSE, NO_LINKS, SampleConfig
 from pipeline.sample.corpus import CorpusArrays, SampleJob, open_corpora
 from pipeline.sample.pairs.graph import Int64Array, Links, Segments, join_graphs
 from pipeline.sample.pairs.held_out import CLOSED, OPEN, TRAINING
-from pipeline.sample.pairs.linked import draw_linked, expected_appearances, target_weights
+from pipeline.sample.pairs.linked import (
+    count_by_reach,
+    draw_linked,
+    expected_appearances,
+    target_weights,
+)
 from pipeline.sample.pairs.recipe import Corpus, Draw, Pairs, Population, epoch_order, plan_pairs
 from pipeline.sample.pairs.relations import Int8Array
 from schemas.counter_rng import counter_key
@@ -115,8 +120,11 @@ def plan_corpus(
     draw = Draw(config.seed, split, epoch, corpus.source.index)
     pairs, by_class = plan_pairs(Corpus(segments, graph, links), population, rules, draw)
     facts: dict[str, Json] = {"by_class": by_class}
-    if split == "train" and epoch == 0 and links is not None and not rules.is_random_linked:
-        facts["gini"] = _measure_weighting(segments, pairs, links, draw)
+    if split == "train" and epoch == 0 and links is not None:
+        segment_a = np.flatnonzero(population.sources[segments.node])
+        facts["segments_by_reach"] = count_by_reach(segment_a, segments, links)
+        if not rules.is_random_linked:
+            facts["gini"] = _measure_weighting(segments, pairs, links, draw)
     num_tokens = int(sizes[pairs.segment_a].sum()) + int(sizes[pairs.segment_b].sum())
     return PlannedCorpus(corpus.source.links, len(sizes), pairs, num_tokens, facts)
 

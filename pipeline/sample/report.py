@@ -7,16 +7,17 @@ segment_a, and the best accuracy a guess from that class alone can have. That, n
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from pipeline.engine.outputs import load_manifest
 from pipeline.engine.stage import Record, Records
-from pipeline.sample.config import NO_LINKS
+from pipeline.sample.config import HYPERLINK, NO_LINKS
 from pipeline.sample.corpus import SampleJob, Source, sources_of
 from pipeline.sample.pairs.relations import class_accuracy
 from pipeline.sample.plan import relation_counts
 from pipeline.storage import files
-from schemas.manifest import Json
+from schemas.manifest import MANIFEST_NAME, Json
 from schemas.pair_frame import PairFrame
 from schemas.tables.instances import RELATIONS
 
@@ -24,6 +25,10 @@ ByClass = dict[str, dict[str, int]]
 
 _MAX_CLASS_ACCURACY = 0.45
 _MIN_LINKED_PAIRS = 200
+# Below this part of the linked pairs that were asked for, the corpus is not fit for them.
+_MIN_SHARE_OF_WANTED = 2 / 3
+# A cure is named where it would reach at least this part of the segments.
+_MIN_SHARE_TO_MEND = 0.05
 # Half a percent off a third would already show in an epoch of a million pairs.
 _MIX_TOLERANCE = 0.005
 
@@ -83,6 +88,7 @@ def _describe_corpus(job: SampleJob, source: Source, plans: list[Record]) -> dic
     site = pages.get("siteinfo", {})
     by_class = add_by_class([record["corpora"][source.index]["by_class"] for record in plans])
     found = [record["corpora"][source.index].get("gini") for record in plans]
+    reached = [record["corpora"][source.index].get("segments_by_reach") for record in plans]
     return {
         "path": _relative(source.path, job.root),
         "links": source.links,
@@ -93,7 +99,17 @@ def _describe_corpus(job: SampleJob, source: Source, plans: list[Record]) -> dic
         "licence": pages.get("licence", ""),
         "relations": relation_counts(by_class),
         "gini": next(filter(None, found), None),
+        "segments_by_reach": next(filter(None, reached), None),
+        "link_fates": _link_fates(source),
     }
+
+
+def _link_fates(source: Source) -> dict[str, int]:
+    """Return how many links of a corpus led where; empty where its mentions were removed."""
+    folder = files.join(source.path, "mentions")
+    if not files.exists(files.join(folder, MANIFEST_NAME)):
+        return {}
+    return dict(load_manifest(folder).extra.get("fates", {}))
 
 
 def _relative(corpus: str, root: str) -> str:
@@ -111,9 +127,8 @@ def warnings_of(job: SampleJob, described: dict[str, dict[str, Any]]) -> list[st
             f"the relation can be guessed from segment_a alone with {chance:.1%} accuracy: measure "
             "document relation prediction against that, not against a third"
         )
-    reason = _mix_shortfall(job, train["relations"])
-    if reason:
-        warnings.append(reason)
+    scarcity = _scarcity(job, train["corpora"])
+    warnings += filter(None, (scarcity, _mix_shortfall(job, train["relations"], bool(scarcity))))
     for split in ("validation", "validation_closed") if _wants_links(job) else ():
         num_linked = described[split]["relations"]["linked"]
         if sum(described[split]["relations"].values()) and num_linked < _MIN_LINKED_PAIRS:
@@ -128,8 +143,50 @@ def _wants_links(job: SampleJob) -> bool:
     return any(source.links != NO_LINKS for source in sources_of(job)) and job.config.mix[2] > 0
 
 
-def _mix_shortfall(job: SampleJob, relations: dict[str, int]) -> str:
-    """Return why the mix is not the wanted one, empty where it is."""
+def _scarcity(job: SampleJob, corpora: list[dict[str, Json]]) -> str:
+    """Return why far fewer pairs are linked than were asked for, empty where they are not."""
+    linked = [corpus for corpus in corpora if corpus["links"] != NO_LINKS]
+    total = sum(sum(corpus["relations"].values()) for corpus in linked)
+    wanted = job.config.mix[2] / sum(job.config.mix)
+    found = sum(corpus["relations"]["linked"] for corpus in linked) / max(total, 1)
+    if not linked or found >= _MIN_SHARE_OF_WANTED * wanted:
+        return ""
+    reach = Counter[str]()
+    fates = Counter[str]()
+    for corpus in linked:
+        reach.update(corpus["segments_by_reach"] or {})
+        fates.update(corpus["link_fates"] if corpus["links"] == HYPERLINK else {})
+    reasons = [f"{reach[name]:,} {reason}" for name, reason in _OUT_OF_REACH.items() if reach[name]]
+    lost = sum(fates[name] for name in ("red", "self", "other_namespace", "invalid"))
+    if lost:
+        reasons.append(f"{lost:,} of {fates.total():,} links of the corpus lead to no document")
+    enough = _MIN_SHARE_TO_MEND * reach.total()
+    cures = [cure for name, cure in _CURES if reach[name] > enough]
+    cures.append("a corpus grown along its links (`linkbert subset --around TITLE`)")
+    return (
+        f"{found:.1%} of the training pairs are linked, {wanted:.1%} were asked for: of "
+        f"{reach.total():,} segments {reach['usable']:,} have a usable link, {', '.join(reasons)}. "
+        f"What helps: {', '.join(cures)}; --mix-policy independent keeps the relation from showing "
+        "in segment_a where links stay scarce"
+    )
+
+
+_OUT_OF_REACH = {
+    "document_without_links": "lie in documents without links",
+    "none_in_segment": "hold none of their document's links",
+    "target_without_segments": "link only to documents without text",
+    "target_in_other_split": "link only to held-out documents",
+}
+_CURES = (
+    ("none_in_segment", "--link-scope document"),
+    ("none_in_segment", "longer segments (`linkbert segment --max-tokens`)"),
+    ("target_in_other_split", "a smaller --validation-fraction"),
+)
+"""What to do for segments that are out of reach."""
+
+
+def _mix_shortfall(job: SampleJob, relations: dict[str, int], is_scarce: bool) -> str:
+    """Return why the mix is not the wanted one, empty where it is, or where that is said."""
     wanted = list(job.config.mix)
     if not _wants_links(job):
         wanted[2] = 0.0
@@ -138,6 +195,7 @@ def _mix_shortfall(job: SampleJob, relations: dict[str, int]) -> str:
         (name, share / sum(wanted))
         for name, share in zip(RELATIONS, wanted, strict=True)
         if relations[name] / total < share / sum(wanted) - _MIX_TOLERANCE
+        and not (is_scarce and name == "linked")
     ]
     if not missing:
         return ""

@@ -1,6 +1,7 @@
 """The stage `sample`: segments become pairs, pairs become sharded training data.
 
     CORPUS/segments, tokens, nodes, csr (one or several corpora that share a tokenizer)
+      ──verify─▶  nothing, but an error where a file is not as it was written
       ──index──▶  every segment in canonical order, as mapped arrays
       ──split──▶  which documents are held out
       ──words──▶  with --links tfidf: the words of each document, weighed
@@ -37,6 +38,7 @@ from pipeline.sample.spread import (
     run_spill,
     send,
 )
+from pipeline.sample.verify import INPUTS, plan_verify, run_verify
 from pipeline.storage import files
 from pipeline.tokenizer.taken import TOKENIZER_FILE
 from schemas.errors import ConfigError, GraphError, StageError
@@ -44,8 +46,6 @@ from schemas.manifest import MANIFEST_NAME, Manifest
 from schemas.pair_frame import PairFrame
 
 __all__ = ["SAMPLE", "SampleConfig"]
-
-_INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
 
 
 def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
@@ -59,11 +59,19 @@ def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
         raise ConfigError("expected at least one corpus to sample, found none: name a folder")
     found: dict[str, str] = {}
     tokenizers: set[str] = set()
+    seen: dict[str, str] = {}
     for source in sources_of(job):
         _check_path(source)
-        manifests = {name: load_manifest(files.join(source.path, name)) for name in _INPUTS}
+        manifests = {name: load_manifest(files.join(source.path, name)) for name in INPUTS}
         _check_corpus(source, manifests)
         tokenizers.add(_identity_of_tokenizer(manifests["tokenizer"]))
+        segments = manifests["segments"].fingerprint()
+        if segments in seen:
+            raise ConfigError(
+                f"expected each corpus once, found the segments of {seen[segments]} again in "
+                f"{source.path}: name it once, and take --epochs for more pairs of it"
+            )
+        seen[segments] = source.path
         prefix = f"{source.index}." if source.index else ""
         found |= {f"{prefix}{name}": each.fingerprint() for name, each in manifests.items()}
         found[f"{prefix}links"] = source.links
@@ -172,6 +180,7 @@ def _summary(
 SAMPLE = Stage(
     name="sample",
     phases=(
+        Phase("verify", plan_verify, run_verify, unit="bytes"),
         Phase("index", plan_index, run_index),
         Phase("split", plan_split, run_split),
         Phase("words", plan_words, run_words),

@@ -14,6 +14,12 @@ def test_the_last_line_says_what_was_done(caplog: pytest.LogCaptureFixture) -> N
     assert caplog.messages[0].startswith("parse ranges: 100 % (10 of 10 MB), ")
 
 
+def test_nothing_to_do_is_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "schemas.progress"):
+        Progress("sample words", 0).close()
+    assert caplog.messages == []
+
+
 def test_time_left_follows_the_share_done() -> None:
     progress = Progress("train", 400, "steps")
     progress.advance(100)

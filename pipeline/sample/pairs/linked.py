@@ -14,7 +14,7 @@ A draw depends on the key and the id of segment_a alone, never on what was drawn
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,38 @@ def has_usable_link(segment_ids: Int64Array, segments: Segments, links: Links) -
         sums = np.concatenate([[0.0], np.cumsum(chunk.weights)])
         usable[chunk.pairs] = sums[chunk.ends] > sums[chunk.starts]
     return usable
+
+
+def count_by_reach(segment_ids: Int64Array, segments: Segments, links: Links) -> dict[str, int]:
+    """Count segments by whether they can be linked, and if not, by what is in the way.
+
+    Args:
+        segment_ids: int64 [A].
+        segments: of the corpus.
+        links: of the corpus.
+
+    Returns:
+        Counts that add up to A. `usable`: the segment has a usable link. `document_without_links`
+        and `none_in_segment`: its document has no link, or has its links in other segments.
+        `target_without_segments` and `target_in_other_split`: its links lead only to documents
+        without a segment, or only to those that another split holds.
+    """
+    sizes = np.diff(links.indptr)
+    has_segments = np.diff(segments.first) > 0
+    usable = has_usable_link(segment_ids, segments, links)
+    anywhere = replace(links, weights=target_weights(has_segments))
+    reachable = has_usable_link(segment_ids, segments, anywhere)
+    is_linking = sizes[links.rows_of(segment_ids, segments)] > 0
+    documents = np.zeros(len(has_segments), np.bool_)
+    documents[np.flatnonzero(sizes) if links.by_document else segments.node[sizes > 0]] = True
+    in_linking_document = documents[segments.node[segment_ids]]
+    return {
+        "usable": int(usable.sum()),
+        "document_without_links": int((~in_linking_document).sum()),
+        "none_in_segment": int((in_linking_document & ~is_linking).sum()),
+        "target_without_segments": int((is_linking & ~reachable).sum()),
+        "target_in_other_split": int((reachable & ~usable).sum()),
+    }
 
 
 def draw_linked(

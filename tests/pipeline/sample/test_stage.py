@@ -404,3 +404,71 @@ def test_a_mix_that_falls_short_says_of_what(corpus: Path, tmp_path: Path) -> No
     following = warnings("following", mix=(1.0, 0.0, 0.0))
     assert "too few segments have a next one" in following
     assert "--link-scope document" not in following
+
+
+def test_scarce_links_are_warned_of_with_their_reasons(tmp_path: Path) -> None:
+    pages = make_pages(80)
+    for number, row in enumerate(pages):
+        row["links"] = [] if number % 2 else [*row["links"][-1:], link("Gone")]
+    corpus = finish_corpus(write_corpus(tmp_path / "corpus", [pages]))
+    job = sample_job(tmp_path / "s", corpus)
+    [warning] = [line for line in run_inline(job)["warnings"] if "were asked for" in line]
+    extra = load_manifest(str(tmp_path / "s" / "train")).extra
+    reach = extra["corpora"][0]["segments_by_reach"]
+    assert sum(reach.values()) == extra["instances_per_epoch"][0]
+    assert reach["usable"] == extra["relations"]["linked"]
+    share = reach["usable"] / sum(reach.values())
+    assert warning.startswith(f"{share:.1%} of the training pairs are linked, 33.3% were asked")
+    assert f"{reach['none_in_segment']:,} hold none of their document's links" in warning
+    fates = load_manifest(str(corpus / "mentions")).extra["fates"]
+    lost = fates["red"] + fates["self"]
+    assert f"{lost} of {sum(fates.values())} links of the corpus lead to no document" in warning
+    for cure in ("subset --around", "--link-scope document", "--mix-policy independent"):
+        assert cure in warning
+
+
+def test_links_as_asked_for_are_not_warned_of(corpus: Path, tmp_path: Path) -> None:
+    job = sample_job(tmp_path / "s", corpus, link_scope="document")
+    assert not [line for line in run_inline(job)["warnings"] if "were asked for" in line]
+
+
+def test_the_same_corpus_twice_is_refused(corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "copy")
+    for again in (f"{corpus}:none", tmp_path / "copy"):
+        with pytest.raises(ConfigError, match="expected each corpus once"):
+            run_inline(sample_job(tmp_path / "s", corpus, again))
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("nodes/part-00000.parquet", "graph"),
+        ("csr/out_indices.npy", "graph"),
+        ("csr/in_indptr.npy", "graph"),
+        ("segments/part-00001.parquet", "segment"),
+        ("tokens/part-00002.ids", "segment"),
+        ("tokenizer/tokenizer.json", "tokenizer"),
+    ],
+)
+def test_a_flipped_byte_or_a_lost_file_is_named(
+    corpus: Path, tmp_path: Path, name: str, stage: str
+) -> None:
+    damaged = tmp_path / "corpus" / name
+    shutil.copytree(corpus, tmp_path / "corpus")
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 4
+    damaged.write_bytes(data)
+    job = sample_job(tmp_path / "s", tmp_path / "corpus")
+    with pytest.raises(StageError, match=f"found other bytes at .*{name}: run `linkbert {stage}`"):
+        run_inline(job)
+    damaged.unlink()
+    with pytest.raises(StageError, match=f"found none at .*{name}"):
+        run_inline(job)
+
+
+def test_a_stray_part_is_named(corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "corpus")
+    parts = tmp_path / "corpus" / "segments"
+    shutil.copy(parts / "part-00000.parquet", parts / "part-00009.parquet")
+    with pytest.raises(StageError, match=r"part-00009\.parquet beside them"):
+        run_inline(sample_job(tmp_path / "s", tmp_path / "corpus"))

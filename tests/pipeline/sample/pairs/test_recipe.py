@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from pipeline.sample.pairs.graph import Graph, Links, Segments, is_neighbour
-from pipeline.sample.pairs.linked import draw_linked, expected_appearances, has_usable_link
+from pipeline.sample.pairs.linked import (
+    count_by_reach,
+    draw_linked,
+    expected_appearances,
+    has_usable_link,
+)
 from pipeline.sample.pairs.partners import draw_random, has_partner
 from pipeline.sample.pairs.recipe import (
     Corpus,
@@ -119,6 +124,23 @@ def test_rounding_never_leads_past_the_last_usable_link(monkeypatch: pytest.Monk
     links = Links(np.array([0, 3, 5, 5, 5, 5, 5]), targets, True, np.array([0, 1.0, 1, 0, 1, 0]))
     drawn = draw_linked(np.array([0, 2]), SMALL.segments, links, counter_key(0, "test"))
     assert drawn.tolist() == [2, 4]
+
+
+def test_segments_out_of_reach_are_counted_by_what_is_in_the_way() -> None:
+    # Documents 0 to 5 as above, two segments each; 1 and 3 link only to 2, which is held out, 0 to
+    # 1 as well; 4 links to 6, which has no segment.
+    first = np.array([0, 2, 4, 6, 8, 10, 11, 11])
+    indptr = np.array([0, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5])
+    links = Links(indptr, np.array([1, 2, 2, 2, 6], np.int32), False, np.ones(7))
+    links.weights[[2, 6]] = 0
+    found = count_by_reach(np.arange(11), segments_of(first), links)
+    assert found == {
+        "usable": 1,
+        "document_without_links": 3,
+        "none_in_segment": 4,
+        "target_without_segments": 1,
+        "target_in_other_split": 2,
+    }
 
 
 def test_expected_appearances_are_exact_on_the_small_graph() -> None:

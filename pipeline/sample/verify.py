@@ -1,0 +1,48 @@
+"""The phase `verify` of `sample`: every file of the corpora has the bytes it was written with.
+
+Ids are read at random and arrays are mapped, so a flipped byte would be a wrong pair and nothing
+else would tell. All files that the manifests name are read once, one task per file, before any of
+them is used. SHA-256 takes 0.7 s of CPU per GB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pipeline.engine.outputs import load_manifest, refuse_strays, verify_file
+from pipeline.engine.stage import Record, Records, Task
+from pipeline.sample.corpus import SampleJob, sources_of
+from pipeline.storage import files
+from schemas.manifest import FileEntry
+
+INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
+"""The folders of a corpus that `sample` reads."""
+
+
+def plan_verify(job: SampleJob, records: Records) -> list[Task]:
+    """One task per file, by its bytes.
+
+    Raises:
+        StageError: a file lies in a folder whose manifest does not name it.
+    """
+    tasks: list[Task] = []
+    for source in sources_of(job):
+        for name in INPUTS:
+            folder = files.join(source.path, name)
+            manifest = load_manifest(folder)
+            refuse_strays(folder, manifest)
+            for entry in manifest.files:
+                args = {"folder": folder, "entry": asdict(entry), "stage": manifest.stage}
+                tasks.append(Task(len(tasks), args, max(1, entry.num_bytes)))
+    return tasks
+
+
+def run_verify(job: SampleJob, task: Task) -> Record:
+    """Compare one file with its digest.
+
+    Raises:
+        StageError: it is missing or damaged.
+    """
+    entry = FileEntry(**task.args["entry"])
+    verify_file(task.args["folder"], entry, task.args["stage"])
+    return {"counts": {"verified_bytes": entry.num_bytes}, "files": {}}
