@@ -60,7 +60,7 @@ def counter_bits_in_runs(
     """Return the words of several keys one after the other, for a third less than one by one.
 
     Args:
-        keys: uint64 [R], one a run.
+        keys: uint64 [R], one per run.
         starts: int64 [R], the place at which each run's ids begin with 0.
         lengths: int64 [R], how many of the places belong to each run.
         places: int64 [P], non-negative, those of the first run first.

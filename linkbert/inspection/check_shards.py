@@ -2,7 +2,7 @@
 
 In: the instances of all splits and, where it still lies beside them, the corpus. Checked without
 the corpus: ids in stored order, the frame of a pair, lengths, what contiguous and
-other pairs are, each segment A once an epoch, the counts of the manifest, and that training saw no
+other pairs are, each segment A once per epoch, the counts of the manifest, and that training saw no
 held-out document. With it: the tokens of A and B, the link of a linked pair, no link in a random.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import SchemaError
-from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
+from linkbert.inspection.corpus_facts import CorpusFacts, keys_of
+from schemas.manifest import Manifest
 from schemas.pair_frame import PairFrame
 from schemas.parquet import table_parts
 from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM, RELATIONS
@@ -43,7 +42,7 @@ def shard_problems(splits: dict[Path, Manifest]) -> Iterator[str]:
     """
     seen: dict[Path, Columns] = {}
     for folder, manifest in splits.items():
-        corpora = [_CorpusFacts.open(folder.parent / of["path"]) for of in _corpora_of(manifest)]
+        corpora = [CorpusFacts.open(folder.parent / of["path"]) for of in _corpora_of(manifest)]
         yield from _split_problems(folder, manifest, corpora, seen)
     yield from _held_out_problems(seen)
 
@@ -55,7 +54,7 @@ def _corpora_of(manifest: Manifest) -> list[dict[str, Any]]:
 def _split_problems(
     folder: Path,
     manifest: Manifest,
-    corpora: list[_CorpusFacts | None],
+    corpora: list[CorpusFacts | None],
     seen: dict[Path, Columns],
 ) -> Iterator[str]:
     """Check one split; leave the documents and segments of its rows in `seen`."""
@@ -86,7 +85,7 @@ def _batch_problem(
     first_id: int,
     part: Path,
     manifest: Manifest,
-    corpora: list[_CorpusFacts | None],
+    corpora: list[CorpusFacts | None],
 ) -> str | None:
     """Return the first thing wrong with some rows of a part."""
     extra = manifest.extra
@@ -153,7 +152,7 @@ def _corpus_problem(
     columns: Columns,
     first_id: int,
     manifest: Manifest,
-    corpora: list[_CorpusFacts | None],
+    corpora: list[CorpusFacts | None],
 ) -> str | None:
     token_ids = batch.column("token_ids")
     width = np.dtype(manifest.extra["token_dtype"]).itemsize
@@ -195,19 +194,19 @@ def _count_problems(folder: Path, manifest: Manifest, rows: Columns) -> Iterator
     per_epoch = np.bincount(rows["epoch"], minlength=manifest.extra["num_epochs"]).tolist()
     if per_epoch != manifest.extra["instances_per_epoch"]:
         expected = manifest.extra["instances_per_epoch"]
-        yield f"expected {expected} instances an epoch, found {per_epoch} in {folder}"
+        yield f"expected {expected} instances per epoch, found {per_epoch} in {folder}"
 
 
 def _once_problems(
-    folder: Path, manifest: Manifest, rows: Columns, corpora: list[_CorpusFacts | None]
+    folder: Path, manifest: Manifest, rows: Columns, corpora: list[CorpusFacts | None]
 ) -> Iterator[str]:
-    """Check that each segment of the split's documents is A exactly once an epoch."""
+    """Check that each segment of the split's documents is A exactly once per epoch."""
     dropped = sum(manifest.drops.values())
     missing = 0
     for epoch in range(manifest.extra["num_epochs"]):
         for number, corpus in enumerate(corpora):
             here = (rows["epoch"] == epoch) & (rows["corpus"] == number)
-            keys = _keys(rows["source_id"][here], rows["source_segment"][here])
+            keys = keys_of(rows["source_id"][here], rows["source_segment"][here])
             if len(np.unique(keys)) != len(keys):
                 yield f"expected each segment to be A once, found one twice in {folder}"
                 return
@@ -224,7 +223,7 @@ def _once_problems(
 def _held_out_problems(seen: dict[Path, Columns]) -> Iterator[str]:
     """Check that training has no document of A in validation, or of A or B in the closed set."""
     documents = {
-        (folder, side): np.unique(_keys(rows["corpus"], rows[side]))
+        (folder, side): np.unique(keys_of(rows["corpus"], rows[side]))
         for folder, rows in seen.items()
         for side in ("source_id", "target_id")
     }
@@ -240,112 +239,3 @@ def _held_out_problems(seen: dict[Path, Columns]) -> Iterator[str]:
                     f"node {both[0] & 0xFFFFFFFF} first, in {folder}"
                 )
                 break
-
-
-def _keys(high: Array, low: Array) -> npt.NDArray[np.int64]:
-    return (high.astype(np.int64) << 32) | low.astype(np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class _CorpusFacts:
-    """What the pairs of a corpus must agree with, as arrays over segments in stored order.
-
-    Attributes:
-        keys: int64 [S], node and index of each segment, ascending.
-        order: int64 [S], its row in stored order.
-        starts: int64 [S + 1], where its tokens begin, all files one after the other.
-        bases: int64 [F + 1], the first token of each file.
-        stores: the ids of each file, memory-mapped.
-        target_starts: int64 [S + 1], where its targets begin in `target_ids`.
-        indptr, indices: the graph, as compressed rows.
-    """
-
-    keys: Array
-    order: Array
-    starts: Array
-    bases: Array
-    stores: list[Array]
-    target_starts: Array
-    target_ids: Array
-    indptr: Array
-    indices: Array
-
-    @staticmethod
-    def open(path: Path) -> _CorpusFacts | None:
-        """Open a corpus; None where it is no longer there.
-
-        Raises:
-            SchemaError: its tokens are not those of its segments.
-        """
-        if not all(
-            (path / table / MANIFEST_NAME).is_file() for table in ("segments", "tokens", "csr")
-        ):
-            return None
-        columns = ["node_id", "segment_index", "num_tokens", "target_ids"]
-        found: dict[str, list[Array]] = {name: [np.zeros(0, np.int64)] for name in (*columns, "n")}
-        for part in table_parts(path / "segments"):
-            table = pq.read_table(part, columns=columns, use_threads=False)
-            for name in columns[:3]:
-                found[name].append(table.column(name).to_numpy())
-            for chunk in table.column("target_ids").chunks:
-                found["n"].append(np.diff(chunk.offsets.to_numpy()))
-                found["target_ids"].append(chunk.flatten().to_numpy())
-        joined = {name: np.concatenate(pieces) for name, pieces in found.items()}
-        keys = _keys(joined["node_id"], joined["segment_index"])
-        order = np.argsort(keys, kind="stable")
-        dtype = read_manifest(path / "tokens").extra["token_dtype"]
-        stores = [_open_ids(ids, dtype) for ids in sorted((path / "tokens").glob("*.ids"))]
-        bases = np.cumsum([0, *(len(store) for store in stores)])
-        if bases[-1] != joined["num_tokens"].sum():
-            raise SchemaError(
-                f"expected {joined['num_tokens'].sum():,} tokens, found {bases[-1]:,} in "
-                f"{path}/tokens: run `linkbert segment` again with --overwrite"
-            )
-        return _CorpusFacts(
-            keys[order],
-            order,
-            np.cumsum([0, *joined["num_tokens"]]),
-            bases,
-            stores,
-            np.cumsum([0, *joined["n"]]),
-            joined["target_ids"],
-            np.load(path / "csr" / "out_indptr.npy", mmap_mode="r"),
-            np.load(path / "csr" / "out_indices.npy", mmap_mode="r"),
-        )
-
-    def _row(self, node: int, index: int) -> int:
-        """Return the row of a segment in stored order, -1 where there is none."""
-        key = (node << 32) | index
-        at = int(np.searchsorted(self.keys, key))
-        return int(self.order[at]) if at < len(self.keys) and self.keys[at] == key else -1
-
-    def tokens(self, node: int, index: int) -> bytes | None:
-        """Return the ids of a segment, None where there is none."""
-        row = self._row(node, index)
-        if row < 0:
-            return None
-        file = int(np.searchsorted(self.bases, self.starts[row], side="right")) - 1
-        here = slice(self.starts[row] - self.bases[file], self.starts[row + 1] - self.bases[file])
-        return bytes(self.stores[file][here].tobytes())
-
-    def targets(self, node: int, index: int) -> Array:
-        """Return the documents that a segment links to."""
-        row = self._row(node, index)
-        return self.target_ids[self.target_starts[row] : self.target_starts[row + 1]]
-
-    def has_edge(self, source: int, target: int) -> bool:
-        """Tell whether one document links to another."""
-        row = self.indices[self.indptr[source] : self.indptr[source + 1]]
-        at = int(np.searchsorted(row, target))
-        return at < len(row) and bool(row[at] == target)
-
-    def num_segments(self, nodes: Array) -> Array:
-        """Return the number of segments of each document."""
-        low = np.searchsorted(self.keys, nodes.astype(np.int64) << 32)
-        return np.searchsorted(self.keys, (nodes.astype(np.int64) + 1) << 32) - low
-
-
-def _open_ids(path: Path, dtype: str) -> Array:
-    if not path.stat().st_size:  # an empty file cannot be mapped
-        return np.zeros(0, dtype)
-    return np.memmap(path, dtype, mode="r").view(np.ndarray)

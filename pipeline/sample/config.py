@@ -107,6 +107,10 @@ class SampleConfig:
                 raise ConfigError(
                     f"expected {key} of at least 1, found {getattr(self, key)}: change it"
                 )
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(
+                f"expected seed from 0 to {(1 << 63) - 1:,}, found {self.seed}: change it"
+            )
         if not 0 <= self.validation_fraction < 1:
             raise ConfigError(
                 "expected validation_fraction from 0 to below 1, "

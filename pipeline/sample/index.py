@@ -31,7 +31,7 @@ AnyArray = npt.NDArray[Any]
 
 
 def plan_index(job: SampleJob, records: Records) -> list[Task]:
-    """One task a corpus."""
+    """Plan one task per corpus."""
     return [
         Task(
             source.index,
@@ -125,7 +125,7 @@ def _read_column(corpus: str, table: str, column: str) -> AnyArray:
 
 
 def plan_split(job: SampleJob, records: Records) -> list[Task]:
-    """One task a corpus."""
+    """Plan one task per corpus."""
     return [
         Task(source.index, {"path": source.path}, record["counts"]["documents"])
         for source, record in zip(sources_of(job), records["index"], strict=True)

@@ -3,7 +3,7 @@
     arrays of every corpus ──▶ _state/sample/plan/<split>-EEE-{a,b,relation}.npy
 
 The numbers of segment_a and segment_b are uint32 and run over all corpora, one after the other, so
-a plan costs nine bytes a pair.
+a plan costs nine bytes per pair.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def plan_name(split: str, epoch: int, column: str) -> str:
 
 
 def plan_plans(job: SampleJob, records: Records) -> list[Task]:
-    """One task a split and epoch; held-out splits have one epoch, or none without documents.
+    """Plan one task per split and epoch; held-out splits have one epoch, none without documents.
 
     Raises:
         ConfigError: no document is left to train on.

@@ -46,7 +46,7 @@ def shard_name(split: str, epoch: int, shard: int) -> str:
 
 
 def plan_shards(job: SampleJob, records: Records) -> list[Task]:
-    """One task a shard."""
+    """Plan one task per shard."""
     tasks: list[Task] = []
     next_ids: dict[str, int] = {}
     num_spills = Counter(
@@ -144,7 +144,7 @@ def gather_batches(
 
 
 def write_shard(job: SampleJob, task: Task, batches: Iterator[dict[str, Any]]) -> Record:
-    """Write one shard, a batch a row group."""
+    """Write one shard, one row group per batch."""
     name = shard_name(task.args["split"], task.args["epoch"], task.args["shard"])
     dtype = np.dtype(token_facts(job)["token_dtype"])
     num_tokens = 0

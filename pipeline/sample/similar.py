@@ -1,7 +1,7 @@
 """The phases `words` and `similar` of `sample --links tfidf`: the nearest documents in words.
 
 CORPUS/tokens, tokenizer, the index ──words──▶ the TF-IDF matrix as compressed rows
-                                  ──similar──▶ int32 [rows, 5] a block of documents
+                                  ──similar──▶ int32 [rows, 5] per block of documents
 
 Blocks are tasks, so all cores work on them; each holds the matrix and a few hundred rows of
 distances. The time grows with the square of the number of documents: this arm is for comparisons
@@ -37,7 +37,7 @@ _MATRIX = ("data", "indices", "indptr")
 
 
 def plan_words(job: SampleJob, records: Records) -> list[Task]:
-    """One task a corpus whose links are TF-IDF neighbours; most often none."""
+    """Plan one task per corpus whose links are TF-IDF neighbours; most often none."""
     chosen = [source for source in sources_of(job) if source.links == TFIDF]
     return [
         Task(index, {"source": source.index, "path": source.path})
@@ -64,7 +64,7 @@ def run_words(job: SampleJob, task: Task) -> Record:
 
 
 def plan_similar(job: SampleJob, records: Records) -> list[Task]:
-    """One task a block of documents."""
+    """Plan one task per block of documents."""
     tasks: list[Task] = []
     for record in records["words"]:
         num_documents = record["counts"]["documents"]

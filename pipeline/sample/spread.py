@@ -1,7 +1,7 @@
 """Bring segments to shards when the store of tokens cannot be read at random.
 
     plan ──route──▶ which places of the plan each run of token files fills
-    token files, one run at a time ──spread──▶ a batch a shard: the segments that the shard needs
+    token files, one run at a time ──spread──▶ one batch per shard: the segments it needs
     all batches of a shard ──gather──▶ its rows, in the order of the plan
 
 Each token file is read once, in order. Batches go through spill files where the store is local but
@@ -89,7 +89,7 @@ def shard_bounds(job: SampleJob, plan: Record) -> list[int]:
 
 
 def plan_route(job: SampleJob, records: Records) -> list[Task]:
-    """One task a plan; none where ids are mapped instead."""
+    """Plan one task per plan of pairs; none where ids are mapped instead."""
     if not is_spread(job):
         return []
     sizes = [files.size(path) for path in token_paths(job)]
@@ -126,7 +126,7 @@ def run_route(job: SampleJob, task: Task) -> Record:
     with ExitStack() as stack:
         catalogue = Catalogue.open(job, stack)
         plan = _open_plan(job, task, stack)
-        # Two bytes a key: sorting them is linear.
+        # Two bytes per key: sorting them is linear.
         runs = np.empty(2 * len(plan[0]), np.uint16)
         for start in range(0, len(runs), _CHUNK_PLACES):
             places = np.arange(start, min(start + _CHUNK_PLACES, len(runs)))
@@ -159,12 +159,12 @@ def _numbers_at(plan: list[AnyArray], places: Int64Array) -> AnyArray:
 
 
 def plan_spills(job: SampleJob, records: Records) -> list[Task]:
-    """One task a plan and run of files; none where ids are mapped, or where Beam carries them."""
+    """Plan one task per epoch and run of files; none where ids are mapped or Beam carries them."""
     return [] if is_shuffled(job) else plan_senders(job, records)
 
 
 def plan_senders(job: SampleJob, records: Records) -> list[Task]:
-    """One task a plan and run of files, by the bytes it sends."""
+    """Plan one task per epoch and run of files, by the bytes it sends."""
     tasks: list[Task] = []
     routes = plan_route(job, records)
     sizes = [files.size(path) for path in token_paths(job)] if routes else []
@@ -209,7 +209,7 @@ def spread(job: SampleJob, task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
 
 
 def run_spill(job: SampleJob, task: Task) -> Record:
-    """Write the batches of one run of files, one a shard, to a spill file."""
+    """Write the batches of one run of files, one per shard, to a spill file."""
     name = spill_name(task.args["split"], task.args["epoch"], task.args["run"])
     num_segments = 0
     with ExitStack() as stack:

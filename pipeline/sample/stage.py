@@ -12,7 +12,7 @@
       ──gather─▶  SHARDS/train, validation, validation_closed (instances), SHARDS/tokenizer
 
 LinkBERT (arXiv:2203.15827), sections 4.2 and 4.3. The one idea: the plan is global but small, nine
-bytes a pair; only the last phase touches tokens, and each of its tasks writes one shard.
+bytes per pair; only the last phase touches tokens, and each of its tasks writes one shard.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The stage `segment`: documents become segments of token ids, with the documents each links to.
 
     CORPUS/pages, nodes, mentions, tokenizer
-      ──segment──▶ CORPUS/segments    one row a segment
-                   CORPUS/tokens      the same ids as one flat file a part, to be memory-mapped:
+      ──segment──▶ CORPUS/segments    one row per segment
+                   CORPUS/tokens      the same ids as one flat file per part, to be memory-mapped:
                                       part-NNNNN.ids, and part-NNNNN.offsets.npy int64 [rows + 1]
 
 Part k of both follows part k of pages. The tokens are there twice because `sample` reads segments
@@ -73,7 +73,7 @@ def fingerprint_inputs(job: Job[SegmentConfig]) -> dict[str, str]:
 
 
 def plan_segment(job: Job[SegmentConfig], records: Records) -> list[Task]:
-    """One task a part of pages."""
+    """Plan one task per part of pages."""
     facts = load_manifest(job.path("tokenizer")).extra
     return [
         Task(index, {"token_dtype": facts["token_dtype"]}, num_rows)
@@ -83,7 +83,7 @@ def plan_segment(job: Job[SegmentConfig], records: Records) -> list[Task]:
 
 def run_segment(job: Job[SegmentConfig], task: Task) -> Record:
     """Write segments part k and tokens part k; count documents and segments."""
-    # One thread a task: the tasks themselves use all cores.
+    # One thread per task: the tasks themselves use all cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     dtype = np.dtype(task.args["token_dtype"])
     encoder = encoder_of(read_tokenizer(job.root), dtype.str)

@@ -51,7 +51,7 @@ _MIN_PAIR_COUNT = 2
 
 @dataclass(frozen=True, slots=True)
 class TokenizerQuality:
-    """How a tokenizer fits a text: pieces a blank-separated word, and the share of [UNK]."""
+    """How a tokenizer fits a text: pieces per blank-separated word, and the share of [UNK]."""
 
     num_words: int
     num_tokens: int

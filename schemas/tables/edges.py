@@ -1,4 +1,4 @@
-"""edges: one row a distinct edge (LinkBERT, arXiv:2203.15827, section 4.1), sorted by both ids."""
+"""edges: one row per distinct edge, sorted (LinkBERT, arXiv:2203.15827, section 4.1)."""
 
 import pyarrow as pa
 

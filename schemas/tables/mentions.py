@@ -1,4 +1,4 @@
-"""mentions: one row a link of pages, in their order, with what became of it."""
+"""mentions: one row per link of pages, in their order, with what became of it."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""nodes: one row a document of the link graph, `node_id` dense from 0 in the order of `page_id`."""
+"""nodes: one row per document of the graph, `node_id` dense from 0 in the order of `page_id`."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""pages: one row a kept page, its plain text and every link with its place in that text.
+"""pages: one row per kept page, its plain text and every link with its place in that text.
 
 Written by `parse` and `ingest`, read by `graph`, `tokenizer`, `segment` and `show`.
 Offsets count Unicode code points: `text[start_char:end_char]` is exactly the visible anchor text.

@@ -1,4 +1,4 @@
-"""redirects: one row a redirect page, from `parse` or `ingest`, followed by `graph`."""
+"""redirects: one row per redirect page, from `parse` or `ingest`, followed by `graph`."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""rejects: one row a page or record that could not be kept, with its reason and its place."""
+"""rejects: one row per page or record that could not be kept, with its reason and its place."""
 
 import pyarrow as pa
 

@@ -1,6 +1,12 @@
 import numpy as np
 
-from schemas.counter_rng import counter_bits, counter_bits_in_runs, counter_key, counter_uniform
+from schemas.counter_rng import (
+    counter_bits,
+    counter_bits_in_runs,
+    counter_key,
+    counter_uniform,
+    unique_words,
+)
 
 
 def test_words_are_those_of_the_published_generator() -> None:
@@ -43,3 +49,10 @@ def test_words_of_runs_are_those_of_each_key_and_id() -> None:
         for i, run in enumerate(np.repeat(np.arange(4), lengths))
     ]
     assert counter_bits_in_runs(keys, starts, lengths, places).tolist() == expected
+
+
+def test_words_become_distinct_and_keep_their_high_bits() -> None:
+    words = np.array([1 << 40, 1 << 40, (1 << 40) + 1], np.uint64)
+    found = unique_words(words)
+    assert len(set(found.tolist())) == 3
+    assert (found >> np.uint64(8) == words >> np.uint64(8)).all()

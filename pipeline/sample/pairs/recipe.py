@@ -1,7 +1,7 @@
 """The plan of one epoch: which segment_b for which segment_a, by the recipe of the paper.
 
 LinkBERT (arXiv:2203.15827), sections 4.2 and 4.3. Every segment of a split is segment_a exactly
-once an epoch. Pure functions on arrays; `pipeline/sample/stage.py` runs them as a stage.
+once per epoch. Pure functions on arrays; `pipeline/sample/stage.py` runs them as a stage.
 
     segment_a ── class: has a next segment? a usable link? ──▶ relation
                                                     contiguous: the next segment

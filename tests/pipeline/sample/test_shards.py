@@ -1,14 +1,58 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.sample import shards as sample_shards
 from pipeline.sample.shards import join_pairs
 from pipeline.sample.token_store import TokenRuns, open_store
 from schemas.pair_frame import PairFrame
+from tests.pipeline.sample.sampling import all_splits, sample, segments_of
 
 BERT = PairFrame.of_bert({"pad": 0, "unk": 3, "cls": 1, "sep": 2, "mask": 4})
+
 ROBERTA = PairFrame((1,), (2, 2), (2,), False, 0, 4, 3, (0, 1, 2, 3, 4))
+
+
+def test_token_ids_are_those_of_the_two_segments(corpus: Path, shards: Path) -> None:
+    segments = segments_of(corpus)
+    for _, rows in all_splits(shards):
+        for row in rows:
+            a = segments[row["source_id"], row["source_segment"]]
+            b = segments[row["target_id"], row["target_segment"]]
+            cls, sep = (np.array([each], "<u2").tobytes() for each in (2, 3))
+            assert row["token_ids"] == cls + a["token_ids"] + sep + b["token_ids"] + sep
+            assert row["num_tokens"] == a["num_tokens"] + b["num_tokens"] + 3
+            assert row["num_tokens_a"] == a["num_tokens"]
+
+
+def test_instance_ids_are_dense_over_epochs_and_shards(shards: Path) -> None:
+    for split, rows in all_splits(shards):
+        assert [row["instance_id"] for row in rows] == list(range(len(rows))), split
+    names = sorted(part.name for part in (shards / "train").glob("*.parquet"))
+    assert names[0] == "part-000-00000.parquet"
+    assert names[-1].startswith("part-001-")
+    assert len(names) == 4
+
+
+def test_shards_hold_about_the_wanted_bytes(corpus: Path, tmp_path: Path) -> None:
+    sample(tmp_path / "s", corpus, shard_bytes=20_000)
+    sizes = [
+        sum(len(row["token_ids"]) for row in pq.read_table(part).to_pylist())
+        for part in sorted((tmp_path / "s" / "train").glob("*.parquet"))
+    ]
+    assert all(10_000 < size < 30_000 for size in sizes)
+
+
+def test_row_groups_are_what_a_loader_reads(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_shards, "_ROW_GROUP_ROWS", 50)
+    sample(tmp_path / "s", corpus)
+    with pq.ParquetFile(tmp_path / "s" / "train" / "part-000-00000.parquet") as file:
+        rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert set(rows[:-1]) == {50}
 
 
 @pytest.mark.parametrize("dtype", ["<u2", "<u4"])

@@ -28,8 +28,8 @@ from pipeline.sample.plan import gini
 from schemas.counter_rng import counter_key
 from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM
 from tests.pipeline.linked_corpus import finish_corpus, read_rows
-from tests.pipeline.sample.pairs.test_recipe import SMALL, plan, random_corpus
-from tests.pipeline.sample.test_stage import sample, segments_of
+from tests.pipeline.sample.pairs.graphs import SMALL, plan, random_corpus
+from tests.pipeline.sample.sampling import sample, segments_of
 from tests.running import run_inline
 
 _ALMOST_SURELY = 1e-3

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.sample.pairs.graph import Graph
 from pipeline.sample.pairs.held_out import CLOSED, OPEN, TRAINING, grow_cluster, hold_out
-from tests.pipeline.sample.pairs.test_recipe import graph_of, random_corpus
+from tests.pipeline.sample.pairs.graphs import graph_of, random_corpus
 
 
 def chain_of_cliques(num_cliques: int, size: int) -> Graph:

@@ -17,8 +17,6 @@ from pipeline.sample.pairs.relations import (
     choose_totals,
     class_accuracy,
 )
-from pipeline.sample.pairs.splits import log_factorial
-from schemas.counter_rng import unique_words
 from schemas.tables.instances import CONTIGUOUS, LINKED, RANDOM
 
 EQUAL = (1.0, 1.0, 1.0)
@@ -126,20 +124,6 @@ def test_independent_draws_follow_what_is_open() -> None:
         classes, np.ones(len(classes), bool), np.arange(len(classes)), EQUAL, (0, "x")
     )
     assert np.bincount(drawn, minlength=3) / len(drawn) == pytest.approx([0.5, 0.5, 0], abs=0.01)
-
-
-@given(st.integers(0, 3000))
-def test_log_factorials_are_exact(number: int) -> None:
-    import math
-
-    assert float(log_factorial(number)) == pytest.approx(math.lgamma(number + 1), rel=1e-13)
-
-
-def test_words_become_distinct_and_keep_their_high_bits() -> None:
-    words = np.array([1 << 40, 1 << 40, (1 << 40) + 1], np.uint64)
-    found = unique_words(words)
-    assert len(set(found.tolist())) == 3
-    assert (found >> np.uint64(8) == words >> np.uint64(8)).all()
 
 
 def test_a_relation_that_follows_from_the_class_is_guessed_always() -> None:

@@ -123,7 +123,7 @@ COMMAND = """
 import sys
 from pathlib import Path
 from pipeline.engine.run import run_job
-from tests.pipeline.sample.test_joins import job_of
+from tests.pipeline.sample.test_spread import job_of
 print("ready", flush=True)
 run_job(job_of(Path(sys.argv[1]), sys.argv[3:], sys.argv[2]), workers=2)
 """
