@@ -12,8 +12,9 @@ import time
 
 logger = logging.getLogger(__name__)
 
-SHARE_KEY, IS_LAST_KEY = "share", "is_last"
-"""What a record carries beside its text: the share done, 0 to 1, and whether none will follow."""
+SHARE_KEY, IS_LAST_KEY, SHORTER_KEY = "share", "is_last", "shorter"
+"""What a record carries beside its text: the share done, 0 to 1, whether none will follow, and the
+same with less in it, ever shorter, for a narrow display."""
 
 _LINE_EVERY_SECONDS = 5.0
 _LOOK_EVERY_SECONDS = 0.2
@@ -31,7 +32,8 @@ class Progress:
     """
 
     def __init__(self, label: str, total: float, unit: str = "") -> None:
-        self._label, self._total = label, total
+        # A phase that bears the name of its stage is said once.
+        self._label, self._total = " ".join(dict.fromkeys(label.split())), total
         self._scale, self._unit = _UNITS.get(unit, (1.0, unit))
         self._done = 0.0
         self._started = self._last_line = self._last_look = time.monotonic()
@@ -54,8 +56,9 @@ class Progress:
 
     def _log(self, level: int, now: float, note: str = "", *, is_last: bool = False) -> None:
         if logger.isEnabledFor(level):
-            carried = {SHARE_KEY: self._share(), IS_LAST_KEY: is_last}
-            logger.log(level, "%s", self.line(now - self._started, note), extra=carried)
+            full, *shorter = self._lines(now - self._started, note)
+            carried = {SHARE_KEY: self._share(), IS_LAST_KEY: is_last, SHORTER_KEY: shorter}
+            logger.log(level, "%s", full, extra=carried)
 
     def _share(self) -> float:
         return min(self._done / self._total, 1.0) if self._total else 1.0
@@ -68,16 +71,28 @@ class Progress:
         >>> progress.line(10.0)
         'parse ranges: 25 %, 0:10 so far, 0:30 left'
         """
+        return self._lines(seconds, note)[0]
+
+    def _lines(self, seconds: float, note: str) -> list[str]:
+        """Return the line, and what is left of it without one part after another."""
         share = self._share()
-        parts = [f"{self._label}: {share:.0%}".replace("%", " %")]
+        head = f"{self._label}: {share:.0%}".replace("%", " %")
+        amount = rate = ""
         if self._unit:
             done, total = self._done / self._scale, self._total / self._scale
-            parts[0] += f" ({done:,.0f} of {total:,.0f} {self._unit})"
-            parts.append(f"{done / max(seconds, 1e-9):,.3g} {self._unit}/s")
-        parts.append(f"{clock(seconds)} so far")
-        if 0 < share < 1:
-            parts.append(f"{clock(seconds * (1 - share) / share)} left")
-        return ", ".join([*parts, note] if note else parts)
+            amount = f" ({done:,.0f} of {total:,.0f} {self._unit})"
+            rate = f"{done / max(seconds, 1e-9):,.3g} {self._unit}/s"
+        so_far = f"{clock(seconds)} so far"
+        left = f"{clock(seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
+        kept = [
+            (head + amount, rate, so_far, left, note),
+            (head + amount, rate, left or so_far, note),
+            (head + amount, left or so_far, note),
+            (head + amount, left or so_far),
+            (head, left or so_far, note),
+            (head, left or so_far),
+        ]
+        return [", ".join(filter(None, parts)) for parts in kept]
 
 
 def clock(seconds: float) -> str:

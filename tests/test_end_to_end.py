@@ -35,11 +35,13 @@ def test_the_readme_shows_what_the_demo_prints(demo: Path) -> None:
     rows = [line for line in table.splitlines() if line and not line.startswith(learned)]
     assert len(rows) == 9
     assert [row for row in rows if row not in readme] == []
-    assert pairs.strip() in readme
+    assert pairs.split("\nnext\n")[0].strip() in readme
 
 
 def test_three_pairs_are_shown_one_of_each_relation(demo: Path) -> None:
     pairs = (demo.parent / "printed.txt").read_text().split("three pairs it trained on")[1]
+    pairs, following = pairs.split("\nnext\n")
+    assert f"linkbert report {demo}" in following
     heads = [line for line in pairs.splitlines() if line and not line.startswith(" ")]
     assert [head.split(":")[0] for head in heads] == ["contiguous", "random", "linked"]
     assert 'linked by "' in heads[2]

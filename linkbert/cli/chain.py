@@ -29,6 +29,17 @@ _VOCAB_SIZE, _DEMO_VOCAB_SIZE, _DEMO_STEPS = 30_000, 8_000, 700
 _CONTINUED = ("base", "large")  # the paper starts these from BERT's weights
 
 
+_PAIRS_EXPLAINED = """\
+  contiguous  B goes on where A stops, in the same article
+  random      B is from an article that has nothing to do with A's
+  linked      B is from an article that A links to: [words -> its title]"""
+_NEXT = """
+next
+  linkbert report {out}                           all of this on one page, with figures
+  linkbert show {out}/corpus --page Latgola       an article, its links and neighbours
+  linkbert run simplewiki --config tiny --out simple        another wiki, by its name"""
+
+
 def run(args: argparse.Namespace) -> None:
     """Run all stages; each says at once when it has finished before."""
     from linkbert.cli.closing import closing_table
@@ -147,8 +158,9 @@ def demo(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
     overrides = [*defaults.overrides, *args.overrides]
     run(argparse.Namespace(**vars(defaults) | vars(args) | {"overrides": overrides}))
     if not args.json:
-        print("\nthree pairs it trained on\n")
+        print(f"\nthree pairs it trained on\n\n{_PAIRS_EXPLAINED}\n")
         print(show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=600))
+        print(_NEXT.format(out=args.out))
 
 
 def demo_argv(out: str) -> Sequence[str]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from schemas.progress import IS_LAST_KEY, SHARE_KEY
+from schemas.progress import IS_LAST_KEY, SHARE_KEY, SHORTER_KEY
 
 _BAR_COLUMNS = 20
 _ERASE = "\r\x1b[2K"
@@ -39,7 +39,8 @@ class LiveLine(logging.StreamHandler[TextIO]):
             self.clear()
             super().emit(record)
             return
-        self.stream.write(_ERASE + self._drawn(self.format(record), share))
+        lines = [self.format(record), *getattr(record, SHORTER_KEY, ())]
+        self.stream.write(_ERASE + self._drawn(lines, share))
         self._is_open = not getattr(record, IS_LAST_KEY, False)
         if not self._is_open:
             self.stream.write(self.terminator)
@@ -52,10 +53,11 @@ class LiveLine(logging.StreamHandler[TextIO]):
             self.stream.write(_ERASE)
             self.flush()
 
-    def _drawn(self, text: str, share: float) -> str:
-        """Return bar and text, cut to the width: a line that wraps could not be written over."""
-        room = shutil.get_terminal_size().columns - _BAR_COLUMNS - 2
+    def _drawn(self, lines: Sequence[str], share: float) -> str:
+        """Return the bar and the first line that fits: one that wraps could not be written over."""
+        room = max(shutil.get_terminal_size().columns - _BAR_COLUMNS - 2, 0)
         filled = round(share * _BAR_COLUMNS)
         done, left = "━" * filled, "─" * (_BAR_COLUMNS - filled)
         bar = f"{_COLOUR}{done}{_PLAIN}{left}" if self._is_coloured else done + left
-        return f"{bar} {text[: max(room, 0)]}"
+        text = next((line for line in lines if len(line) <= room), lines[-1])
+        return f"{bar} {text[:room]}"

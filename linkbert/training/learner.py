@@ -81,9 +81,13 @@ class Learner:
     seed: int
 
     def run_step(
-        self, step: int, batch: StepBatch, wishes: Callable[[], Wishes]
+        self,
+        step: int,
+        batch: StepBatch,
+        wishes: Callable[[], Wishes],
+        tell: Callable[[int], object] = lambda num_sequences: None,
     ) -> StepResult | None:
-        """Do optimizer step `step`, counted from 0.
+        """Do optimizer step `step`, counted from 0; tell the sequences done by each micro-batch.
 
         Returns:
             What the step tells. None where a stop was wished and this rank is alone: then the step
@@ -105,6 +109,7 @@ class Learner:
                 # The wrapper averages over ranks; the loss above is a share of one sum.
                 self.scaler.scale(loss * self.ranks.size).backward()  # type: ignore[no-untyped-call]
             sums += torch.stack(losses).detach()
+            tell(len(micro_batch.lengths_B) * self.ranks.size)
             if self.ranks.size == 1 and index < last and wishes().stop:
                 self.optimizer.zero_grad(set_to_none=True)
                 return None

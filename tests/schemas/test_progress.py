@@ -29,3 +29,13 @@ def test_time_left_follows_the_share_done() -> None:
 
 def test_durations_read_as_clocks() -> None:
     assert [clock(value) for value in (0, 59.6, 3600)] == ["0:00", "1:00", "1:00:00"]
+
+
+def test_a_phase_of_its_stages_name_is_said_once() -> None:
+    assert Progress("parse parse", 2).line(1.0).startswith("parse: ")
+
+
+def test_what_had_nothing_to_do_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "schemas.progress"):
+        Progress("sample words", 0).close()
+    assert caplog.messages == []

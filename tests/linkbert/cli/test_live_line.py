@@ -63,8 +63,23 @@ def test_a_line_is_written_over_until_its_work_is_done(stream: io.StringIO) -> N
     shown.close()
     said, done, rest = screen_of(stream.getvalue())
     assert (said, rest) == ("a worker died", "")
-    assert done.startswith("━━━━━━━━━━━━━━━━━━━━ parse: 100 % (10 of 10 MB), ")
+    assert done.startswith("━━━━━━━━━━━━━━━━━━━━ parse: 100 %, ")
     assert "\x1b[3" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_time_left_is_there_at_every_width(
+    columns: int, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = Progress("pretrain", 22_400_000, "sequences")
+    shown.advance(11_200_000, "loss 10.123")
+    [line] = screen_of(stream.getvalue())
+    assert len(line) < columns
+    assert line.startswith("━━━━━━━━━━────────── pretrain: 50 %")
+    assert " left" in line
+    assert "loss 10.123" in line
+    assert ("11,200,000 of 22,400,000 sequences" in line) == (columns >= 100)
 
 
 def test_colour_is_left_out_where_nobody_wants_it() -> None:
@@ -101,8 +116,9 @@ def test_a_command_on_a_terminal_shows_bars_and_elsewhere_lines(
 ) -> None:
     parse = ["parse", str(mini_dump), "--out"]
     live = on_terminal([*parse, str(tmp_path / "live")], "xterm")
-    assert [line.split(":")[0][-5:] for line in screen_of(live) if line] == ["e cut", "parse"]
-    assert all("━" * 20 in line for line in screen_of(live) if line)
+    shown = [line for line in screen_of(live) if "warning: " not in line and line]
+    assert [line.split(":")[0][-5:] for line in shown] == ["e cut", "parse"]
+    assert all("━" * 20 in line for line in shown)
     dumb = on_terminal([*parse, str(tmp_path / "dumb")], "dumb")
     assert "\x1b" not in dumb
     assert dumb.startswith("parse cut: 100 %")
