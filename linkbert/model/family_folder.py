@@ -58,7 +58,7 @@ def family_config(
     path = folder / CONFIG_NAME
     told = read_object(path)
     check_encoder(told, str(path))
-    _check_sizes(told, path)
+    check_sizes(told, path)
     values = _resolved(folder)
     taken = {key: ours for key, ours in _DROPOUTS.items() if key in values and ours in dropouts}
     values |= {key: dropouts[ours] for key, ours in taken.items()}
@@ -75,8 +75,12 @@ def family_config(
     return config
 
 
-def _check_sizes(values: dict[str, Any], path: Path) -> None:
-    """Refuse sizes that no memory holds, before transformers tries."""
+def check_sizes(values: dict[str, Any], path: Path) -> None:
+    """Refuse sizes in a config.json that no memory holds, before transformers tries.
+
+    Raises:
+        CheckpointError: a size is no number, or absurd.
+    """
     for key in _SIZES & values.keys():
         value, limit = values[key], _MAX_LAYERS if key.endswith("_layers") else _MAX_SIZE
         if value is not None and (type(value) is not int or not 0 <= value <= limit):

@@ -121,7 +121,7 @@ def test_a_sequence_is_as_long_as_the_model_has_positions(
 
 def test_a_damaged_config_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="expected a Hugging Face folder"):
+    with pytest.raises(CheckpointError, match="expected JSON"):
         longest_sequence(tmp_path, 128)
 
 
@@ -158,7 +158,7 @@ def test_a_damaged_model_is_one_line(
     name: str, data: bytes | None, model: Path, tmp_path: Path
 ) -> None:
     folder = broken(model, tmp_path / "model", name, data)
-    with pytest.raises(CheckpointError, match="expected a Hugging Face folder, found") as found:
+    with pytest.raises(CheckpointError, match=r"^expected ") as found:
         load_model(AutoModelForQuestionAnswering, folder)
     assert "\n" not in str(found.value)
 
@@ -179,3 +179,33 @@ def test_a_folder_in_which_no_weight_fits_is_refused_and_missing_ones_are_named(
     caplog.clear()
     load_model(AutoModelForQuestionAnswering, model)
     assert "drawn anew" not in caplog.text
+
+
+@pytest.fixture
+def small_bert(tmp_path: Path) -> Path:
+    from transformers import BertConfig, BertForMaskedLM
+
+    shape = BertConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32,
+    )  # fmt: skip
+    BertForMaskedLM(shape).save_pretrained(tmp_path / "hf")
+    return tmp_path / "hf"
+
+
+def test_ids_that_abort_the_library_are_refused(small_bert: Path) -> None:
+    from transformers import AutoTokenizer
+
+    rules = {"version": "1.0", "model": {"type": "WordPiece", "vocab": {"[UNK]": 2**31}}}
+    (small_bert / "tokenizer.json").write_text(json.dumps(rules))
+    with pytest.raises(CheckpointError, match="expected ids from 0 to"):
+        training.load(AutoTokenizer, small_bert)
+
+
+def test_a_config_that_lies_is_refused_before_memory_is_taken(small_bert: Path) -> None:
+    from transformers import AutoModelForTokenClassification
+
+    path = small_bert / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": 10**6}))
+    with pytest.raises(CheckpointError, match="num_hidden_layers to be a number up to"):
+        training.load(AutoModelForTokenClassification, small_bert)
