@@ -216,7 +216,14 @@ def _finetune(args: argparse.Namespace) -> None:
 def _show(args: argparse.Namespace) -> None:
     from linkbert.inspection.data import pair_lines, show_data
 
-    if args.jsonl:
+    if args.templates:
+        from linkbert.inspection.show_templates import dropped_templates, show_templates
+
+        if args.json:
+            print_result(args, dropped_templates(args.path))
+        else:
+            print(show_templates(args.path, args.limit))
+    elif args.jsonl:
         for pair in pair_lines(args.path):
             print(json.dumps(pair, ensure_ascii=False))
     elif args.json:

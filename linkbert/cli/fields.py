@@ -4,7 +4,8 @@ A field is an option where its metadata has `help`; its name, type and default a
 
     links: str = field(default="hyperlink", metadata={"help": "...", "choices": LINK_MODES})
 
-`metavar` and `choices` are the other keys. A field without `help` is set from Python alone.
+`metavar` and `choices` are other keys; with `is_file` the option names a file and the field is its
+text. A field without `help` is set from Python alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import types
 import typing
 from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Any
+
+from schemas.errors import ConfigError
 
 _METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME"}
 
@@ -54,10 +58,23 @@ def config_of(config_class: Any, args: argparse.Namespace, **changes: Any) -> An
         args: the parsed options; those of other names are passed over.
         **changes: values that the command sets itself.
     """
-    names = {field.name for field in fields(config_class)}
-    given = {name: value for name, value in vars(args).items() if name in names} | changes
+    by_name = {field.name: field for field in fields(config_class)}
+    given = {name: value for name, value in vars(args).items() if name in by_name} | changes
+    for name, value in given.items():
+        if value and "is_file" in by_name[name].metadata:
+            given[name] = _text_of(value)
     frozen = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     return config_class(**frozen)
+
+
+def _text_of(path: str) -> str:
+    """Return the text of a file that an option names; it becomes part of the config."""
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"expected a text file in UTF-8 at {path}, found none that can be read: {error}"
+        ) from error
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:

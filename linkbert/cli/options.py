@@ -345,6 +345,9 @@ def _add_show(commands: Any) -> None:
         "--page", metavar="TITLE", help="one document of a corpus, links marked; else tables"
     )
     parser.add_argument(
+        "--templates", action="store_true", help="templates that left holes in prose, and rules"
+    )
+    parser.add_argument(
         "--jsonl", action="store_true", help="all pairs of shards as text, one JSON object per line"
     )
     parser.add_argument(

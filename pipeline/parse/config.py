@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from pipeline.wikitext.templates.tables import read_own_tables
 from schemas.errors import ConfigError
 
 _MIN_PAGE_BYTES, _MAX_PAGE_BYTES = 1 << 10, 1 << 28
@@ -23,6 +24,8 @@ class ParseConfig:
         max_page_bytes: a page longer than this, older revisions aside, is rejected; it bounds the
             memory of every later task, too. MediaWiki saves no wikitext above 2 MB unless
             configured to (https://www.mediawiki.org/wiki/Manual:$wgMaxArticleSize).
+        templates: rules of the user's own for templates, as the text of a TOML file in the form of
+            `pipeline/wikitext/templates/any_language.toml`; they win over the shipped ones.
     """
 
     namespaces: tuple[int, ...] = field(
@@ -40,7 +43,17 @@ class ParseConfig:
         metadata={"help": "a longer page, older revisions aside, is rejected", "metavar": "N"},
     )
 
+    templates: str = field(
+        default="",
+        metadata={
+            "help": "your own rules for templates, TOML",
+            "metavar": "FILE",
+            "is_file": True,
+        },
+    )
+
     def __post_init__(self) -> None:
+        read_own_tables(self.templates)
         if not self.namespaces:
             raise ConfigError("expected at least one namespace, found none: 0 holds the articles")
         if self.page_cpu_seconds <= 0:

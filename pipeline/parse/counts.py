@@ -10,6 +10,8 @@ from typing import Any
 _MAX_KINDS = 200
 """Kinds told apart in a summary: no wiki has as many namespaces; a made-up dump may have more."""
 
+_MAX_TEMPLATES = 500
+
 OTHER_KINDS = "others"
 
 
@@ -28,6 +30,8 @@ class PageCounts:
         without_id: kept pages and redirects to which an id was given.
         links: on kept pages, by kind.
         links_dropped: by reason.
+        templates: calls in running prose that left nothing because no rule names them, by name.
+        template_calls: the first call of each of them, as it was written.
     """
 
     pages_read: int = 0
@@ -40,11 +44,29 @@ class PageCounts:
     without_id: int = 0
     links: Counter[str] = field(default_factory=Counter)
     links_dropped: Counter[str] = field(default_factory=Counter)
+    templates: Counter[str] = field(default_factory=Counter)
+    template_calls: dict[str, str] = field(default_factory=dict)
+
+    def note_templates(self, calls: Iterable[tuple[str, str]]) -> None:
+        """Count calls of templates without a rule, each a name and what stood between braces."""
+        for name, call in calls:
+            self.templates[name] += 1
+            self.template_calls.setdefault(name, call)
+
+    def most_dropped(self) -> dict[str, dict[str, Any]]:
+        """Return the templates that left a hole in prose most often, with a call of each."""
+        return {
+            name: {"calls": number, "example": self.template_calls[name]}
+            for name, number in _most_common(self.templates, _MAX_KINDS)
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as a task's record holds them."""
         # Not asdict, which makes a Counter anew from pairs, and so counts the pairs.
         values = {each.name: getattr(self, each.name) for each in fields(self)}
+        # What a task counts of templates is bounded: the rare ones of a large dump are too many.
+        values["templates"] = dict(_most_common(self.templates, _MAX_TEMPLATES))
+        values["template_calls"] = {name: self.template_calls[name] for name in values["templates"]}
         return {name: dict(v) if isinstance(v, Counter) else v for name, v in values.items()}
 
     @staticmethod
@@ -59,7 +81,9 @@ class PageCounts:
         total = PageCounts()
         for record in counts:
             for name, number in record.items():
-                if isinstance(number, Mapping):
+                if name == "template_calls":
+                    total.template_calls = {**number, **total.template_calls}
+                elif isinstance(number, Mapping):
                     getattr(total, name).update(number)
                 else:
                     setattr(total, name, getattr(total, name) + number)
@@ -75,6 +99,11 @@ class PageCounts:
             "other_models": by_kind(self.other_models),
             "rejected": by_kind(self.rejected),
         }
+
+
+def _most_common(counter: Mapping[str, int], most: int) -> list[tuple[str, int]]:
+    """Return the largest counts, equal ones by name: the same in whatever order they came."""
+    return sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
 def by_kind(counter: Mapping[str, int]) -> dict[str, int]:

@@ -26,6 +26,7 @@ from pipeline.wiki.titles import (
     normalise_page_title,
 )
 from pipeline.wikitext.extract import Extraction, extract, redirect_target
+from pipeline.wikitext.templates.rules import Rules
 from schemas.parquet import TableWriter
 
 CPU_LIMIT = "cpu_limit"
@@ -53,6 +54,7 @@ class PageSorter:
         writers: of the parts, by table.
         limit: on the CPU time for the text of one page.
         crashing: offsets of the pages whose text kills the process that extracts it.
+        rules: what templates show; without them, what those of the wiki's language do.
     """
 
     def __init__(
@@ -63,11 +65,14 @@ class PageSorter:
         writers: dict[str, TableWriter],
         limit: CpuLimit,
         crashing: frozenset[int] = frozenset(),
+        *,
+        rules: Rules | None = None,
     ) -> None:
         self.counts = PageCounts()
         self.last_timestamp = ""
         self._site, self._namespaces = site, frozenset(namespaces)
         self._source_name, self._limit, self._crashing = source_name, limit, crashing
+        self._rules = rules
         self._pages = PageRows(writers["pages"])
         self._redirects = _Rows(writers["redirects"])
         self._rejects = _Rows(writers["rejects"])
@@ -159,7 +164,7 @@ class PageSorter:
         target = redirect_target(page.text, page.redirect_title, self._site)
         if target is not None or page.redirect_title is not None:
             return target, None
-        extraction = extract(page.text, title, self._site)
+        extraction = extract(page.text, title, self._site, self._rules)
         # A text that no UTF-8 can hold is found here, not among the rows of other pages.
         extraction.text.encode()
         return None, extraction
@@ -167,6 +172,7 @@ class PageSorter:
     def _count_links(self, extraction: Extraction) -> None:
         self.counts.links.update(map(_KIND, extraction.links))
         self.counts.links_dropped.update(extraction.dropped)
+        self.counts.note_templates(extraction.unruled)
 
     def _reject(self, raw: RawPage, reason: str, detail: str, page: Page | None) -> None:
         self.counts.rejected[reason] += 1

@@ -54,12 +54,15 @@ from pipeline.storage.bz2_ranges import read_blocks
 from pipeline.storage.decompress import read_plain
 from pipeline.wiki.languages import is_known_language
 from pipeline.wiki.site_info import SiteInfo, default_site
+from pipeline.wikitext.templates.rules import rules_of
 from schemas.errors import DumpError
 from schemas.parquet import TableWriter
 
 TABLES = ("pages", "redirects", "rejects")
 
 _SITE_NAME = "site.json"
+# What the manifest of pages says and the summary does not.
+_NOT_TOLD = ("siteinfo", "templates_dropped")
 
 
 def fingerprint_dumps(job: Job[ParseConfig]) -> dict[str, str]:
@@ -225,7 +228,10 @@ def _open_task(
     splitter = PageSplitter(*_open_range(job, args, stack), job.config.max_page_bytes)
     name = file_name(args.path)
     limit = stack.enter_context(CpuLimit(job.config.page_cpu_seconds))
-    return splitter, PageSorter(site, job.config.namespaces, name, writers, limit, crashing)
+    rules = rules_of(site.language, job.config.templates)
+    return splitter, PageSorter(
+        site, job.config.namespaces, name, writers, limit, crashing, rules=rules
+    )
 
 
 @lru_cache(maxsize=1)
@@ -263,7 +269,7 @@ def finish_parse(job: Job[ParseConfig], records: Records) -> dict[str, Any]:
         extra["loose_ends"] += check_chain(facts, name)
     _write_manifests(job, parse, pages, extra)
     files.remove_tree(job.state_path("pieces"))
-    told = {**pages, **{name: extra[name] for name in extra if name != "siteinfo"}}
+    told = {**pages, **{name: extra[name] for name in extra if name not in _NOT_TOLD}}
     warnings = _warnings(job, parse, pages, SiteInfo.from_json(extra["siteinfo"]))
     return {**told, "warnings": warnings} if warnings else told
 
@@ -341,6 +347,7 @@ def _describe(
         "licence": licence_of(addresses[0] if addresses else "", date),
         "links": by_kind(counts.links),
         "links_dropped": by_kind(counts.links_dropped),
+        "templates_dropped": counts.most_dropped(),
         "older_revisions": counts.older_revisions,
         "pages_without_id": counts.without_id,
         "loose_ends": 0,

@@ -13,7 +13,6 @@ pieces back at the end. Each link that goes with a cut is counted by the reason 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -31,8 +30,8 @@ from pipeline.wikitext.hidden_tags import (
 )
 from pipeline.wikitext.holes import hole_between
 from pipeline.wikitext.loose_rows import ROW_FOLLOWS, ROWS, ROWS_END, drop_loose_rows
-from pipeline.wikitext.magic_words import magic_word, namespace_word
 from pipeline.wikitext.templates.rules import Rules
+from pipeline.wikitext.unruled import Losses, UnruledTemplates
 from pipeline.wikitext.variants import choose_variant, variants_of
 
 MAX_DEPTH: Final = 60
@@ -46,20 +45,11 @@ _LINE_START: Final = re.compile(
 _BLANK_LINE: Final = re.compile(r"[ \t]*")
 _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
-_VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
 _LIST_MARKS: Final = frozenset("*#:;")
 # Marks and blanks before a table's `{|`; a bound, so that a long line is not searched again.
 _MAX_INDENT: Final = 200
 
 _BRACES, _TABLE, _HTML_TABLE, _VARIANT = range(4)
-
-
-@dataclass(slots=True)
-class Losses:
-    """What a page loses and says on the way: filled by the passes, read by `extract`."""
-
-    dropped: Counter[str] = field(default_factory=Counter)
-    is_disambiguation: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +109,8 @@ class _Cutter:
         self.has_open_angle = True
         self.has_rows = False
         self.table_end = 0
+        self.unruled = ""
+        self.unruled_templates = UnruledTemplates(title, site, losses)
         self.variants = variants_of(site.language)
 
     def run(self) -> str:
@@ -135,9 +127,11 @@ class _Cutter:
                 if num_lost:
                     self.losses.dropped["in_template"] += num_lost
                 if unruled is not None:
-                    rendered = self._unruled_template(unruled, content)
+                    rendered = self.unruled_templates.show(unruled, content)
                 if start > position:
                     pieces.append(text[position:start])
+                if unruled is not None and not rendered and len(self.frames) == 1:
+                    self.unruled_templates.note_hole(unruled, content, text, start, end)
                 rendered = self._beside(rendered, start, end)
                 if rendered:
                     pieces.append(rendered)
@@ -190,8 +184,6 @@ class _Cutter:
                 self._open(_Frame(_TABLE, 0), start, end)
         elif self._is_line_start(start):
             self._close_table(_TABLE, start, end)
-
-    # ---------------------------------------------------------------- frames
 
     def _open(self, frame: _Frame, start: int, end: int) -> None:
         if len(self.frames) >= MAX_DEPTH:
@@ -269,13 +261,17 @@ class _Cutter:
     def _reduce(self, frame: _Frame, taken: int, end: int) -> None:
         """Render the innermost braces of a frame; what is left of its run stays open."""
         content = "".join(frame.pieces)
-        rendered = self._parameter(content) if taken == 3 else self._template(content)
+        self.unruled = ""
+        rendered = content.partition("|")[2] if taken == 3 else self._template(content)
         frame.braces -= taken
         if frame.braces >= 2:
             frame.pieces[:] = [rendered]
             return
         self.frames.pop()
         self.pieces = self.frames[-1].pieces
+        if self.unruled and len(self.frames) == 1:
+            templates = self.unruled_templates
+            templates.note_hole(self.unruled, content, self.text, frame.start, end)
         rendered = self._beside(rendered, frame.start, end)
         self.pieces.append(marks.LITERAL["{"] * frame.braces + rendered)
 
@@ -307,39 +303,14 @@ class _Cutter:
         if links:
             self.losses.dropped[reason] += links
 
-    # ---------------------------------------------------------------- templates
-
-    def _parameter(self, content: str) -> str:
-        return content.partition("|")[2]
-
     def _template(self, content: str) -> str:
         rendered, num_lost, unruled = self.rules.render(content)
         if num_lost:
             self.losses.dropped["in_template"] += num_lost
-        return rendered if unruled is None else self._unruled_template(unruled, content)
-
-    def _unruled_template(self, name: str, content: str) -> str:
-        """What a template without a rule says of its page, or shows of it."""
-        if name in self.site.disambiguation_templates:
-            self.losses.is_disambiguation = True
-        elif ":" in name:
-            return self._parser_function(name, content)
-        elif name == "!":
-            return marks.BAR
-        return magic_word(name, self.title, self.site) or ""
-
-    def _parser_function(self, name: str, content: str) -> str:
-        word = name.partition(":")[0].strip()
-        argument = content.partition(":")[2]
-        if word in _VALUE_FUNCTIONS:
-            return argument.partition("|")[0].strip()
-        named = namespace_word(word, argument, self.site)
-        if named is not None:
-            return named
-        self._count("in_template", content)
-        return ""
-
-    # ---------------------------------------------------------------- tags
+        if unruled is not None:
+            rendered = self.unruled_templates.show(unruled, content)
+            self.unruled = "" if rendered else unruled
+        return rendered
 
     def _tag(self, opener: str, start: int, end: int) -> None:
         text = self.text

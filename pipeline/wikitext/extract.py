@@ -21,13 +21,14 @@ from typing import NamedTuple
 from pipeline.wiki.site_info import MAIN, SiteInfo
 from pipeline.wiki.titles import InvalidTitle, Target, normalise_title
 from pipeline.wikitext import marks
-from pipeline.wikitext.cut import Losses, cut
+from pipeline.wikitext.cut import cut
 from pipeline.wikitext.layout import lay_out
 from pipeline.wikitext.markup import protect_loose_brackets, strip_markup
 from pipeline.wikitext.pieces import walk_pieces
 from pipeline.wikitext.subpages import absolute_links
 from pipeline.wikitext.templates.rules import Rules, rules_of
 from pipeline.wikitext.tokens import Walk, walk_tokens, with_prefixes
+from pipeline.wikitext.unruled import Losses
 
 
 class Link(NamedTuple):
@@ -59,6 +60,8 @@ class Extraction:
     is_disambiguation: bool
     dropped: dict[str, int]
     """Links of the wikitext that are not kept, by reason."""
+    unruled: list[tuple[str, str]]
+    """Calls of templates without a rule in running prose: name in lower case, and the call."""
 
 
 def extract(wikitext: str, title: str, site: SiteInfo, rules: Rules | None = None) -> Extraction:
@@ -105,6 +108,7 @@ def _extract(wikitext: str, title: str, site: SiteInfo, rules: Rules) -> Extract
         is_disambiguation=is_disambiguation
         or title.casefold().endswith(site.disambiguation_suffixes),
         dropped={reason: number for reason, number in sorted(losses.dropped.items()) if number},
+        unruled=losses.unruled,
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from pipeline.parse.config import ParseConfig
 from pipeline.sample.config import SampleConfig
 from pipeline.segment.config import SegmentConfig
 from pipeline.tokenizer.config import TokenizerConfig
+from schemas.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -105,3 +107,16 @@ def test_each_option_of_a_stage_has_the_default_of_its_field(
         if not (action.required or own):
             default = list(each.default) if isinstance(each.default, tuple) else each.default
             assert action.default == default, each.name
+
+
+def test_an_option_may_name_a_file_whose_text_the_field_is(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_fields(parser, ParseConfig)
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[text]]\nnames = ["Ж"]\ntext = "{1}"\n', encoding="utf-8")
+    given = parser.parse_args(["--templates", str(rules)])
+    assert config_of(ParseConfig, given).templates == rules.read_text("utf-8")
+    assert config_of(ParseConfig, parser.parse_args([])).templates == ""
+    for path in (tmp_path, tmp_path / "none.toml"):
+        with pytest.raises(ConfigError, match="expected a text file"):
+            config_of(ParseConfig, parser.parse_args(["--templates", str(path)]))

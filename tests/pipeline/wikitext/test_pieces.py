@@ -10,11 +10,12 @@ from pipeline.wiki.site_info import SiteInfo, default_site
 from pipeline.wiki.titles import Target
 from pipeline.wikitext import marks
 from pipeline.wikitext import tokens as wikitext_tokens
-from pipeline.wikitext.cut import Losses, cut
+from pipeline.wikitext.cut import cut
 from pipeline.wikitext.markup import strip_markup
 from pipeline.wikitext.pieces import walk_pieces
 from pipeline.wikitext.templates.rules import rules_of
 from pipeline.wikitext.tokens import Walk, walk_tokens
+from pipeline.wikitext.unruled import Losses
 from tests.fuzz_wikitext import bundled_pages
 
 Found = tuple[str, list[tuple[Target, str]], list[str], Counter[str]]

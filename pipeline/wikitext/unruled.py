@@ -1,0 +1,64 @@
+"""Templates that no rule names: what they say or show of their page, or that they are lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline.wiki.site_info import SiteInfo
+from pipeline.wikitext import marks
+from pipeline.wikitext.magic_words import magic_word, namespace_word
+
+_VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
+# Beside a template that stands alone on its line or begins an item of a list.
+_NO_PROSE: Final = frozenset(("", "\n", "*", "#", ":", "}", "|", ">"))
+_AFTER_WORDS: Final = frozenset(" ,.;)")
+_MAX_CALL_CHARS: Final = 100
+
+
+@dataclass(slots=True)
+class Losses:
+    """What a page loses and says on the way: filled by the passes, read by `extract`."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    is_disambiguation: bool = False
+    unruled: list[tuple[str, str]] = field(default_factory=list)
+    """Calls of templates without a rule in running prose: name and call."""
+
+
+class UnruledTemplates:
+    """What the templates without a rule mean on one page."""
+
+    def __init__(self, title: str, site: SiteInfo, losses: Losses) -> None:
+        self.title, self.site, self.losses = title, site, losses
+
+    def show(self, name: str, content: str) -> str:
+        """What a template without a rule says of its page, or shows of it."""
+        if name in self.site.disambiguation_templates:
+            self.losses.is_disambiguation = True
+        elif ":" in name:
+            return self._parser_function(name, content)
+        elif name == "!":
+            return marks.BAR
+        return magic_word(name, self.title, self.site) or ""
+
+    def _parser_function(self, name: str, content: str) -> str:
+        word = name.partition(":")[0].strip()
+        argument = content.partition(":")[2]
+        if word in _VALUE_FUNCTIONS:
+            return argument.partition("|")[0].strip()
+        named = namespace_word(word, argument, self.site)
+        if named is not None:
+            return named
+        num_lost = content.count("[[")
+        if num_lost:
+            self.losses.dropped["in_template"] += num_lost
+        return ""
+
+    def note_hole(self, name: str, content: str, text: str, start: int, end: int) -> None:
+        """Note a template that left nothing, where words stand before or after it on its line."""
+        before, after = text[start - 1 : start], text[end : end + 1]
+        is_in_prose = before not in _NO_PROSE or after in _AFTER_WORDS
+        if is_in_prose and ":" not in name:
+            self.losses.unruled.append((name, content[:_MAX_CALL_CHARS]))
