@@ -26,6 +26,7 @@ from tokenizers import (
     trainers,
 )
 
+from pipeline.tokenizer.frame import roles_of
 from schemas.errors import ConfigError
 from schemas.pair_frame import PairFrame
 
@@ -41,6 +42,8 @@ UNSPACED_PIECE = (
     r"[\u0E30\u0E32\u0E33\u0EB0\u0EB2\u0EB3]?"
 )
 _CONTINUATION = "##"
+# Unicode gives this code point to no character, in any text to come.
+_NO_CHARACTER = "\uffff"
 # Rarer characters become [UNK]: at five characters a word that is at most 0.025 % of words.
 _CHARACTER_COVERAGE = 0.99995
 _LATIN_LETTER = re.compile("[a-z]")
@@ -245,7 +248,35 @@ def encoding_form(tokenizer: Tokenizer) -> Tokenizer:
     ['[', '[UNK]', ']']
     """
     tokenizer.encode_special_tokens = True
-    return tokenizer
+    unknown_id = roles_of(tokenizer, {}).get("unk")
+    spelled = [
+        token_id
+        for token_id, token in tokenizer.get_added_tokens_decoder().items()
+        if token.special
+        and token_id != unknown_id
+        and token_id in tokenizer.encode(token.content, add_special_tokens=False).ids
+    ]
+    return _without_spellings(tokenizer, spelled) if spelled else tokenizer
+
+
+def _without_spellings(tokenizer: Tokenizer, ids: list[int]) -> Tokenizer:
+    """Return the tokenizer with some tokens spelled as no text can.
+
+    The vocabulary of Unigram has special tokens among its pieces, so that the model itself finds
+    `</s>` in a text. All scores stay, and with them the pieces of every other text.
+    """
+    rules = json.loads(tokenizer.to_str())
+    vocab = rules["model"]["vocab"]
+    for token_id in ids:
+        spelling = f"{_NO_CHARACTER}{token_id}"
+        if isinstance(vocab, list):
+            vocab[token_id][0] = spelling
+        else:
+            vocab[spelling] = vocab.pop(tokenizer.id_to_token(token_id))
+    rules["added_tokens"] = [each for each in rules["added_tokens"] if each["id"] not in ids]
+    changed = Tokenizer.from_str(json.dumps(rules))
+    changed.encode_special_tokens = True
+    return changed
 
 
 def special_ids_of(vocab: dict[str, int]) -> dict[str, int]:
