@@ -147,7 +147,9 @@ def rank(
     )
 
     from linkbert.finetuning.options import Hyper
-    from linkbert.finetuning.training import load, predict, train
+    from linkbert.finetuning.training import check_model, load, predict, train
+
+    check_model(model_folder)
 
     limit = _INSTANCES_A_PAIR * train_pairs
     learned = make_queries(train_split, facts, train_pairs, _TRAIN_NEGATIVES, limit)

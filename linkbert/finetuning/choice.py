@@ -21,6 +21,7 @@ from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.options import FinetuneOptions, Hyper
 from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
+    check_model,
     draw_fraction,
     load,
     load_model,
@@ -142,6 +143,7 @@ def finetune_choice(
         CheckpointError: the model cannot be loaded.
         StageError: another process writes in `out`.
     """
+    check_model(model)
     files = find_files(data)
     read = {
         name: read_choices(path) for name, path in {TRAIN: files.train, **files.held_out}.items()

@@ -32,6 +32,7 @@ from linkbert.finetuning.metrics import score_classes, score_label_sets, score_n
 from linkbert.finetuning.options import FinetuneOptions, Hyper
 from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
+    check_model,
     draw_fraction,
     labelled,
     load,
@@ -74,6 +75,7 @@ def finetune_classify(
         CheckpointError: the model cannot be loaded.
         StageError: another process writes in `out`.
     """
+    check_model(model)
     task = task_of(task_name, data[0], options)
     files = find_files(data)
     train_file = read_examples(files.train, task, options)

@@ -23,6 +23,7 @@ from linkbert.finetuning.qa_answers import Question, add_distractors, findable, 
 from linkbert.finetuning.qa_data import HOTPOT, MRQA, QuestionFile, read_questions
 from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
+    check_model,
     draw_fraction,
     load,
     load_model,
@@ -73,6 +74,7 @@ def finetune_qa(
         CheckpointError: the model cannot be loaded.
         StageError: another process writes in `out`.
     """
+    check_model(model)
     files = find_files(data)
     read = {
         name: read_questions(path, is_strict=options.strict)
@@ -195,6 +197,7 @@ def answer(model_folder: Path, question: str, context: str) -> str:
     import torch
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
+    check_model(model_folder)
     tokenizer = load(AutoTokenizer, model_folder)
     model = load_model(AutoModelForQuestionAnswering, model_folder)
     max_length = longest_sequence(model_folder, _PAPER_WINDOW)

@@ -10,7 +10,6 @@ OUT/results.md      the same as a table
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -24,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from linkbert.finetuning.options import IDENTITY_NAMES, FinetuneOptions, Hyper
+from linkbert.model.weights import weight_files
 from linkbert.training.distributed import Ranks, join_ranks
 from linkbert.training.run_folder import lock_run
 from schemas.errors import ConfigError, StageError
 from schemas.manifest import ASIDE_SUFFIX, write_json, write_whole
+from schemas.model_folder import digest_of, sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def _begin(job: Job, options: FinetuneOptions, out: Path, *, overwrite: bool) ->
     wanted = {
         "task": job.task,
         "model": model_identity(job.model),
-        "data": [_sha256(each) for each in job.data],
+        "data": [sha256_of(each) for each in job.data],
         "metric": job.metric,
         **{name: getattr(options, name) for name in IDENTITY_NAMES},
     }
@@ -202,19 +203,14 @@ def _begin(job: Job, options: FinetuneOptions, out: Path, *, overwrite: bool) ->
         )
 
 
-def model_identity(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file that a model and its tokenizer are read from.
+def model_identity(folder: Path) -> str:
+    """Return the SHA-256 of the files that a model and its tokenizer are read from.
 
-    transformers reads .bin files only where there are no .safetensors.
+    Raises:
+        CheckpointError: the folder has no weights.
     """
-    found = {path for form in _MODEL_FILES for path in folder.glob(form)}
-    weights = sorted(folder.glob("*.safetensors*")) or sorted(folder.glob("*.bin*"))
-    return {path.name: _sha256(path) for path in sorted({*found, *weights}) if path.is_file()}
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    names = {path for form in _MODEL_FILES for path in folder.glob(form) if path.is_file()}
+    return digest_of({*names, *weight_files(folder)})
 
 
 def refuse_foreign(out: Path) -> None:

@@ -22,6 +22,7 @@ from linkbert.finetuning.metrics import are_entity_tags, score_tags
 from linkbert.finetuning.options import FinetuneOptions, Hyper
 from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
+    check_model,
     draw_fraction,
     labelled,
     load,
@@ -183,6 +184,7 @@ def finetune_tag(
         CheckpointError: the model cannot be loaded.
         StageError: another process writes in `out`.
     """
+    check_model(model)
     files = find_files(data)
     read = {
         name: read_sentences(path) for name, path in {TRAIN: files.train, **files.held_out}.items()

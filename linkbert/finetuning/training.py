@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from linkbert.finetuning.options import Hyper
-from linkbert.model.family_folder import check_sizes
+from linkbert.model.family_folder import family_config
 from linkbert.model.weights import check_files
 from linkbert.training.optimizer import choose_precision
 from schemas.counter_rng import counter_bits, counter_key
 from schemas.errors import CheckpointError, ConfigError
-from schemas.model_folder import CONFIG_NAME, TOKENIZER_NAME, read_object, try_tokenizer
+from schemas.model_folder import TOKENIZER_NAME, try_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +31,27 @@ _OFFSET_POSITIONS = frozenset(
 """Model types that count positions from the number of the padding token on."""
 
 
-def load(factory: Any, model: Path, **options: Any) -> Any:
-    """Call `factory.from_pretrained`, quietly, once the folder's files prove to be sound.
+def check_model(folder: Path) -> None:
+    """Hold a model folder from outside to what its files must be, before transformers reads them.
+
+    Damaged files make libraries abort the process, or fill the memory; here each is one line.
 
     Raises:
-        CheckpointError: the folder is no model's, damaged, or of another network.
+        CheckpointError: the folder is no encoder's, or a file of it is damaged.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"expected a Hugging Face folder, found none at {folder}")
+    family_config(folder, None, {})
+    check_files(folder)
+    if (folder / TOKENIZER_NAME).is_file():
+        try_tokenizer(folder / TOKENIZER_NAME)
+
+
+def load(factory: Any, model: Path, **options: Any) -> Any:
+    """Call `factory.from_pretrained`, quietly.
+
+    Raises:
+        CheckpointError: the folder is no model's.
     """
     import transformers
 
@@ -43,7 +59,6 @@ def load(factory: Any, model: Path, **options: Any) -> Any:
         raise CheckpointError(f"expected a Hugging Face folder, found none at {model}")
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    _check_folder(factory, model)
     try:
         return factory.from_pretrained(model, local_files_only=True, **options)
     # A damaged folder makes transformers raise anything, from a KeyError to safetensors' own.
@@ -75,16 +90,6 @@ def load_model(factory: Any, folder: Path, **options: Any) -> Any:
         told = ", ".join(lost[:3]) + (" ..." if len(lost) > 3 else "")
         logger.warning("%d weights that %s lacks are drawn anew: %s", len(lost), folder, told)
     return model
-
-
-def _check_folder(factory: Any, model: Path) -> None:
-    """Hold what is about to be read to `schemas.model_folder`, before a library may abort on it."""
-    config = model / CONFIG_NAME
-    check_sizes(read_object(config), config)
-    if hasattr(factory, "from_config"):
-        check_files(model)
-    elif "Tokenizer" in getattr(factory, "__name__", "") and (model / TOKENIZER_NAME).is_file():
-        try_tokenizer(model / TOKENIZER_NAME)
 
 
 def longest_sequence(model: Path, wanted: int) -> int:

@@ -1,6 +1,7 @@
 """One run through the Trainer: its sizes, its devices, its sequences."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,13 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, TrainingArgu
 
 from linkbert.cli.commands import main
 from linkbert.finetuning import training
-from linkbert.finetuning.options import Hyper
+from linkbert.finetuning.choice import finetune_choice
+from linkbert.finetuning.classify import finetune_classify
+from linkbert.finetuning.options import FinetuneOptions, Hyper
+from linkbert.finetuning.qa import finetune_qa
+from linkbert.finetuning.tag import finetune_tag
 from linkbert.finetuning.training import (
+    check_model,
     draw_fraction,
     load_model,
     longest_sequence,
@@ -121,7 +127,7 @@ def test_a_sequence_is_as_long_as_the_model_has_positions(
 
 def test_a_damaged_config_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="expected JSON"):
+    with pytest.raises(CheckpointError, match="expected a Hugging Face folder"):
         longest_sequence(tmp_path, 128)
 
 
@@ -148,6 +154,10 @@ def broken(model: Path, folder: Path, name: str, data: bytes | None) -> Path:
         ("config.json", b"[]"),
         ("config.json", b'{"model_type": "bert", "vocab_size": "many"}'),
         ("config.json", b'{"model_type": "nothing"}'),
+        ("config.json", b'{"model_type": "bert", "num_hidden_layers": 1000000}'),
+        ("config.json", b'{"model_type": "gpt2"}'),
+        ("tokenizer.json", b"\xff\xfe{}"),
+        ("tokenizer.json", b'{"model": {"type": "WordPiece", "vocab": {"a": 2147483648}}}'),
         ("model.safetensors", b""),
         ("model.safetensors", b"\xff" * 100),
         ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n"),
@@ -158,7 +168,19 @@ def test_a_damaged_model_is_one_line(
     name: str, data: bytes | None, model: Path, tmp_path: Path
 ) -> None:
     folder = broken(model, tmp_path / "model", name, data)
-    with pytest.raises(CheckpointError, match=r"^expected ") as found:
+    with pytest.raises(CheckpointError, match=r"expected .*found") as found:
+        check_model(folder)
+    assert "\n" not in str(found.value)
+    out = tmp_path / "out"
+    for finetune in (finetune_qa, finetune_tag, finetune_choice, finetune_classify):
+        with pytest.raises(CheckpointError, match=re.escape(str(found.value))):
+            finetune(folder, [tmp_path], out, FinetuneOptions())
+    assert not out.exists()
+
+
+def test_what_transformers_cannot_load_is_one_line(model: Path, tmp_path: Path) -> None:
+    folder = broken(model, tmp_path / "model", "config.json", b'{"model_type": "nothing"}')
+    with pytest.raises(CheckpointError, match="expected a Hugging Face folder, found") as found:
         load_model(AutoModelForQuestionAnswering, folder)
     assert "\n" not in str(found.value)
 
@@ -179,33 +201,3 @@ def test_a_folder_in_which_no_weight_fits_is_refused_and_missing_ones_are_named(
     caplog.clear()
     load_model(AutoModelForQuestionAnswering, model)
     assert "drawn anew" not in caplog.text
-
-
-@pytest.fixture
-def small_bert(tmp_path: Path) -> Path:
-    from transformers import BertConfig, BertForMaskedLM
-
-    shape = BertConfig(
-        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=32,
-    )  # fmt: skip
-    BertForMaskedLM(shape).save_pretrained(tmp_path / "hf")
-    return tmp_path / "hf"
-
-
-def test_ids_that_abort_the_library_are_refused(small_bert: Path) -> None:
-    from transformers import AutoTokenizer
-
-    rules = {"version": "1.0", "model": {"type": "WordPiece", "vocab": {"[UNK]": 2**31}}}
-    (small_bert / "tokenizer.json").write_text(json.dumps(rules))
-    with pytest.raises(CheckpointError, match="expected ids from 0 to"):
-        training.load(AutoTokenizer, small_bert)
-
-
-def test_a_config_that_lies_is_refused_before_memory_is_taken(small_bert: Path) -> None:
-    from transformers import AutoModelForTokenClassification
-
-    path = small_bert / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": 10**6}))
-    with pytest.raises(CheckpointError, match="num_hidden_layers to be a number up to"):
-        training.load(AutoModelForTokenClassification, small_bert)
