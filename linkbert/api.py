@@ -236,7 +236,7 @@ def run_experiment(
     """
     from linkbert.experiment.experiment import experiment
     from linkbert.experiment.pack import corpus_fingerprint, unpack_corpus
-    from pipeline.engine.inline import run_stage
+    from pipeline.engine.run import run_here
     from pipeline.engine.stage import Job
     from pipeline.sample.config import SampleConfig
     from pipeline.sample.stage import SAMPLE
@@ -248,7 +248,7 @@ def run_experiment(
         unpack_corpus(packed, corpus)
 
     def sample(shards: Path, options: dict[str, Any]) -> None:
-        run_stage(Job(SAMPLE, str(shards), SampleConfig(**options), (corpus,)))
+        run_here(Job(SAMPLE, str(shards), SampleConfig(**options), (corpus,)))
 
     return experiment(
         config,
@@ -297,13 +297,6 @@ def check_folder(path: AnyPath) -> CheckReport:
         for reason in again.skipped:
             _logger.warning("not compared with the dump: %s", reason)
     return report
-
-
-def prepare_stage(name: str) -> None:
-    """Begin to load what the worker processes of a stage need, while this one loads its own."""
-    from pipeline.engine.workers import load_workers
-
-    load_workers(f"pipeline.{name}")
 
 
 def _run(

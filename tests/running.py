@@ -6,16 +6,19 @@ from typing import Any
 
 from pipeline.engine.exchange import exchange_of, plan_exchange, receive, send
 from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
-from pipeline.engine.stage import Job, Phase, Records
+from pipeline.engine.run import run_here
+from pipeline.engine.stage import AnyJob, AnyPhase, Job, Records
 from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
 from pipeline.tokenizer.stage import TOKENIZER
 
 
-def run_inline(job: Job, overwrite: bool = False) -> dict[str, Any]:
+def run_inline(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
     """Open, run and finish a job; return its summary."""
+    if not any(exchange_of(job, phase) for phase in job.phases()):
+        return run_here(job, overwrite)
     opened = open_job(job, overwrite)
-    records: Records = {}
-    for phase in opened.stage.phases:
+    records = opened.no_records()
+    for phase in opened.phases():
         if exchange_of(opened, phase):
             _exchange_inline(opened, phase, records)
         tasks = plan_phase(opened, phase, records)
@@ -23,11 +26,11 @@ def run_inline(job: Job, overwrite: bool = False) -> dict[str, Any]:
     return finish_job(opened, records)
 
 
-def _exchange_inline(job: Job, phase: Phase, records: Records) -> None:
+def _exchange_inline(job: AnyJob, phase: AnyPhase, records: Records) -> None:
     """Run the tasks of a phase on batches sent in this process; their records stay on disk."""
     sent: dict[int, list[bytes]] = {}
-    for sender in plan_exchange((job, records), phase):
-        for index, batch in send(sender):
+    for planned in plan_exchange((job, records), phase):
+        for index, batch in send(planned.value) if planned.tag == "tasks" else ():
             sent.setdefault(index, []).append(batch)
     tasks = phase.plan(job, records)
     for index, batches in sent.items():

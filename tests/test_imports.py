@@ -64,7 +64,7 @@ def test_only_the_beam_modules_import_beam() -> None:
         path.name for path in (REPOSITORY / "pipeline").rglob("*.py")
         if "apache_beam" in imported_packages(path)
     }  # fmt: skip
-    assert users == {"beam.py", "exchange.py", "remote.py"}
+    assert users == {"beam.py", "exchange.py", "options.py", "watch.py", "remote.py"}
 
 
 def test_the_pure_functions_run_without_beam_and_the_command_answers_without_torch() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from linkbert.experiment.pack import pack_corpus, unpack_corpus
-from pipeline.engine.inline import run_stage
+from pipeline.engine.run import run_here
 from pipeline.engine.stage import Job
 from pipeline.sample.config import SampleConfig
 from pipeline.sample.stage import SAMPLE
@@ -70,7 +70,7 @@ def test_a_packed_corpus_gives_the_same_shards_byte_for_byte(
     unpack_corpus(str(packed), str(unpacked))
     config = SampleConfig(links=links, validation_fraction=0.3)
     for root, source in ((corpus.parent / f"a-{links}", corpus), (tmp_path / "b/s", unpacked)):
-        run_stage(Job(SAMPLE, str(root), config, (str(source),)))
+        run_here(Job(SAMPLE, str(root), config, (str(source),)))
     # The manifests alone may tell where the corpus lay.
     first, second = (
         {name: digest for name, digest in tree_digest(root).items() if "manifest" not in name}

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -82,8 +83,9 @@ def _run(argv: Sequence[str] | None) -> int:
         raise
     except OSError as error:
         return _fail(args, error, f"{error}: check the path, the rights and the space left")
-    except KeyboardInterrupt:
-        return _fail(args, None, "stopped; the same command resumes")
+    except KeyboardInterrupt as stop:
+        _fail(args, None, str(stop) or "stopped; the same command resumes")
+        return int(getattr(stop, "status", 128 + signal.SIGINT))
 
 
 def _split_beam_args(argv: list[str]) -> tuple[list[str], list[str]]:

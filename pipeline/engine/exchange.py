@@ -29,35 +29,24 @@ def exchange_of(job: AnyJob, phase: AnyPhase) -> Exchange[Any] | None:
     return phase.exchange if phase.exchange and phase.exchange.is_used(job) else None
 
 
-class RunExchange(beam.PTransform):  # type: ignore[misc]
-    """Send batches, group them by task, and run each task on its own; add the records.
+def group_and_run(senders: Any, state: Any, phase: AnyPhase) -> Any:
+    """Send batches, group them by task, and run each task on its own; return the records.
 
     Args:
+        senders: what `plan_exchange` yields as `tasks`, dealt out.
+        state: the collection of the one state.
         phase: one with an exchange.
-        max_bytes: what may be sent in all, 0 for no bound.
     """
-
-    def __init__(self, phase: AnyPhase, max_bytes: int) -> None:
-        super().__init__()
-        self._phase, self._max_bytes = phase, max_bytes
-
-    def expand(self, state: Any) -> Any:
-        """Return the records of all tasks."""
-        planned = state | "PlanExchange" >> beam.FlatMap(
-            plan_exchange, self._phase, self._max_bytes
-        ).with_outputs("done", main="senders")
-        received = (
-            planned.senders
-            | "Reshuffle" >> beam.Reshuffle()
-            | "SendBatches" >> beam.FlatMap(send).with_output_types(tuple[int, bytes])
-            | "GroupByTask" >> beam.GroupByKey()
-            | "ReceiveBatches" >> beam.Map(_receive, self._phase, beam.pvalue.AsSingleton(state))
-        )
-        return (received, planned.done) | "AllRecords" >> beam.Flatten()
+    return (
+        senders
+        | "SendBatches" >> beam.FlatMap(send).with_output_types(tuple[int, bytes])
+        | "GroupByTask" >> beam.GroupByKey()
+        | "ReceiveBatches" >> beam.Map(_receive, phase, beam.pvalue.AsSingleton(state))
+    )
 
 
 def plan_exchange(state: State, phase: AnyPhase, max_bytes: int = 0) -> Iterator[Any]:
-    """Yield the senders, if any task needs them, and the records of those that are done.
+    """Yield, as `tasks`, the senders if any task needs them; as `done`, records that are there.
 
     Raises:
         StageError: more than `max_bytes` would be sent.
@@ -79,7 +68,9 @@ def plan_exchange(state: State, phase: AnyPhase, max_bytes: int = 0) -> Iterator
             f"expected at most {max_bytes:,} bytes to go through the local runner's memory, found "
             f"{num_bytes:,} to join in {job.root}: use --join gather, which reads files instead"
         )
-    yield from ((job, phase, sender, needed) for sender in senders)
+    yield from (
+        beam.pvalue.TaggedOutput("tasks", (job, phase, sender, needed)) for sender in senders
+    )
 
 
 def send(sender: tuple[AnyJob, AnyPhase, Task, frozenset[int]]) -> Iterator[tuple[int, bytes]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,9 @@ from schemas.manifest import (
     parse_manifest,
 )
 from schemas.parquet import TableWriter
+
+# What computes bytes, or decides whether a worker can run a task.
+_PACKAGES = ("apache-beam", "mwparserfromhell", "numpy", "pyarrow", "tokenizers")
 
 AnyArray = npt.NDArray[Any]
 
@@ -118,7 +123,7 @@ def write_folder_manifest(
         rows_out=rows_out,
         drops=drops,
         files=tuple(entries),
-        versions=_versions(),
+        versions=versions_here(),
         extra=extra or {},
         table=table,
     )
@@ -177,11 +182,18 @@ def first_row(job: AnyJob, folder: str, records: list[Record]) -> dict[str, Json
     return {}
 
 
-def _versions() -> dict[str, str]:
-    import numpy
-    import pyarrow
+def versions_here() -> dict[str, str]:
+    """Return the versions of this package, of Python, and of what the stages compute with."""
+    return {"linkbert": __version__, "python": platform.python_version()} | {
+        name: _version_of(name) for name in _PACKAGES
+    }
 
-    return {"linkbert": __version__, "numpy": numpy.__version__, "pyarrow": pyarrow.__version__}
+
+def _version_of(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def check_footers(folder: str, entries: list[FileEntry]) -> None:

@@ -17,20 +17,20 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from queue import SimpleQueue
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.engine.lifecycle import plan_phase, run_task
-from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
-from pipeline.engine.workers import load_workers, without_script
+from pipeline.engine.lifecycle import run_task
+from pipeline.engine.stage import AnyJob, AnyPhase, Record, Task
+from pipeline.engine.workers import start_forkserver, without_script
+from pipeline.storage import files
 from schemas.errors import StageError
 from schemas.progress import Progress
 
@@ -62,79 +62,13 @@ def run_tasks(
             read or written.
         Exception: whatever a task raised, at once.
     """
-    ahead = _ahead.pop(_key(job, phase), None)
-    if ahead is not None:
-        yield from ahead
+    if not tasks:
         return
     pool = _Pool(job, phase, min(num_workers, len(tasks)))
     try:
         yield from pool.run(tasks)
     finally:
-        pool.kill()
         pool.close()
-
-
-@contextmanager
-def tasks_ahead(job: AnyJob, num_workers: int) -> Iterator[None]:
-    """Run what comes first in a stage now; `run_tasks`, called in the block, gives its records.
-
-    That is each phase of a single task, and the first of many or the last, whose tasks go on in the
-    block. What goes wrong in those is raised by `run_tasks`; what nobody asked for ends with it.
-    """
-    records: Records = {}
-    *_, last = job.stage.phases
-    with ExitStack() as stack:
-        for phase in job.stage.phases:
-            if phase.exchange is not None and phase.exchange.is_used(job):
-                break
-            tasks = plan_phase(job, phase, records)
-            if len(tasks) > 1 or phase is last:
-                running = _Running(_Pool(job, phase, min(num_workers, len(tasks))), tasks)
-                stack.callback(running.stop)
-                _ahead[_key(job, phase)] = running
-                stack.callback(_ahead.pop, _key(job, phase), None)
-                break
-            records[phase.name] = list(run_tasks(job, phase, tasks, num_workers))
-            _ahead[_key(job, phase)] = records[phase.name]
-            stack.callback(_ahead.pop, _key(job, phase), None)
-        yield
-
-
-class _Running:
-    """A pool that runs its tasks in a thread, while others wait for the records or not yet."""
-
-    def __init__(self, pool: _Pool, tasks: list[Task]) -> None:
-        self._pool = pool
-        self._answers: SimpleQueue[Record | BaseException | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, args=(tasks,), daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[Record]:
-        while (answer := self._answers.get()) is not None:
-            if isinstance(answer, BaseException):
-                raise answer
-            yield answer
-
-    def stop(self) -> None:
-        self._pool.kill()
-        self._thread.join()
-        self._pool.close()
-
-    def _run(self, tasks: list[Task]) -> None:
-        try:
-            for record in self._pool.run(tasks):
-                self._answers.put(record)
-            self._answers.put(None)
-        except BaseException as error:  # raised again where the records are asked for
-            self._answers.put(error)
-
-
-def _key(job: AnyJob, phase: AnyPhase) -> tuple[str, str, str]:
-    return job.root, job.stage.name, phase.name
-
-
-_ahead: dict[tuple[str, str, str], Iterable[Record]] = {}
-"""The records of `tasks_ahead` that nobody has asked for."""
 
 
 class _Pool:
@@ -142,10 +76,12 @@ class _Pool:
 
     def __init__(self, job: AnyJob, phase: AnyPhase, num_workers: int) -> None:
         self._job, self._phase = job, phase
-        self._is_killed = False
+        self._store_options = files.store_options([job.root, *job.sources])
         self._context = multiprocessing.get_context("forkserver")
-        load_workers(phase.run.__module__)
-        self._workers = [self._start() for _ in range(num_workers)]
+        start_forkserver(phase.run.__module__)
+        self._workers: list[_Worker] = []
+        for _ in range(num_workers):
+            self._workers.append(self._start())
 
     def run(self, tasks: list[Task]) -> Iterator[Record]:
         # Heavy tasks first: the last to end is then a light one.
@@ -159,13 +95,10 @@ class _Pool:
         )
         while waiting or any(worker.task for worker in self._workers):
             self._hand_out(waiting)
-            for worker in self._ready():
-                task = worker.task
-                assert task is not None
+            for worker in self._answering():
                 answer = _receive(worker.connection)
-                if self._is_killed:
-                    return
-                worker.task = None
+                task, worker.task = worker.task, None
+                assert task is not None
                 if answer is None:
                     self._replace(worker)
                     deaths[task.index] = deaths.get(task.index, 0) + 1
@@ -183,23 +116,18 @@ class _Pool:
         if killers:
             raise StageError(_killers_message(self._job, self._phase, killers))
 
-    def kill(self) -> None:
+    def close(self) -> None:
         """End every process at once; what it was writing never got its name."""
-        self._is_killed = True
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
             worker.process.join()
-
-    def close(self) -> None:
-        """Close the pipes, when nobody waits at them."""
-        for worker in self._workers:
             worker.connection.close()
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(theirs, self._job, self._phase), daemon=True
+            target=_serve, args=(theirs, self._job, self._phase, self._store_options), daemon=True
         )
         with without_script():
             process.start()
@@ -211,8 +139,6 @@ class _Pool:
         worker.connection.close()
         fresh = self._start()
         worker.process, worker.connection = fresh.process, fresh.connection
-        if self._is_killed:  # in another thread, which may have seen the dead one here
-            fresh.process.kill()
 
     def _hand_out(self, waiting: deque[Task]) -> None:
         for worker in self._workers:
@@ -222,17 +148,22 @@ class _Pool:
                 with suppress(BrokenPipeError, ConnectionError):
                     worker.connection.send(worker.task)
 
-    def _ready(self) -> list[_Worker]:
+    def _answering(self) -> list[_Worker]:
         busy = {worker.connection: worker for worker in self._workers if worker.task is not None}
         return [busy[connection] for connection in wait(list(busy)) if connection in busy]
 
 
-def _serve(connection: Connection, job: AnyJob, phase: AnyPhase) -> None:
+def _serve(
+    connection: Connection, job: AnyJob, phase: AnyPhase, store_options: dict[str, Any]
+) -> None:
     """Run tasks until the pipe closes; leave when the parent does, even in mid-task."""
-    # Ctrl-C reaches every process of a terminal: it is for the main one, which ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and the end of a terminal reach all its processes: they are for the main one, which
+    # ends the others.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _tune_process()
+    files.use_store_options(store_options)
     while True:
         try:
             task = connection.recv()

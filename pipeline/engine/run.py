@@ -1,29 +1,23 @@
-"""Run a stage from its job to its summary: here at once, or through Beam wherever it says.
+"""Run a stage from its job to its summary: through Beam, or in this process where Beam is not.
 
-    run_job ─┬─ no options ── lock, check ─┬─ workers begin with the tasks ──┐
-             │                             └─ Beam is loaded ─ beam_jobs.py ─┴─ summary
-             └─ for Beam ──── beam_jobs.py, on its local runner or on another engine
+    run_job ── claim the folder ─┬─ here: check inputs and output ─┐
+                                 └─ an engine does that itself ────┴─ beam.py ── summary
 
-A local run checks inputs and output first, so that a mistake is said before anything starts. To
-load Beam and build a job takes up to a second; meanwhile the tasks run that Beam will ask for.
+The local run is Beam's own runner, with the tasks of a phase on a pool of processes. It checks
+inputs and output first, so that a mistake is said before anything starts.
 """
 
 from __future__ import annotations
 
-import fcntl
-import gc
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from pipeline.engine.lifecycle import finished_summary, open_job
-from pipeline.engine.pool import tasks_ahead
+from pipeline.engine.claim import claim_folder
+from pipeline.engine.lifecycle import finish_job, finished_summary, open_job, plan_phase, run_task
 from pipeline.engine.stage import AnyJob
+from pipeline.engine.stopping import stop_on_signals
 from pipeline.storage import files
 from schemas.errors import ConfigError, StageError
 
@@ -43,8 +37,9 @@ def run_job(
 
     Args:
         job: what to run and where.
-        workers: worker processes of a local run; 0 means one a core.
-        beam_args: options for Beam, such as `--runner=DataflowRunner --project=...`.
+        workers: worker processes of a local run; 0 means one per core.
+        beam_args: options for Beam, such as `--runner=DataflowRunner --project=...`; those of its
+            file systems hold for every remote path.
         overwrite: delete this stage's output first.
 
     Returns:
@@ -53,26 +48,35 @@ def run_job(
 
     Raises:
         LinkBertError: the inputs, the output folder or the counts are not as they must be.
+        Stopped: a signal ended it; the same call resumes.
     """
     if workers < 0:
-        raise ConfigError(f"expected workers of 0 or more, found {workers}: 0 means one a core")
-    pool_size = workers or os.cpu_count() or 1
-    # Without options Beam need not be loaded to know what they say.
-    options = _load_beam().job_options(job, beam_args) if beam_args else None
-    is_here = options is None or _load_beam().is_local(options)
-    with _folder_lock(job.root):
-        ahead: AbstractContextManager[None] = nullcontext()
+        raise ConfigError(f"expected workers of 0 or more, found {workers}: 0 means one per core")
+    with files.IMPORT_LOCK:
+        from pipeline.engine import beam as beam_jobs
+        from pipeline.engine.options import is_local, is_only_built, job_options
+        from pipeline.engine.watch import Watch, is_ended
+    options = job_options(job, beam_args)
+    is_here = is_local(options)
+    if is_only_built(options):
+        return JobResult({"job": beam_jobs.build_only(job, options, overwrite)}, was_finished=False)
+    files.check_stores([job.root, *job.sources])
+    with (
+        stop_on_signals() as stopping,
+        claim_folder(job.root, overwrite=overwrite, is_ended=is_ended) as claim,
+    ):
         if is_here:
-            opened = open_job(job, overwrite)
+            open_job(job, overwrite)
             summary = finished_summary(job)
             if summary is not None:
                 return JobResult(summary, was_finished=True)
-            if options is None:
-                ahead = tasks_ahead(opened, pool_size)
-        with ahead:
-            ending = _load_beam().run_pipeline(
-                job, options, pool_size=pool_size, overwrite=overwrite and not is_here
-            )
+        ending = beam_jobs.run_pipeline(
+            job,
+            options,
+            pool_size=workers or os.cpu_count() or 1,
+            overwrite=overwrite and not is_here,
+            watch=Watch(job, options, claim, stopping),
+        )
         if ending:
             return JobResult({"job": ending}, was_finished=False)
         summary = finished_summary(job)
@@ -81,44 +85,22 @@ def run_job(
     return JobResult(summary, was_finished=False)
 
 
-def _load_beam() -> ModuleType:
-    """Import what imports Beam.
+def run_here(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
+    """Run a stage in this process, task by task; return its summary.
 
-    That makes hundreds of thousands of objects, which all stay: to look for garbage among them, now
-    and when the process ends, would take a quarter longer now and 0.1 to 0.3 s then.
-    """
-    if "pipeline.engine.beam" in sys.modules:
-        return sys.modules["pipeline.engine.beam"]
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        from pipeline.engine import beam as beam_jobs
-    finally:
-        if was_enabled:
-            gc.enable()
-    gc.freeze()
-    return beam_jobs
-
-
-@contextmanager
-def _folder_lock(root: str) -> Iterator[None]:
-    """Hold a local folder for this process alone; the lock goes with the process, however it ends.
+    It gives the same bytes and needs neither Beam nor a second process: what an experiment does on
+    a machine that has only the shards' packages. It resumes like any run.
 
     Raises:
-        StageError: another process holds it.
+        LinkBertError: the inputs, the output folder or the counts are not as they must be.
     """
-    if files.is_remote(root):
-        yield
-        return
-    files.refuse_links(root, ["_state", "_state/_lock"])
-    path = Path(root, "_state", "_lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StageError(
-                f"expected {root} to be free, found another run writing into it: "
-                "wait for it to end, or choose another folder"
-            ) from error
-        yield
+    with claim_folder(job.root, overwrite=overwrite):
+        opened = open_job(job, overwrite)
+        summary = finished_summary(opened)
+        if summary is not None:
+            return summary
+        records = opened.no_records()
+        for phase in opened.phases():
+            tasks = plan_phase(opened, phase, records)
+            records[phase.name] = [run_task(opened, phase, task) for task in tasks]
+        return finish_job(opened, records)

@@ -67,6 +67,8 @@ class Phase(Generic[ConfigT]):
         run: does one task.
         exchange: another way for tasks to get what they need.
         unit: what the weights of the tasks count, for progress; empty where it means little.
+        is_needed: whether this job has tasks for it, as far as its options say, without reading
+            anything; a phase that is not needed costs an engine nothing.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Phase(Generic[ConfigT]):
     run: Callable[[Job[ConfigT], Task], Record]
     exchange: Exchange[ConfigT] | None = None
     unit: str = ""
+    is_needed: Callable[[Job[ConfigT]], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,17 @@ class Job(Generic[ConfigT]):
     config: ConfigT
     sources: tuple[str, ...] = ()
     inputs: dict[str, str] = field(default_factory=dict)
+
+    def phases(self) -> list[Phase[ConfigT]]:
+        """Return the phases that this job needs, in order."""
+        return [
+            phase for phase in self.stage.phases if phase.is_needed is None or phase.is_needed(self)
+        ]
+
+    def no_records(self) -> Records:
+        """Return the records before the first phase: none of those that are left out."""
+        needed = {phase.name for phase in self.phases()}
+        return {phase.name: [] for phase in self.stage.phases if phase.name not in needed}
 
     def path(self, *parts: str) -> str:
         """Return a path under the root."""

@@ -6,19 +6,34 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from types import ModuleType
 
+from schemas.errors import ConfigError
 
-def load_workers(module: str) -> None:
-    """Begin to load a module there, while this process goes on with its own; only once counts.
+# unix(7) allows 108 bytes with the final zero; Python adds `/pymp-XXXXXXXX/listener-XXXXXXXX`.
+_MAX_TMPDIR_BYTES = 107 - 32
 
-    It takes a quarter of a second, in which a Ctrl-C of the terminal must not end it in a
+
+def start_forkserver(module: str) -> None:
+    """Start the process that workers are forked from, with a module loaded; only once counts.
+
+    That takes a quarter of a second, in which a Ctrl-C of the terminal must not end it in a
     traceback: it leaves with this process. What is ignored here when it starts, it ignores.
+
+    Raises:
+        ConfigError: TMPDIR is too long for the socket through which workers are asked for.
     """
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > _MAX_TMPDIR_BYTES:
+        raise ConfigError(
+            f"expected a folder for temporary files of at most {_MAX_TMPDIR_BYTES} bytes, because "
+            f"a socket lies in it, found {folder}: set TMPDIR to a shorter one"
+        )
     multiprocessing.get_context("forkserver").set_forkserver_preload([module])
     with _safe_path(), _no_interrupt():
         forkserver.ensure_running()

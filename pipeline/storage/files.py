@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from schemas.errors import StageError
 _DIGEST_CHUNK_BYTES = 1 << 20
 _SYNC_THREADS = 16
 _ADDRESSES = ("http://", "https://", "ftp://", "ftps://")
+
+IMPORT_LOCK = threading.Lock()
+"""Held while Beam is imported: two threads that do so at once see it half there."""
 
 
 def is_remote(path: str) -> bool:
@@ -164,6 +168,14 @@ def digest(path: str) -> tuple[int, str]:
     return total, state.hexdigest()
 
 
+def remove(path: str) -> None:
+    """Delete a file; a missing one is fine."""
+    if is_remote(path):
+        _remote().delete([path])
+        return
+    Path(path).unlink(missing_ok=True)
+
+
 def remove_tree(path: str) -> None:
     """Delete a folder and all in it; a missing one is fine."""
     if is_remote(path):
@@ -212,7 +224,33 @@ def local_copy(path: str) -> Iterator[str]:
         yield copy.name
 
 
-def _remote() -> Any:
-    from pipeline.storage import remote
+def use_store_options(options: dict[str, Any]) -> None:
+    """Open remote paths with these options of Beam from now on, in this process."""
+    if options:
+        _remote().use_options(options)
 
+
+def store_options(paths: Iterable[str]) -> dict[str, Any]:
+    """Return the options with which this process opens these paths, to pass them on to another.
+
+    They are Beam's own and are given once: by `run_job`, or by Beam to an engine's worker. Local
+    paths need none, and a process that gets none need not import Beam.
+    """
+    return dict(_remote().used_options()) if any(map(is_remote, paths)) else {}
+
+
+def check_stores(paths: Iterable[str]) -> None:
+    """Ask each store of these paths once, so that what is wrong with it is said at once.
+
+    Raises:
+        StageError: one does not answer, or refuses.
+    """
+    buckets = {_bucket(path): path for path in paths if is_remote(path)}
+    for path in buckets.values():
+        _remote().check(path)
+
+
+def _remote() -> Any:
+    with IMPORT_LOCK:
+        from pipeline.storage import remote
     return remote

@@ -14,6 +14,7 @@ import io
 import logging
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +23,7 @@ from typing import IO, Any, TypeVar, cast
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from schemas.errors import StageError
 
@@ -30,7 +32,10 @@ logger = logging.getLogger(__name__)
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Waits between tries of one request: a minute in all, the time for which stores ask."""
 
+_CHECK_SECONDS = 10.0
 _TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
+# What the clients of stores raise when a connection breaks or ends early; each wraps its own.
+_TRANSIENT_NAMES = frozenset({"HTTPClientError", "IncompleteReadError", "ProtocolError"})
 _PRECONDITION_FAILED = 412
 _CHUNK_BYTES = 1 << 20
 
@@ -55,19 +60,115 @@ def write_whole(path: str) -> Iterator[IO[bytes]]:
         retry(lambda: _upload(path, spool), path)
 
 
+def use_options(options: dict[str, Any]) -> None:
+    """Open objects with these options of Beam from now on."""
+    FileSystems.set_options(PipelineOptions.from_dictionary(options))
+
+
+def used_options() -> dict[str, Any]:
+    """Return the options with which objects are opened, those with a value of their own."""
+    return dict(_options().get_all_options(drop_default=True))
+
+
+def _options() -> PipelineOptions:
+    if FileSystems._pipeline_options is None:
+        # Without any, Beam's file system for s3:// refuses to work; an empty list keeps it from
+        # reading the arguments of this program.
+        FileSystems.set_options(PipelineOptions([]))
+    return FileSystems._pipeline_options
+
+
+def _store_of(path: str) -> Any:
+    """Return Beam's file system for a path, without credentials where none are to be used."""
+    options = _options()
+    store = FileSystems.get_filesystem(path)
+    if path.startswith("gs://") and options.view_as(GoogleCloudOptions).no_auth:
+        from apache_beam.io.gcp import gcsio
+
+        client = gcsio.create_storage_client(options, use_credentials=False)
+        store._gcsIO = lambda: gcsio.GcsIO(storage_client=client, pipeline_options=options)
+    return store
+
+
+def check(path: str) -> None:
+    """Ask a store for one listing, without a second try and for ten seconds at most.
+
+    Raises:
+        StageError: it does not answer, or refuses.
+    """
+    found: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            store_of_path = _store_of(path)
+            _check_credentials(path)
+            store_of_path.match([f"{path.rstrip('/')}/_state/_writer.json"])
+            found.append(None)
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_CHECK_SECONDS)
+    if not found:
+        raise StageError(
+            f"expected an answer for {path} within {_CHECK_SECONDS:g} seconds, found none: check "
+            "the network, the endpoint and the credentials"
+        )
+    if found[0] is not None:
+        raise explained(found[0], path) from found[0]
+
+
+def _check_credentials(path: str) -> None:
+    """Look for Google's credentials once; Beam would try for half a minute, in every process."""
+    if not path.startswith("gs://") or _options().view_as(GoogleCloudOptions).no_auth:
+        return
+    import google.auth
+
+    google.auth.default()
+
+
+def explained(error: Exception, path: str) -> Exception:
+    """Return the line that a person needs for a store's refusal; the error itself if it is none."""
+    text = " ".join(_texts_of(error))
+    codes = set(_codes_of(error))
+    bucket = "/".join(path.split("/")[:3])
+    if "credentials" in text.lower():
+        return StageError(
+            f"expected credentials for {bucket}, found none: set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY for s3://, GOOGLE_APPLICATION_CREDENTIALS for gs://, or add "
+            "`-- --no_auth` for public data of gs://"
+        )
+    if "NoSuchBucket" in text or "bucket does not exist" in text:
+        return StageError(f"expected a bucket {bucket}, found none: create it, or check the name")
+    if codes & {401, 403}:
+        return StageError(
+            f"expected the right to use {path}, found that the store refuses ({text}): check the "
+            "credentials and what they may list, read, write and delete"
+        )
+    if 404 in codes or isinstance(error, FileNotFoundError):
+        return StageError(f"expected an object {path}, found none (404): check the path")
+    if "endpoint" in text.lower() or is_transient(error):
+        return StageError(
+            f"expected the store of {path} to answer, found {text}: check the network and the "
+            "endpoint"
+        )
+    return error
+
+
 def exists(path: str) -> bool:
     """Tell whether an object of this name exists."""
-    return bool(retry(lambda: FileSystems.exists(path), path))
+    return bool(retry(lambda: _store_of(path).exists(path), path))
 
 
 def size(path: str) -> int:
     """Return the size of an object in bytes."""
-    return int(retry(lambda: FileSystems.get_filesystem(path).size(path), path))
+    return int(retry(lambda: _store_of(path).size(path), path))
 
 
 def matching(pattern: str) -> list[tuple[str, int]]:
     """Return path and size of the objects that match a glob pattern, sorted."""
-    [found] = retry(lambda: FileSystems.match([pattern]), pattern)
+    [found] = retry(lambda: _store_of(pattern).match([pattern]), pattern)
     return sorted((entry.path, int(entry.size_in_bytes)) for entry in found.metadata_list)
 
 
@@ -84,10 +185,13 @@ def retry(action: Callable[[], Answer], path: str) -> Answer:
             return action()
         except Exception as error:
             if not is_transient(error):
-                raise
+                raise explained(error, path) from error
             logger.info("%s: %s; trying again in %g s", path, error, pause)
             time.sleep(pause)
-    return action()
+    try:
+        return action()
+    except Exception as error:
+        raise explained(error, path) from error
 
 
 def is_transient(error: BaseException) -> bool:
@@ -96,46 +200,99 @@ def is_transient(error: BaseException) -> bool:
     >>> is_transient(TimeoutError()), is_transient(FileNotFoundError())
     (True, False)
     """
-    if isinstance(error, ConnectionError | TimeoutError):
-        return True
-    return any(code in _TRANSIENT_CODES for code in _codes_of(error))
+    codes = set(_codes_of(error))
+    if codes:
+        return bool(codes & _TRANSIENT_CODES)
+    return any(
+        isinstance(each, ConnectionError | TimeoutError)
+        or any(base.__name__ in _TRANSIENT_NAMES for base in type(each).__mro__)
+        for each in _chain_of(error)
+    )
+
+
+def _chain_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those in it, also where Beam keeps them in a dict or only as context."""
+    inner: BaseException | None = error
+    while inner is not None:
+        yield inner
+        if isinstance(inner, BeamIOError):
+            for detail in (inner.exception_details or {}).values():
+                if isinstance(detail, BaseException):
+                    yield from _chain_of(detail)
+        inner = inner.__cause__ or inner.__context__
 
 
 def _codes_of(error: BaseException) -> Iterator[int]:
     """Yield the HTTP status in an error of any store's client, also where Beam wrapped it."""
-    for name in ("code", "status_code"):
-        value = getattr(error, name, None)
-        if isinstance(value, int):
-            yield int(value)
-    if isinstance(error, BeamIOError):
-        for detail in (error.exception_details or {}).values():
-            if isinstance(detail, BaseException):
-                yield from _codes_of(detail)
+    for each in _chain_of(error):
+        for name in ("code", "status_code"):
+            value = getattr(each, name, None)
+            if isinstance(value, int):
+                yield int(value)
+
+
+def _texts_of(error: BaseException) -> Iterator[str]:
+    seen: list[str] = []
+    for each in _chain_of(error):
+        text = " ".join(str(getattr(each, "message", None) or each).split())
+        if text and not any(text in other for other in seen):
+            seen.append(text)
+            yield text
 
 
 def _upload(path: str, spool: IO[bytes]) -> None:
+    if path.startswith("s3://") and not spool.seek(0, io.SEEK_END):
+        _put_empty(path)
+        return
     spool.seek(0)
     sink: Any = None
     try:
-        sink = FileSystems.create(
+        sink = _store_of(path).create(
             path, "application/octet-stream", compression_type=CompressionTypes.UNCOMPRESSED
         )
         shutil.copyfileobj(spool, sink, _CHUNK_BYTES)
         sink.close()
     except Exception as error:
-        # An upload that is let go would close itself, and so appear, half as it is.
-        if hasattr(sink, "terminate"):
-            with suppress(Exception):
-                sink.terminate()
-        if _PRECONDITION_FAILED not in _codes_of(error):
+        _abandon(sink)
+        if is_transient(error):
             raise
+        # The answer may be lost, or another have been first: what counts is what is there now.
+        there = _digest_there(path)
+        if there == _digest(spool):
+            return
+        if _PRECONDITION_FAILED not in _codes_of(error) or there is None:
+            raise
+        raise StageError(
+            f"expected to be the only writer of {path}, found that another wrote something else "
+            "there: let one run at a time use this folder, then run it again"
+        ) from error
+
+
+def _put_empty(path: str) -> None:
+    """Write an object of no bytes, which Beam would send as an upload of no parts: an error."""
+    from apache_beam.io.aws import s3io
+
+    bucket, key = s3io.parse_s3_path(path)
+    s3io.S3IO(options=_options()).client.client.put_object(Bucket=bucket, Key=key, Body=b"")
+
+
+def _abandon(sink: Any) -> None:
+    """Keep an upload that failed from completing itself, half as it is, when it is collected."""
+    with suppress(Exception):
+        if hasattr(sink, "terminate"):
+            sink.terminate()
+        uploader = getattr(getattr(sink, "raw", None), "_uploader", None)
+        if uploader is not None:
+            uploader.finish = lambda: None
+
+
+def _digest_there(path: str) -> bytes | None:
+    """Return the digest of an object, None where there is none or it cannot be read now."""
+    try:
         with open_read(path) as there:
-            is_same = _digest(there) == _digest(spool)
-        if not is_same:
-            raise StageError(
-                f"expected to be the only writer of {path}, found that another wrote something "
-                "else there: let one run at a time use this folder, then run it again"
-            ) from error
+            return _digest(there)
+    except Exception:
+        return None
 
 
 def _digest(file: IO[bytes]) -> bytes:
@@ -147,10 +304,19 @@ def _digest(file: IO[bytes]) -> bytes:
 
 
 def _delete(path: str) -> None:
+    """Delete one object by a request for one, which every store has; not all have batches."""
+    store = _store_of(path)
     try:
-        FileSystems.delete([path])
-    except BeamIOError:
-        if FileSystems.exists(path):
+        if path.startswith("gs://"):
+            store._gcsIO().delete(path)
+        elif path.startswith("s3://"):
+            from apache_beam.io.aws import s3io
+
+            s3io.S3IO(options=_options()).delete(path)
+        else:
+            store.delete([path])
+    except Exception:
+        if store.exists(path):
             raise
 
 
@@ -192,7 +358,7 @@ class _Reader(io.RawIOBase):
             # A connection on which something went wrong is not used again; `retry` opens another.
             on_fault.callback(self._drop)
             if self._file is None:
-                self._file = FileSystems.open(
+                self._file = _store_of(self._path).open(
                     self._path, compression_type=CompressionTypes.UNCOMPRESSED
                 )
             if self._file.tell() != self._position:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +25,15 @@ class CountingConfig:
     trouble_dir: str = ""
 
 
-def counting_job(root: Path, **config: object) -> Job:
+def counting_job(root: Path | str, **config: object) -> Job[CountingConfig]:
     return Job(COUNTING, str(root), CountingConfig(**config))  # type: ignore[arg-type]
 
 
-def plan_square(job: Job, records: Records) -> list[Task]:
+def plan_square(job: Job[CountingConfig], records: Records) -> list[Task]:
     return [Task(index, {"start": index}, index + 1) for index in range(job.config.num_tasks)]
 
 
-def run_square(job: Job, task: Task) -> Record:
+def run_square(job: Job[CountingConfig], task: Task) -> Record:
     _make_trouble(job.config.trouble_dir, task.index)
     start = task.args["start"] * job.config.rows_per_task
     rows = range(start, start + job.config.rows_per_task)
@@ -46,36 +47,48 @@ def run_square(job: Job, task: Task) -> Record:
                 "num_mentions": [1] * len(rows),
             }
         )
+    if Path(job.config.trouble_dir or "/none", f"tell-{task.index}").exists():
+        Path(job.config.trouble_dir, f"modules-{task.index}").write_text("\n".join(sys.modules))
     return {
         "counts": {"rows": len(rows)},
         "files": {f"edges/{part_name(task.index)}": len(rows)},
     }
 
 
-def plan_total(job: Job, records: Records) -> list[Task]:
+def plan_total(job: Job[CountingConfig], records: Records) -> list[Task]:
     return [Task(0, {"rows": sum_counts(records["square"])["rows"]})]
 
 
-def run_total(job: Job, task: Task) -> Record:
+def run_total(job: Job[CountingConfig], task: Task) -> Record:
     files.write_json(job.path("totals", "total.json"), task.args)
     return {"counts": {}, "files": {"totals/total.json": 0}}
 
 
-def finish(job: Job, records: Records) -> dict[str, Any]:
+def finish(job: Job[CountingConfig], records: Records) -> dict[str, Any]:
     rows = sum_counts(records["square"])["rows"]
     write_folder_manifest(job, "edges", records["square"], table="edges", rows_in=rows)
     write_folder_manifest(job, "totals", records["total"])
     return {"rows": rows}
 
 
-def fingerprint(job: Job) -> dict[str, str]:
+def fingerprint(job: Job[CountingConfig]) -> dict[str, str]:
     return {}
+
+
+def wait_for(*paths: Path) -> None:
+    """Wait until some files are there."""
+    for _ in range(6000):
+        if all(path.exists() for path in paths):
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"expected {paths} in time, found {[path.exists() for path in paths]}")
 
 
 def _make_trouble(trouble_dir: str, index: int) -> None:
     """Do what a file in the folder asks of task N; leave `begun-N` there unless it is to die.
 
-    Such files are `die-N`, `die-once-N`, `interrupt-N`, `sleep-N`, `raise-N` and `full-N`.
+    Such files are `tell-N` (which modules are loaded), `die-N`, `die-once-N`, `interrupt-N`,
+    `sleep-N`, `raise-N` and `full-N`.
     """
     if not trouble_dir:
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.beam import pipeline_options
+from pipeline.engine.options import pipeline_options
 from pipeline.engine.run import run_job
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.pipeline.engine.counting_stage import counting_job, read_json, tree_bytes

@@ -202,10 +202,10 @@ def test_a_resume_sends_only_to_the_shards_that_are_not_done(
     for task in tasks[::2]:
         run_task(job, gather, task)
     planned = list(exchange.plan_exchange((job, records), gather))
-    done = [each.value["index"] for each in planned if not isinstance(each, tuple)]
+    done = [each.value["index"] for each in planned if each.tag == "done"]
     assert done == [task.index for task in tasks[::2]]
     sent = {
-        index for each in planned if isinstance(each, tuple) for index, _ in exchange.send(each)
+        index for each in planned if each.tag == "tasks" for index, _ in exchange.send(each.value)
     }
     assert sent == {task.index for task in tasks[1::2]}
     run_job(job_of(tmp_path / "out", sources, "shuffle"), workers=1)

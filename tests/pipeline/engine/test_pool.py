@@ -1,0 +1,186 @@
+"""Workers of the pool: who may stop them, what they load, and scripts that they cannot import."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.run import JobResult, run_job
+from tests.conftest import REPOSITORY
+from tests.pipeline.engine.counting_stage import (
+    counting_job,
+    wait_for,
+)
+
+# A shell that runs the suite in the background has told it to ignore interrupts.
+OPENING = """
+import signal
+import sys
+from pathlib import Path
+from pipeline.engine.run import run_job
+from tests.pipeline.engine.counting_stage import counting_job
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+RUNNING = OPENING + "run_job(counting_job(sys.argv[1], trouble_dir=sys.argv[2]), workers=2)"
+
+
+@pytest.fixture
+def trouble(tmp_path: Path) -> Path:
+    folder = tmp_path / "trouble"
+    folder.mkdir()
+    return folder
+
+
+def python(code: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def test_arrays_cost_a_worker_no_pandas_and_the_caller_keeps_it(
+    tmp_path: Path, trouble: Path
+) -> None:
+    pytest.importorskip("pandas")
+    (trouble / "tell-0").touch()
+    code = OPENING + (
+        "run_job(counting_job(sys.argv[1], trouble_dir=sys.argv[2]), workers=1)\n"
+        "import pandas as pd, pyarrow as pa\n"
+        "assert pa.array(pd.Series([7, None])).null_count == 1  # NaN is null to pandas"
+    )
+    subprocess.run(python(code, tmp_path / "out", trouble), cwd=REPOSITORY, check=True)
+    loaded = (trouble / "modules-0").read_text().splitlines()
+    assert "pyarrow" in loaded
+    assert "pandas" not in loaded
+
+
+@pytest.mark.parametrize(
+    ("number", "kill", "status"),
+    [
+        (signal.SIGINT, os.kill, 130),
+        (signal.SIGINT, os.killpg, 130),
+        (signal.SIGTERM, os.kill, 143),
+        (signal.SIGHUP, os.killpg, 129),
+    ],
+    ids=["interrupt", "interrupt of a terminal", "termination", "end of a terminal"],
+)
+def test_a_signal_ends_all_processes_at_once(
+    tmp_path: Path,
+    trouble: Path,
+    number: int,
+    kill: Callable[[int, int], None],
+    status: int,
+) -> None:
+    (trouble / "sleep-0").touch()
+    code = RUNNING.replace("run_job(c", "try:\n    run_job(c").replace(
+        "workers=2)", "workers=2)\nexcept KeyboardInterrupt as stop:\n    sys.exit(stop.status)"
+    )
+    process = subprocess.Popen(
+        python(code, tmp_path / "out", trouble),
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(trouble / "sleeping")
+    kill(process.pid, number)
+    # The pipe ends with the last process that has it, be it a worker or what they are forked from.
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == status, said
+    assert "ForkServerProcess" not in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((trouble / "sleeping").read_text()), 0)
+
+
+def test_an_interrupt_is_not_for_workers(
+    tmp_path: Path, trouble: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (trouble / "interrupt-1").touch()
+    caplog.set_level(logging.WARNING)
+    job = counting_job(tmp_path / "out", trouble_dir=str(trouble))
+    assert run_job(job, workers=2).summary == {"rows": 15}
+    assert "died" not in caplog.text
+
+
+def test_an_interrupt_is_not_for_the_process_that_loads_for_workers() -> None:
+    code = """
+from multiprocessing import forkserver
+from pipeline.engine.workers import start_forkserver
+start_forkserver("pipeline.parse.stage")  # takes so long that what it ignores was so from the start
+status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
+[ignored] = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")]
+assert int(ignored, 16) & 1 << signal.SIGINT - 1, status
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+    subprocess.run(python(OPENING + code), cwd=REPOSITORY, check=True)
+
+
+def test_two_threads_that_run_at_once_keep_their_records_apart(tmp_path: Path) -> None:
+    """In a process of their own, where nobody has imported Beam before."""
+    code = OPENING + (
+        "import threading\n"
+        "def run(rows):\n"
+        "    job = counting_job(f'{sys.argv[1]}/{rows}', rows_per_task=rows)\n"
+        "    print(run_job(job, workers=1).summary['rows'] == 5 * rows)\n"
+        "threads = [threading.Thread(target=run, args=(rows,)) for rows in (2, 3)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+    )
+    told = subprocess.run(
+        python(code, tmp_path), cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == ["True", "True"], told.stderr
+
+
+def test_a_run_in_another_thread_than_the_main_one_works(tmp_path: Path) -> None:
+    results: list[JobResult] = []
+    thread = threading.Thread(
+        target=lambda: results.append(run_job(counting_job(tmp_path), workers=1))
+    )
+    thread.start()
+    thread.join()
+    assert results[0].summary == {"rows": 15}
+
+
+UNGUARDED = """
+from tests.pipeline.engine.counting_stage import counting_job
+from pipeline.engine.run import run_job
+from schemas.errors import StageError
+try:
+    print(run_job(counting_job({root!r}), workers=2).summary)
+except StageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("is_file", [True, False], ids=["file", "stdin"])
+def test_a_script_runs_without_the_guard_and_from_stdin(tmp_path: Path, is_file: bool) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED.format(root=str(tmp_path / "out")))
+    with open(script) as stdin:
+        told = subprocess.run(
+            [sys.executable, str(script) if is_file else "-"],
+            stdin=stdin,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert told.stdout == "{'rows': 15}\n"
+
+
+def test_a_folder_for_temporary_files_too_long_for_a_socket_is_said_so(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 90)
+    folder.mkdir()
+    code = UNGUARDED.replace("StageError", "ConfigError").format(root=str(tmp_path / "out"))
+    told = subprocess.run(
+        python(code),
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "set TMPDIR to a shorter one" in told.stdout
