@@ -1,9 +1,4 @@
 import fcntl
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -107,26 +102,6 @@ def test_a_portable_runner_passes_the_error_on(tmp_path: Path) -> None:
     (trouble / "raise-0").touch()
     with pytest.raises(DumpError, match=r"^expected a calm task.*remove it$"):
         run_job(counting_job(tmp_path / "out", trouble_dir=str(trouble)), beam_args=LOOPBACK)
-
-
-def test_an_interrupt_stops_at_once_and_leaves_no_process(tmp_path: Path) -> None:
-    (tmp_path / "sleep-0").touch()
-    code = (
-        # A shell that runs the suite in the background has told it to ignore interrupts.
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from tests.pipeline.engine.test_run import counting_job, run_job\n"
-        "from pathlib import Path\n"
-        f"run_job(counting_job(Path({str(tmp_path / 'out')!r}), trouble_dir={str(tmp_path)!r}))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "sleeping").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate(timeout=120)[1]
-    worker = int((tmp_path / "sleeping").read_text())
-    with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
 
 
 def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path) -> None:
