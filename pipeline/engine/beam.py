@@ -84,20 +84,27 @@ def build(pipeline: beam.Pipeline, job: AnyJob, *, pool_size: int, overwrite: bo
     """
     start = pipeline | "Start" >> beam.Create([(job, versions_here())])
     state = start | "OpenJob" >> beam.Map(_open_state, overwrite)
-    if pool_size:
-        for phase in job.phases():
-            state = state | f"RunPhase {phase.name}" >> beam.Map(_run_on_pool, phase, pool_size)
-        return state | "WriteManifests" >> beam.Map(_finish)
     max_bytes = MAX_LOCAL_BYTES if is_local(pipeline.options) else 0
     before, records = "", None
     for phase in job.phases():
-        step = _Step(before, phase, exchange_of(job, phase) is not None, max_bytes)
+        exchanges = exchange_of(job, phase) is not None
+        if pool_size and not exchanges:
+            state = _settle(state, before, records)
+            state = state | f"RunPhase {phase.name}" >> beam.Map(_run_on_pool, phase, pool_size)
+            before, records = "", None
+            continue
+        step = _Step(before, phase, exchanges, max_bytes)
         label = f"Add {before}, plan {phase.name}" if before else f"Plan {phase.name}"
         state, records = state | label >> RunPhase(step, records)
         before = phase.name
-    return state | "WriteManifests" >> beam.Map(
-        _add_and_finish, before, beam.pvalue.AsList(records)
-    )
+    return _settle(state, before, records) | "WriteManifests" >> beam.Map(_finish)
+
+
+def _settle(state: Any, before: str, records: Any) -> Any:
+    """Return the state with the records of the phase before, if they are not in it yet."""
+    if records is None:
+        return state
+    return state | f"Add {before}" >> beam.Map(_add_records, before, beam.pvalue.AsList(records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +178,6 @@ def _add_records(state: State, phase_name: str, new: list[Record]) -> State:
 
 def _finish(state: State) -> dict[str, Any]:
     return finish_job(*state)
-
-
-def _add_and_finish(state: State, phase_name: str, new: list[Record]) -> dict[str, Any]:
-    return finish_job(*_add_records(state, phase_name, new))
 
 
 def _refuse_other_versions(launcher: dict[str, str]) -> None:

@@ -35,7 +35,10 @@ Result = TypeVar("Result")
 _REPEAT_SECONDS = 1.0
 _OFFSET_BYTES = 8
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
-_COMMAND = "import pickle, sys; work, start = pickle.load(sys.stdin.buffer); work(start)"
+_COMMAND = """import pickle, sys
+prepare, options, work, start = pickle.load(sys.stdin.buffer)
+prepare(options)
+work(start)"""
 
 
 class CpuLimitExceeded(BaseException):
@@ -189,7 +192,7 @@ def _try_from(work: Callable[[int], Any], start: int, only_first: bool) -> tuple
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        pickle.dump((work, start), process.stdin)
+        pickle.dump((files.use_store_options, files.options_in_use(), work, start), process.stdin)
         process.stdin.close()
         offset = None
         for line in process.stdout:

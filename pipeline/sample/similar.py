@@ -36,6 +36,11 @@ from pipeline.tokenizer.stage import load_tokenizer
 _MATRIX = ("data", "indices", "indptr")
 
 
+def has_similar(job: SampleJob) -> bool:
+    """Tell whether any corpus takes its links from documents with similar words."""
+    return any(source.links == TFIDF for source in sources_of(job))
+
+
 def plan_words(job: SampleJob, records: Records) -> list[Task]:
     """Plan one task per corpus whose links are TF-IDF neighbours; most often none."""
     chosen = [source for source in sources_of(job) if source.links == TFIDF]

@@ -70,6 +70,17 @@ def is_spread(job: SampleJob) -> bool:
     return is_shuffled(job) or not _fits_page_cache(job)
 
 
+def may_route(job: SampleJob) -> bool:
+    """Tell whether tokens may be read in order, as far as the options say."""
+    return is_shuffled(job) or may_spill(job)
+
+
+def may_spill(job: SampleJob) -> bool:
+    """Tell whether tokens may go to spill files, as far as the options say."""
+    is_remote = any(files.is_remote(source.path) for source in sources_of(job))
+    return not is_shuffled(job) and not is_remote
+
+
 def _fits_page_cache(job: SampleJob) -> bool:
     """Tell whether the store takes at most half of the memory; a remote one becomes a copy."""
     if any(files.is_remote(source.path) for source in sources_of(job)):

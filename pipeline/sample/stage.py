@@ -28,9 +28,11 @@ from pipeline.sample.index import plan_index, plan_split, run_index, run_split
 from pipeline.sample.plan import SPLITS, plan_plans, run_plan
 from pipeline.sample.report import describe_split, warnings_of
 from pipeline.sample.shards import plan_shards, run_gather, run_received
-from pipeline.sample.similar import plan_similar, plan_words, run_similar, run_words
+from pipeline.sample.similar import has_similar, plan_similar, plan_words, run_similar, run_words
 from pipeline.sample.spread import (
     is_shuffled,
+    may_route,
+    may_spill,
     plan_route,
     plan_senders,
     plan_spills,
@@ -183,11 +185,11 @@ SAMPLE = Stage(
         Phase("verify", plan_verify, run_verify, unit="bytes"),
         Phase("index", plan_index, run_index),
         Phase("split", plan_split, run_split),
-        Phase("words", plan_words, run_words),
-        Phase("similar", plan_similar, run_similar),
+        Phase("words", plan_words, run_words, is_needed=has_similar),
+        Phase("similar", plan_similar, run_similar, is_needed=has_similar),
         Phase("plan", plan_plans, run_plan),
-        Phase("route", plan_route, run_route),
-        Phase("spread", plan_spills, run_spill),
+        Phase("route", plan_route, run_route, is_needed=may_route),
+        Phase("spread", plan_spills, run_spill, is_needed=may_spill),
         Phase(
             "gather",
             plan_shards,

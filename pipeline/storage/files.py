@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -237,6 +238,11 @@ def store_options(paths: Iterable[str]) -> dict[str, Any]:
     paths need none, and a process that gets none need not import Beam.
     """
     return dict(_remote().used_options()) if any(map(is_remote, paths)) else {}
+
+
+def options_in_use() -> dict[str, Any]:
+    """Return the options with which this process has opened remote paths, none if it has not."""
+    return dict(_remote().used_options()) if "pipeline.storage.remote" in sys.modules else {}
 
 
 def check_stores(paths: Iterable[str]) -> None:
