@@ -24,6 +24,7 @@ XML_PER_COMPRESSED_BYTE = 4
 """A piece of XML is so many times a range of compressed bytes: dumps compress four- to sixfold."""
 
 _READ_BYTES = 1 << 20
+_GATHERED_BYTES = 1 << 16
 
 
 def read_source(source: DumpFile) -> Iterator[bytes]:
@@ -52,6 +53,24 @@ def until_cut_off(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield from pieces
     except CutOffError:
         return
+
+
+def gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of some size, where a file comes in very many tiny ones.
+
+    >>> list(gathered(iter([b"a", b"b"])))
+    [b'ab']
+    """
+    waiting: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= _GATHERED_BYTES:
+            yield b"".join(waiting)
+            waiting, length = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def piece_path(folder: str, index: int) -> str:

@@ -32,6 +32,7 @@ from pipeline.parse.header import base_url, header_language, licence_of, parse_s
 from pipeline.parse.page_xml import LEFT_OUT
 from pipeline.parse.pieces import (
     cut_pieces,
+    gathered,
     named,
     piece_bytes,
     piece_path,
@@ -253,7 +254,7 @@ def _open_range(
     owned, after = read(file, args.start, args.end), read(file, args.end)
     if job.config.allow_truncated:
         owned, after = until_cut_off(owned), until_cut_off(after)
-    return named(args.path, owned), named(args.path, after)
+    return gathered(named(args.path, owned)), gathered(named(args.path, after))
 
 
 def finish_parse(job: Job[ParseConfig], records: Records) -> dict[str, Any]:

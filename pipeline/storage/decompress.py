@@ -24,6 +24,9 @@ _MAGIC = {
     b"7z\xbc\xaf\x27\x1c": "7z",
 }
 _READ_BYTES = 1 << 20
+# A decoder hands the rest of what it got on to the next member of a file, as a copy: the more it
+# gets at once, the more often the bytes of many small members are copied.
+_COMPRESSED_BYTES = 1 << 16
 _MAX_WINDOW_BYTES = 1 << 28
 """What a header may ask for: xz -9 takes 64 MB, zstd --long=28 256 MB; both formats allow GBs."""
 _MAX_XZ_BYTES = _MAX_WINDOW_BYTES + (1 << 26)
@@ -84,7 +87,7 @@ def _read_bz2(file: IO[bytes]) -> Iterator[bytes]:
 def _read_gz(file: IO[bytes]) -> Iterator[bytes]:
     # Members may follow each other, as in bgzip files and joined dumps.
     decoder = zlib.decompressobj(wbits=31)
-    data = file.read(_READ_BYTES)
+    data = file.read(_COMPRESSED_BYTES)
     while data:
         try:
             piece = decoder.decompress(data, _READ_BYTES)
@@ -94,18 +97,18 @@ def _read_gz(file: IO[bytes]) -> Iterator[bytes]:
             yield piece
         data = decoder.unused_data or decoder.unconsumed_tail
         if decoder.eof:
-            data = (decoder.unused_data or file.read(_READ_BYTES)).lstrip(b"\0")
+            data = (decoder.unused_data or file.read(_COMPRESSED_BYTES)).lstrip(b"\0")
             if data:
                 decoder = zlib.decompressobj(wbits=31)
         elif not data:
-            data = file.read(_READ_BYTES)
+            data = file.read(_COMPRESSED_BYTES)
     if not decoder.eof:
         raise _cut_off("gz", file)
 
 
 def _read_xz(file: IO[bytes]) -> Iterator[bytes]:
     decoder = lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES)
-    data = file.read(_READ_BYTES)
+    data = file.read(_COMPRESSED_BYTES)
     while data or not decoder.needs_input:
         try:
             piece = decoder.decompress(data, _READ_BYTES)
@@ -115,12 +118,12 @@ def _read_xz(file: IO[bytes]) -> Iterator[bytes]:
             yield piece
         data = b""
         if decoder.eof:
-            data = (decoder.unused_data or file.read(_READ_BYTES)).lstrip(b"\0")
+            data = (decoder.unused_data or file.read(_COMPRESSED_BYTES)).lstrip(b"\0")
             if not data:
                 return
             decoder = lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES)
         elif decoder.needs_input:
-            data = file.read(_READ_BYTES)
+            data = file.read(_COMPRESSED_BYTES)
     raise _cut_off("xz", file)
 
 
