@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -245,11 +246,14 @@ def targets_by_segment(
     >>> [each.tolist() for each in found]
     [[4, 8], [4, 9]]
     """
-    everywhere = link_targets[link_starts < 0]
-    owner = np.searchsorted(segment_starts, link_starts, side="right") - 1
+    has_place = link_starts >= 0
+    everywhere = link_targets[~has_place]
     # A link before the first token can only stand on signs that were cut away.
-    owner = np.where(link_starts >= 0, np.maximum(owner, 0), -1)
+    owner = np.searchsorted(segment_starts, link_starts[has_place], side="right") - 1
+    owner = np.maximum(owner, 0)
+    order = np.argsort(owner, kind="stable")
+    targets = link_targets[has_place][order]
+    bounds = np.searchsorted(owner[order], np.arange(len(segment_starts) + 1)).tolist()
     return [
-        np.unique(np.concatenate([link_targets[owner == index], everywhere]))
-        for index in range(len(segment_starts))
+        np.unique(np.concatenate([targets[low:high], everywhere])) for low, high in pairwise(bounds)
     ]

@@ -38,8 +38,8 @@ class PartNodes:
     is_disambiguation: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkedText:
     """A document with its text and its links to other documents.
 
     Attributes:
@@ -96,7 +96,7 @@ def _may_hold(table: pq.ParquetFile, group: int, part: int) -> bool:
 
 def read_pages(
     job: Job[SegmentConfig], part: int, nodes: PartNodes, batch_pages: int
-) -> Iterator[list[Page]]:
+) -> Iterator[list[LinkedText]]:
     """Yield the documents of a part of pages in the order of their rows, in batches."""
     columns = [
         "text",
@@ -146,7 +146,7 @@ class _LinkTargets:
 
 def _pages_of(
     batch: pa.RecordBatch, rows: Int32Array, node_ids: Int32Array, targets: _LinkTargets
-) -> list[Page]:
+) -> list[LinkedText]:
     links = batch.column("links")
     offsets = links.offsets.to_numpy()
     starts, ends, kinds = (_flat_field(links, name) for name in ("start_char", "end_char", "kind"))
@@ -163,7 +163,7 @@ def _pages_of(
             zip(start[start >= 0].tolist(), ends[here][start >= 0].tolist(), strict=True)
         )
         found.append(
-            Page(
+            LinkedText(
                 node_id,
                 texts[row].as_py(),
                 anchors,

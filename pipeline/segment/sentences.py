@@ -44,8 +44,8 @@ class Unit:
     ends_paragraph: bool
 
 
-def split_units(text: str) -> list[Unit]:
-    r"""Return the sentences of a text in order; blanks between them belong to none.
+def split_units(text: str, begin: int = 0, stop: int | None = None) -> list[Unit]:
+    r"""Return the sentences of text[begin:stop] in order; blanks between them belong to none.
 
     >>> text = "Dr. Ito rose. She left!\n\nThen? 終。夜。"
     >>> [text[unit.start_char : unit.end_char] for unit in split_units(text)]
@@ -54,8 +54,9 @@ def split_units(text: str) -> list[Unit]:
     [False, True, False, False, True]
     """
     units: list[Unit] = []
-    start = len(text) - len(text.lstrip())
-    for match in _SENTENCE_END.finditer(text, start):
+    stop = len(text) if stop is None else stop
+    start = stop - len(text[begin:stop].lstrip())
+    for match in _SENTENCE_END.finditer(text, start, stop):
         first, last = match.span()
         is_paragraph = text[first] == "\n"
         if not is_paragraph and not _ends_sentence(text, match):
@@ -64,7 +65,7 @@ def split_units(text: str) -> list[Unit]:
         if end > start:
             units.append(Unit(start, end, is_paragraph))
         start = last
-    end = len(text.rstrip())
+    end = start + len(text[start:stop].rstrip())
     if end > start:
         units.append(Unit(start, end, True))
     return _close_last_paragraph(units)

@@ -12,8 +12,11 @@ in random order, which no compressed column can give.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
-from typing import IO, Any
+from itertools import groupby
+from operator import itemgetter
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +41,11 @@ from pipeline.segment.cutting import (
     cut_document,
     targets_by_segment,
 )
-from pipeline.segment.inputs import Page, read_nodes, read_pages
+from pipeline.segment.inputs import LinkedText, read_nodes, read_pages
 from pipeline.segment.sentences import Unit, join_within, split_units
 from pipeline.storage import files
 from pipeline.tokenizer.encoder import SentenceEncoder, encoder_of
+from pipeline.tokenizer.long_texts import PIECE_CHARS, text_pieces
 from pipeline.tokenizer.stage import read_tokenizer
 from schemas.errors import StageError
 from schemas.pair_frame import PairFrame
@@ -101,8 +105,8 @@ def run_segment(job: Job[SegmentConfig], task: Task) -> Record:
         for pages in read_pages(job, task.index, nodes, _BATCH_PAGES):
             kept = [page for page in pages if page.node_id not in skipped]
             counts["disambiguation"] += len(pages) - len(kept)
-            for page, encoded in zip(kept, encode_pages(kept, encoder), strict=True):
-                _cut_page(page, encoded, job.config, output, counts)
+            for page, cuts in groupby(cut_pages(kept, encoder, job.config), itemgetter(0)):
+                _add_document(page, [cut for _, cut in cuts], output, counts)
         output.flush()
         num_rows = writer.num_rows
     counts["documents"] = len(nodes.node_ids)
@@ -129,17 +133,60 @@ def _skipped_nodes(job: Job[SegmentConfig], nodes: Any) -> set[int]:
     return set(nodes.node_ids[nodes.is_disambiguation].tolist())
 
 
-def encode_pages(pages: list[Page], encoder: SentenceEncoder) -> Iterator[list[Encoded]]:
-    """Yield the encoded sentences of each page; all sentences are encoded together."""
-    units = [join_within(split_units(page.text), page.anchors) for page in pages]
+class Cut(NamedTuple):
+    """The segments of a piece of a text, how many end inside a sentence, and the ids of all."""
+
+    segments: list[Segment]
+    num_cut: int
+    token_ids: npt.NDArray[Any]
+
+
+def cut_pages(
+    pages: list[LinkedText], encoder: SentenceEncoder, limits: SegmentConfig
+) -> Iterator[tuple[LinkedText, Cut]]:
+    """Yield the segments of each page, in order; those of a very long one in several pieces.
+
+    What is encoded together is bounded, because a sentence takes 700 bytes as an object, however
+    short it is.
+    """
+    group: list[_Piece] = []
+    num_chars = 0
+    for page in pages:
+        for begin, stop in text_pieces(page.text):
+            if num_chars + stop - begin > PIECE_CHARS and group:
+                yield from _cut_group(group, encoder, limits)
+                group, num_chars = [], 0
+            group.append(_Piece(page, begin, stop))
+            num_chars += stop - begin
+    yield from _cut_group(group, encoder, limits)
+
+
+class _Piece(NamedTuple):
+    page: LinkedText
+    begin: int
+    stop: int
+
+    def sentences(self) -> list[Unit]:
+        anchors = self.page.anchors
+        inside = slice(bisect_left(anchors, (self.begin,)), bisect_left(anchors, (self.stop,)))
+        return join_within(split_units(self.page.text, self.begin, self.stop), anchors[inside])
+
+
+def _cut_group(
+    pieces: list[_Piece], encoder: SentenceEncoder, limits: SegmentConfig
+) -> Iterator[tuple[LinkedText, Cut]]:
+    """Encode the sentences of some pieces together, and cut each piece."""
+    units = [piece.sentences() for piece in pieces]
     sentences = [
-        sentence_text(page.text, unit, encoder.marks_blanks)
-        for page, own in zip(pages, units, strict=True)
+        sentence_text(piece.page.text, unit, encoder.marks_blanks)
+        for piece, own in zip(pieces, units, strict=True)
         for unit in own
     ]
     encoded = zip(encoder.encode(sentences), sentences, strict=True)
-    for own in units:
-        yield [_encoded(unit, *next(encoded), encoder.tokenizer) for unit in own]
+    for piece, own in zip(pieces, units, strict=True):
+        found = [_encoded(unit, *next(encoded), encoder.tokenizer) for unit in own]
+        ids = [np.zeros(0, encoder.dtype), *(sentence.token_ids for sentence in found)]
+        yield piece.page, Cut(*cut_document(found, limits), np.concatenate(ids))
 
 
 def sentence_text(text: str, unit: Unit, marks_blanks: bool) -> str:
@@ -172,20 +219,15 @@ def _place(text: str, start: int, end: int, added: int) -> tuple[int, int]:
     return max(start - added, 0), max(end - added, 0)
 
 
-def _cut_page(
-    page: Page,
-    encoded: list[Encoded],
-    limits: SegmentConfig,
-    output: _Output,
-    counts: dict[str, int],
+def _add_document(
+    page: LinkedText, cuts: list[Cut], output: _Output, counts: dict[str, int]
 ) -> None:
-    segments, num_cut = cut_document(encoded, limits)
+    segments = [segment for cut in cuts for segment in cut.segments]
     starts = np.array([segment.start_char for segment in segments], np.int64)
     targets = targets_by_segment(starts, page.link_starts, page.link_targets.astype(np.int64))
-    token_ids = [np.asarray(sentence.token_ids, output.dtype) for sentence in encoded]
-    output.add(page.node_id, segments, token_ids, targets)
+    output.add(page.node_id, segments, [cut.token_ids for cut in cuts], targets)
     counts["without_tokens"] += not segments
-    counts["cut_sentences"] += num_cut
+    counts["cut_sentences"] += sum(cut.num_cut for cut in cuts)
     counts["links"] += len(page.link_targets) + page.num_unplaced
     counts["unplaced_links"] += page.num_unplaced
     counts["linked_segments"] += sum(len(each) > 0 for each in targets)
@@ -214,7 +256,7 @@ class _Output:
         token_ids: list[npt.NDArray[Any]],
         targets: list[npt.NDArray[np.int64]],
     ) -> None:
-        """Take the segments of one document, and the ids of its sentences."""
+        """Take the segments of one document, and the ids of its tokens in their order."""
         for index, segment in enumerate(segments):
             self._keys.append((node_id, index, segment.start_char, segment.end_char))
             self._sizes.append(segment.end_token - segment.start_token)

@@ -32,6 +32,8 @@ Int64Array = npt.NDArray[np.int64]
 
 # About 100 MB: more words would be kept for few further sightings.
 _MAX_WORDS = 1 << 19
+# A word of a megabyte is one that no other text holds.
+_MAX_WORD_CHARS = 1 << 24
 # Each works on single characters or on runs without blanks.
 _LOCAL_NORMALIZERS = {
     "NFC", "NFD", "NFKC", "NFKD", "BertNormalizer", "Lowercase", "StripAccents",
@@ -57,14 +59,15 @@ class SentenceEncoder:
     """
 
     def __init__(self, tokenizer: Tokenizer, dtype: npt.DTypeLike) -> None:
-        self.tokenizer, self._dtype = tokenizer, np.dtype(dtype)
+        self.tokenizer, self.dtype = tokenizer, np.dtype(dtype)
         self._keeps_words = parts_at_blanks(tokenizer)
         self.marks_blanks = marks_blanks(tokenizer)
         self._begins_word = begins_word(tokenizer)
         self._words = _Numbers()
+        self._num_chars = 0
         # The ids of word n are _flat[_starts[n] : _starts[n] + _sizes[n]].
         self._starts, self._sizes = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        self._flat = np.zeros(0, self._dtype)
+        self._flat = np.zeros(0, self.dtype)
 
     def encode(self, sentences: Sequence[str]) -> list[IdArray]:
         """Return the ids of each sentence."""
@@ -72,13 +75,14 @@ class SentenceEncoder:
             return _cut(*self._encode_whole(sentences))
         if not sentences:
             return []
-        num_kept = len(self._words)
+        num_kept, chars_kept = len(self._words), self._num_chars
         words = " ".join(sentences).split(" ")
         counts = [sentence.count(" ") + 1 for sentence in sentences]
         found = _cut(*self._join(self._numbers_of(words), np.array(counts, np.int64)))
-        if len(self._words) > _MAX_WORDS:
+        if len(self._words) > _MAX_WORDS or self._num_chars > _MAX_WORD_CHARS:
             # The first to come are mostly the frequent ones: they stay, later ones are forgotten.
             self._forget(num_kept)
+            self._num_chars = chars_kept
         return found
 
     def _numbers_of(self, words: list[str]) -> Int64Array:
@@ -96,6 +100,7 @@ class SentenceEncoder:
         counts = np.fromiter(map(len, split), np.int64, len(split))
         pieces = self._words.look_up(chain.from_iterable(split))
         known = [*new, *self._words.from_number(first + len(new))]
+        self._num_chars += sum(map(len, known))
         # A word that is one piece, and every piece brought along, is encoded as it stands.
         is_whole = np.append(counts == 1, np.ones(len(known) - len(new), np.bool_))
         is_plain = np.array([_IS_PLAIN(word) is not None for word in known])
@@ -147,7 +152,7 @@ class SentenceEncoder:
         encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         ids = [encoding.ids for encoding in encodings]
         sizes = np.fromiter(map(len, ids), np.int64, len(ids))
-        return np.fromiter(chain.from_iterable(ids), self._dtype, int(sizes.sum())), sizes
+        return np.fromiter(chain.from_iterable(ids), self.dtype, int(sizes.sum())), sizes
 
 
 class _Numbers(dict[str, int]):

@@ -20,6 +20,7 @@ from pipeline.storage import files
 from pipeline.tokenizer import wordpiece
 from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
 from pipeline.tokenizer.frame import frame_of
+from pipeline.tokenizer.long_texts import text_pieces
 from pipeline.tokenizer.taken import (
     TOKENIZER_FILE,
     fingerprints_of,
@@ -128,6 +129,8 @@ def read_tokenizer(corpus: str) -> str:
 def sampled_texts(corpora: Sequence[str], sample_bytes: int, purpose: str) -> Iterator[str]:
     """Yield the texts of pages drawn by the hash of their id, about `sample_bytes` in all.
 
+    A very long text comes in pieces.
+
     The draw depends on the pages alone, so a corpus in other parts gives the same texts.
     """
     parts = [path for corpus in corpora for path in _page_parts(corpus)]
@@ -142,7 +145,8 @@ def sampled_texts(corpora: Sequence[str], sample_bytes: int, purpose: str) -> It
                 chosen = counter_uniform(key, page_ids.view(np.uint64)) < share
                 texts = batch.column("text")
                 for row in np.flatnonzero(chosen).tolist():
-                    yield texts[row].as_py()
+                    text = texts[row].as_py()
+                    yield from (text[start:end] for start, end in text_pieces(text))
 
 
 def _text_bytes(path: str) -> int:

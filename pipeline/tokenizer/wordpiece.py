@@ -27,6 +27,7 @@ from tokenizers import (
 )
 
 from pipeline.tokenizer.frame import roles_of
+from pipeline.tokenizer.long_texts import without_long_words
 from schemas.errors import ConfigError
 from schemas.pair_frame import PairFrame
 
@@ -95,7 +96,13 @@ def train_wordpiece(
     ['lower']
     """
     tokenizer = _with_rules(models.WordPiece(unk_token="[UNK]"), lowercase, strip_accents)
-    alphabet = _alphabet(_count_characters(tokenizer, texts()), vocab_size // 4)
+    # While it is trained, a tokenizer lets nobody else ask for its rules: the texts would wait.
+    rules = _with_rules(models.WordPiece(unk_token="[UNK]"), lowercase, strip_accents)
+
+    def words() -> Iterator[str]:
+        return (without_long_words(text, rules) for text in texts())
+
+    alphabet = _alphabet(_count_characters(tokenizer, words()), vocab_size // 4)
     # With two forms a character, at least half of the vocabulary is left for pieces of words.
     fixed = [*SPECIAL_TOKENS, *_forms(alphabet)]
     trainer = trainers.WordPieceTrainer(
@@ -105,7 +112,7 @@ def train_wordpiece(
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts(), trainer)
+    tokenizer.train_from_iterator(words(), trainer)
     return wordpiece_from_vocab(
         tokenizer.get_vocab(), lowercase=lowercase, strip_accents=strip_accents
     )
