@@ -6,16 +6,31 @@ PubmedArticleSet (https://www.nlm.nih.gov/bsd/licensee/elements_descriptions.htm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import IO
 from xml.etree import ElementTree
 
-from pipeline.ingest.entries import Deletion, Document, DocumentLink, Entry, Malformed, Section
+from pipeline.ingest.entries import (
+    MAX_TEXT_CHARS,
+    MAX_TITLE_BYTES,
+    TEXT_TOO_LONG,
+    TITLE_TOO_LONG,
+    Deletion,
+    Document,
+    DocumentLink,
+    Entry,
+    Malformed,
+    Section,
+)
 from schemas.errors import DumpError
 from schemas.tables.pages import CITATION
 
 _ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedArticle")
 _SECTION_LEVEL = 2
+# 18 digits fit a column of 64 bits; PubMed has come to 8.
+_PMID = re.compile(r"\d{1,18}", re.ASCII)
+_DETAIL_CHARS = 40
 
 
 def read_pubmed(file: IO[bytes], where: str) -> Iterator[Entry]:
@@ -48,12 +63,14 @@ def read_pubmed(file: IO[bytes], where: str) -> Iterator[Entry]:
                 yield parse_article(article)
                 root.clear()
             elif element.tag == "PubmedBookArticle":
-                yield Malformed("book", f"PMID {element.findtext('BookDocument/PMID')}")
+                pmid = element.findtext("BookDocument/PMID") or ""
+                yield Malformed("book", f"PMID {pmid[:_DETAIL_CHARS]}")
                 root.clear()
             elif element.tag == "DeleteCitation":
                 for withdrawn in element.iterfind("PMID"):
                     yield Deletion((withdrawn.text or "").strip())
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        # The last two are of an encoding that does not exist, or is not for XML.
         if root is None:
             raise DumpError(
                 f"expected PubMed XML, found something else in {where} ({error}): "
@@ -84,25 +101,30 @@ def parse_article(article: ElementTree.Element) -> Document | Malformed:
     >>> document.key, document.title, document.text, document.sections[0].title
     ('7', 'Cats', 'To purr.', 'AIM')
     """
-    pmid = (article.findtext("MedlineCitation/PMID") or "").strip()
-    if not pmid.isdecimal():
-        return Malformed("bad_id", f"expected a PMID, found {pmid!r}")
+    written = (article.findtext("MedlineCitation/PMID") or "").strip()
+    if not _PMID.fullmatch(written):
+        return Malformed("bad_id", f"expected a PMID, found {written[:_DETAIL_CHARS]!r}")
+    pmid = str(int(written))
     title = _text_of(article.find("MedlineCitation/Article/ArticleTitle"))
     title = title or _text_of(article.find("MedlineCitation/Article/VernacularTitle"))
     if not title:
         return Malformed("empty_title", f"PMID {pmid}")
+    if len(title.encode()) > MAX_TITLE_BYTES:
+        return Malformed(TITLE_TOO_LONG, f"PMID {pmid}: {len(title):,} characters")
     text, sections = _abstract(article.find("MedlineCitation/Article/Abstract"))
+    if len(text) > MAX_TEXT_CHARS:
+        return Malformed(TEXT_TOO_LONG, f"PMID {pmid}: {len(text):,} characters")
     document = Document(pmid, True, title, text, sections=sections)
     seen: set[str] = set()
     for target in _cited(article):
-        if not target.isdecimal():
+        if not _PMID.fullmatch(target):
             document.dropped["citation_without_pmid"] += 1
-        elif target in seen:
+        elif (cited := str(int(target))) in seen:
             # The same reference often stands in both lists.
             document.dropped["citation_repeated"] += 1
         else:
-            seen.add(target)
-            link = DocumentLink(None, None, "", None, str(int(target)), CITATION)
+            seen.add(cited)
+            link = DocumentLink(None, None, "", None, cited, CITATION)
             document.links.append(link)
     return document
 

@@ -31,9 +31,9 @@ from pipeline.ingest.entries import (
     Entry,
     Malformed,
     Redirect,
-    read_jsonl,
-    read_text,
 )
+from pipeline.ingest.jsonl import MAX_LINE_BYTES, read_jsonl
+from pipeline.ingest.plain_text import read_text
 from pipeline.ingest.pubmed import read_pubmed
 from pipeline.storage import files
 from schemas.errors import DumpError
@@ -45,6 +45,7 @@ _DOCUMENTS_PER_GROUP = 1 << 13
 _GROUPS_PER_PIECE = 8
 _ROWS_PER_GROUP = 1 << 16
 _MAX_REJECTS_AT_START = 1000
+_SKIPPED_BYTES = 1 << 20
 
 _LINK = pa.struct(
     [
@@ -143,6 +144,7 @@ def run_read(job: Job[IngestConfig], task: Task) -> Record:
 def _count(counts: Counter[str], entry: Entry) -> None:
     if isinstance(entry, Document):
         counts["documents"] += 1
+        counts["characters"] += len(entry.text)
         counts["links"] += len(entry.links)
         counts.update(entry.dropped)
     elif isinstance(entry, Redirect):
@@ -254,13 +256,23 @@ def _lines(file: IO[bytes], path: str, start: int, stop: int | None) -> Iterator
         # The line that ends at or after start - 1 belongs to the range before.
         file.seek(start - 1)
         checked.offset = start - 1
-        checked.readline()
+        _finish_line(checked, b"")
     while stop is None or checked.offset < stop:
         offset = checked.offset
-        line = checked.readline()
+        # One byte beyond what is allowed tells that there is more.
+        line = checked.readline(MAX_LINE_BYTES + 1)
         if not line:
             return
         yield offset, line
+        _finish_line(checked, line)
+
+
+def _finish_line(checked: _CheckedFile, begun: bytes) -> None:
+    """Move behind the end of a line of which some is read, holding little of the rest."""
+    while not begun.endswith(b"\n"):
+        begun = checked.readline(_SKIPPED_BYTES)
+        if not begun:
+            return
 
 
 class _CheckedFile:
@@ -273,8 +285,8 @@ class _CheckedFile:
     def read(self, size: int = -1) -> bytes:
         return self._checked(self._file.read, size)
 
-    def readline(self) -> bytes:
-        return self._checked(self._file.readline)
+    def readline(self, size: int) -> bytes:
+        return self._checked(self._file.readline, size)
 
     def _checked(self, take: Callable[..., bytes], *args: int) -> bytes:
         try:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from pipeline.engine.outputs import sum_counts, write_folder_manifest
-from pipeline.engine.stage import Job, Phase, Records, Stage
+from pipeline.engine.outputs import first_row, sum_counts, write_folder_manifest
+from pipeline.engine.stage import Job, Phase, Record, Records, Stage
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.number import (
     plan_number,
@@ -26,11 +26,15 @@ from pipeline.storage import files
 from schemas.errors import DumpError
 from schemas.manifest import Json
 
+_FEW_CHARS = 500
+"""Documents of plain text that are shorter on average are paragraphs, most likely."""
+
 _LINK_DROPS = (
     "link_not_exact",
     "link_outside_text",
     "link_without_target",
     "malformed_link",
+    "title_too_long",
     "bad_id",
     "not_unicode",
     "citation_repeated",
@@ -47,6 +51,11 @@ def fingerprint_inputs(job: Job[IngestConfig]) -> dict[str, str]:
     if not job.sources:
         raise DumpError("expected files to ingest, found none: name at least one")
     for source in job.sources:
+        if kind := files.unreadable(source):
+            raise DumpError(
+                f"expected a file to ingest, found {kind} at {source}: a file is read again after "
+                "a stop, so save it first"
+            )
         if not files.matching(source):
             raise DumpError(f"expected a file to ingest, found nothing at {source}: check the path")
     return {
@@ -66,12 +75,17 @@ def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
     if not counts["documents"]:
         found = "nothing"
         if counts["rejects"]:
-            found = f"{counts['rejects']} malformed records (see {job.path('rejects')})"
+            found = f"{counts['rejects']} malformed records, {_first_reject(job, everything)}"
         raise DumpError(
             f"expected documents of format {job.config.format}, found {found}: "
             "name other files or choose another --format"
         )
     drops = {name: counts[name] for name in ("deleted", "duplicate_id", "empty_text")}
+    if counts["documents"] == sum(drops.values()):
+        raise DumpError(
+            f"expected documents with text, found {counts['documents']} of which none is kept "
+            f"({drops}): name other files"
+        )
     lost_links = {name: counts.get(name, 0) for name in _LINK_DROPS if counts.get(name)}
     extra = {
         "siteinfo": {"dbname": "", "language": "", "generator": f"ingest {job.config.format}"},
@@ -93,7 +107,7 @@ def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
         for name, count in counts.items()
         if name.startswith("rejected_")
     }
-    return {
+    summary = {
         "pages": num_documents - sum(drops.values()),
         "redirects": counts["redirects"],
         "rejects": counts["rejects"],
@@ -104,6 +118,30 @@ def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
         "retitled": counts["retitled"],
         "dangling_ids": counts["dangling_id"],
     }
+    warnings = _warnings(job, everything, counts)
+    return {**summary, "warnings": warnings} if warnings else summary
+
+
+def _warnings(job: Job[IngestConfig], records: list[Record], counts: dict[str, int]) -> list[str]:
+    """Return what is odd about documents that were read all the same."""
+    found = []
+    if counts["rejects"]:
+        found.append(f"{counts['rejects']} malformed records, {_first_reject(job, records)}")
+    mean = counts["characters"] / counts["documents"]
+    if job.config.format == "text" and mean < _FEW_CHARS:
+        found.append(
+            f"{counts['documents']} documents of {mean:.0f} characters on average: a blank line "
+            "ends a document, so leave none between the paragraphs of one"
+        )
+    return found
+
+
+def _first_reject(job: Job[IngestConfig], records: list[Record]) -> str:
+    row = first_row(job, "rejects", records)
+    return (
+        f"the first of {row['source_path']} for {row['reason']} ({row['detail']}); "
+        "`linkbert show CORPUS/rejects` shows all"
+    )
 
 
 INGEST = Stage(

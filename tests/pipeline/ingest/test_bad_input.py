@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.ingest import entries as ingest_records
+from pipeline.ingest import plain_text as ingest_records
 from schemas.errors import DumpError
 from tests.pipeline.ingest.test_pubmed import PUBMED
 from tests.pipeline.ingest.test_stage import document, ingest, rows, write_lines
@@ -41,6 +41,8 @@ def test_a_damaged_file_is_named_with_the_place(
     plain = write_lines(tmp_path / "in", [document(n, f"T {n}") for n in range(3000)]).read_bytes()
     if format_name == "pubmed":
         plain = PUBMED.replace("</PubmedArticleSet>", "").encode() + b"<!-- more -->" * 9000
+    if format_name == "text":
+        plain = b"A line of text.\n\n" * 30_000
     source = tmp_path / f"in.x.{suffix}"
     source.write_bytes(damage(COMPRESSIONS[suffix](plain)))
     with pytest.raises(
