@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,26 @@ def test_a_packed_corpus_gives_the_same_shards_byte_for_byte(
     )
     assert first == second
     assert len(first) > 3
+
+
+def test_a_flipped_byte_of_an_unpacked_corpus_is_named(corpus: Path, tmp_path: Path) -> None:
+    pack_corpus(str(corpus), str(tmp_path / "corpus.pack"))
+    unpack_corpus(str(tmp_path / "corpus.pack"), str(tmp_path / "corpus"))
+    part = tmp_path / "corpus" / "segments" / "part-00000.parquet"
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    job = Job(SAMPLE, str(tmp_path / "s"), SampleConfig(), (str(tmp_path / "corpus"),))
+    with pytest.raises(StageError, match=r"found other bytes at .*segments/part-00000\.parquet"):
+        run_here(job)
+
+
+def test_a_pack_without_digests_is_refused(corpus: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "corpus.pack"
+    with tarfile.open(packed, "w:xz") as tar:
+        tar.add(corpus, ".")
+    with pytest.raises(StageError, match="pack it again"):
+        unpack_corpus(str(packed), str(tmp_path / "unpacked"))
 
 
 def test_a_file_that_is_no_packed_corpus_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
 The tokens of `segments` are left out, because `tokens` holds the same, and so are pages and
 mentions. Manifests stay as they are, so that what is sampled from the unpacked folder is byte for
 byte what is sampled from the corpus; `linkbert check` rightly calls the folder incomplete.
+`_packed.json` has the digests of the files as they lie in the pack, for `sample` to verify.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import os
 import shutil
 import tarfile
 import uuid
+from hashlib import sha256
 
 import pyarrow.parquet as pq
 
 from pipeline.engine.outputs import load_manifest
+from pipeline.sample.verify import PACKED_NAME
 from pipeline.storage import files
 from schemas.errors import StageError
-from schemas.manifest import MANIFEST_NAME, write_whole
+from schemas.manifest import MANIFEST_NAME, encode_json, write_whole
 
 _TABLES = ("nodes", "csr", "segments", "tokens", "tokenizer")
 _NODE_COLUMNS = ("in_degree",)
@@ -45,11 +48,14 @@ def pack_corpus(corpus: str, out: str) -> int:
     ):
         pages = files.join(corpus, "pages", MANIFEST_NAME)
         _add(tar, f"pages/{MANIFEST_NAME}", files.read_bytes(pages))
+        digests: dict[str, tuple[int, str]] = {}
         for table in _TABLES:
             manifest = load_manifest(files.join(corpus, table))
             for name in (MANIFEST_NAME, *(entry.name for entry in manifest.files)):
                 content = _content(table, files.join(corpus, table, name))
                 _add(tar, f"{table}/{name}", content)
+                digests[f"{table}/{name}"] = len(content), sha256(content).hexdigest()
+        _add(tar, PACKED_NAME, encode_json(digests))
     return os.path.getsize(out)
 
 
@@ -86,6 +92,11 @@ def unpack_corpus(packed: str, folder: str) -> None:
         with tarfile.open(packed, "r:xz") as tar:
             tar.extractall(aside, filter="data")
         load_manifest(files.join(aside, "tokens"))
+        if not files.exists(files.join(aside, PACKED_NAME)):
+            raise StageError(
+                f"expected a packed corpus with digests of its files, found none in {packed}: pack "
+                "it again with `linkbert experiment FILE.toml --pack PACKED`"
+            )
         os.replace(aside, folder)
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise StageError(

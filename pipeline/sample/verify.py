@@ -7,7 +7,8 @@ them is used. SHA-256 takes 0.7 s of CPU per GB.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 
 from pipeline.engine.outputs import load_manifest, refuse_strays, verify_file
 from pipeline.engine.stage import Record, Records, Task
@@ -18,6 +19,12 @@ from schemas.manifest import FileEntry
 INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
 """The folders of a corpus that `sample` reads."""
 
+PACKED_NAME = "_packed.json"
+"""Beside the folders of a corpus that was packed: the size and SHA-256 of each file, by its path.
+
+A pack leaves out what `sample` does not read, so that files are thinner than manifests say.
+"""
+
 
 def plan_verify(job: SampleJob, records: Records) -> list[Task]:
     """One task per file, by its bytes.
@@ -27,14 +34,28 @@ def plan_verify(job: SampleJob, records: Records) -> list[Task]:
     """
     tasks: list[Task] = []
     for source in sources_of(job):
+        packed = _packed_digests(source.path)
         for name in INPUTS:
             folder = files.join(source.path, name)
             manifest = load_manifest(folder)
             refuse_strays(folder, manifest)
             for entry in manifest.files:
+                num_bytes, sha256 = packed.get(
+                    f"{name}/{entry.name}", (entry.num_bytes, entry.sha256)
+                )
+                entry = replace(entry, num_bytes=num_bytes, sha256=sha256)
                 args = {"folder": folder, "entry": asdict(entry), "stage": manifest.stage}
                 tasks.append(Task(len(tasks), args, max(1, entry.num_bytes)))
     return tasks
+
+
+def _packed_digests(corpus: str) -> dict[str, tuple[int, str]]:
+    path = files.join(corpus, PACKED_NAME)
+    if not files.exists(path):
+        return {}
+    return {
+        name: (size, digest) for name, (size, digest) in json.loads(files.read_bytes(path)).items()
+    }
 
 
 def run_verify(job: SampleJob, task: Task) -> Record:
