@@ -67,7 +67,7 @@ def _run(argv: Sequence[str] | None) -> int:
     handler = _configure_logging(args.quiet)
     try:
         try:
-            status = _COMMANDS[args.name](args) or 0
+            status = _command_of(args)(args) or 0
         finally:
             if isinstance(handler, LiveLine):
                 handler.clear()
@@ -86,6 +86,14 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt as stop:
         _fail(args, None, str(stop) or "stopped; the same command resumes")
         return int(getattr(stop, "status", 128 + signal.SIGINT))
+
+
+def _command_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int | None]:
+    if not getattr(args, "estimate", False):
+        return _COMMANDS[args.name]
+    from linkbert.cli.estimate import estimate
+
+    return estimate
 
 
 def _split_beam_args(argv: list[str]) -> tuple[list[str], list[str]]:

@@ -71,6 +71,7 @@ _COMMON: dict[str, dict[str, Any]] = {
         "help": "of every random choice",
     },
     "overwrite": {"action": "store_true", "help": "delete this output, start anew"},
+    "estimate": {"action": "store_true", "help": "only say what it would take"},
     "quiet": {"action": "store_true", "help": "no progress and log lines"},
     "json": {"action": "store_true", "help": "the result as JSON"},
     "debug": {"action": "store_true", "help": "tracebacks instead of one line"},
@@ -114,7 +115,7 @@ def _add_parse(commands: Any) -> None:
     parser = _add_command(
         commands, "parse", "read dumps into pages, redirects and rejects",
         "pipeline/parse/stage.py", "parse ltgwiki-20170901-pages-articles.xml.bz2 --out corpus",
-        obeys=("workers", "overwrite"),
+        obeys=("workers", "overwrite", "estimate"),
     )  # fmt: skip
     _add_dumps(parser)
     _add_out(parser, "CORPUS")
@@ -185,7 +186,7 @@ def _add_segment(commands: Any) -> None:
     parser = _add_command(
         commands, "segment", "cut pages into segments of token ids with their links",
         "pipeline/segment/stage.py", "segment corpus --max-tokens 254",
-        obeys=("workers", "overwrite"),
+        obeys=("workers", "overwrite", "estimate"),
     )  # fmt: skip
     parser.add_argument("corpus", metavar="CORPUS", help="a folder with graph and tokenizer")
     add_fields(parser, SegmentConfig)
@@ -195,7 +196,7 @@ def _add_sample(commands: Any) -> None:
     parser = _add_command(
         commands, "sample", "pair segments into sharded training data",
         "pipeline/sample/stage.py", "sample corpus --out shards --epochs 4",
-        obeys=("workers", "seed", "overwrite"),
+        obeys=("workers", "seed", "overwrite", "estimate"),
     )  # fmt: skip
     parser.add_argument(
         "corpora", nargs="+", metavar="CORPUS[:LINKS]", help="a further one may have its own links"
@@ -209,7 +210,7 @@ def _add_pretrain(commands: Any) -> None:
         commands, "pretrain", "train the encoder on the shards",
         "linkbert/training/trainer.py",
         "pretrain shards --out run --config tiny --set max_steps=1000",
-        obeys=("seed", "overwrite"),
+        obeys=("seed", "overwrite", "estimate"),
     )  # fmt: skip
     parser.add_argument("shards", metavar="SHARDS", help="a folder that sample wrote")
     _add_out(parser, "RUN")
@@ -311,7 +312,7 @@ def _add_run(commands: Any) -> None:
         commands, "run", "all stages from a dump to a model, resumable",
         "linkbert/cli/chain.py",
         "run ltgwiki-20170901-pages-articles.xml.bz2 --out ltg --config tiny",
-        obeys=("workers", "seed", "overwrite"),
+        obeys=("workers", "seed", "overwrite", "estimate"),
     )  # fmt: skip
     _add_dumps(parser, "; or a wiki's name, such as simplewiki, to download")
     _add_out(parser, "DIR", "folder to write: corpus, shards, run and model")

@@ -1,0 +1,105 @@
+"""`--estimate`: what a command will take, said before it writes anything."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import linkbert
+from linkbert.cli.corpus_cost import (
+    CorpusCost,
+    following_cost,
+    parse_cost,
+    sample_cost,
+    segment_cost,
+)
+from linkbert.cli.fields import config_of
+from linkbert.cli.results import print_result
+from schemas.errors import ConfigError
+from schemas.progress import clock
+
+logger = logging.getLogger(__name__)
+
+
+def estimate(args: argparse.Namespace) -> None:
+    """Print what a command would take; warn where the disk is too small."""
+    found = _ESTIMATES[args.name](args)
+    place = Path(args.out if "out" in args else args.corpus)
+    existing = next(path for path in (place, *place.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
+    if found["disk_bytes"] > free:
+        logger.warning(
+            "warning: the disk of %s has %.1f GB free, %.1f GB are needed: choose another place",
+            existing, free / 1e9, found["disk_bytes"] / 1e9,
+        )  # fmt: skip
+    found["free_disk_bytes"] = free
+    print_result(args, found if args.json else _readable(found))
+
+
+def _parse(args: argparse.Namespace) -> dict[str, Any]:
+    config = config_of(linkbert.ParseConfig, args)
+    return _told(parse_cost(args.dumps, config, args.workers))
+
+
+def _segment(args: argparse.Namespace) -> dict[str, Any]:
+    return _told(segment_cost(args.corpus, args.workers))
+
+
+def _sample(args: argparse.Namespace) -> dict[str, Any]:
+    return _told(sample_cost(args.corpora, args.epochs, args.workers))
+
+
+def _run(args: argparse.Namespace) -> dict[str, Any]:
+    """Everything but training, whose second needs the shards: `pretrain --estimate` measures it."""
+    if not all(Path(dump).exists() or "." in dump for dump in args.dumps):
+        raise ConfigError(
+            f"expected a dump on this disk to measure, found {args.dumps[0]}: "
+            f"run `linkbert download {args.dumps[0]}` first"
+        )
+    config = config_of(linkbert.ParseConfig, args)
+    parsed = parse_cost(args.dumps, config, args.workers)
+    whole = parsed + following_cost(parsed, args.workers, args.epochs)
+    return {**_told(whole), "without": "pretrain: see `linkbert pretrain --estimate` on the shards"}
+
+
+def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
+    from linkbert.cli.training_cost import training_cost
+
+    config = linkbert.load_config(args.config, args.overrides)
+    cost = training_cost(Path(args.shards), config, seed=args.seed, init=args.init)
+    gpu_hours = {"gpu_hours": cost.seconds / 3600} if "CPU" not in cost.device else {}
+    return asdict(cost) | gpu_hours
+
+
+def _told(cost: CorpusCost) -> dict[str, Any]:
+    return {
+        "seconds": round(cost.seconds, 1),
+        "disk_bytes": round(cost.disk_bytes),
+        "memory_bytes": round(cost.memory_bytes),
+    }
+
+
+def _readable(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with clocks and units."""
+    shown: dict[str, Any] = {}
+    for name, value in found.items():
+        if name == "seconds":
+            shown["time"] = clock(value)
+        elif name.endswith("_bytes"):
+            shown[name.removesuffix("_bytes")] = f"{value / 1e6:,.0f} MB"
+        else:
+            shown[name] = value
+    return shown
+
+
+_ESTIMATES = {
+    "parse": _parse,
+    "segment": _segment,
+    "sample": _sample,
+    "run": _run,
+    "pretrain": _pretrain,
+}
