@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -167,8 +168,6 @@ def tokenizer(
     Raises:
         ConfigError: the config does not fit the source.
     """
-    from dataclasses import replace
-
     from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
     from pipeline.tokenizer.stage import TOKENIZER
 
@@ -247,11 +246,12 @@ def run_experiment(
         corpus = f"{Path(out)}.corpus"
         unpack_corpus(packed, corpus)
 
-    def sample(shards: Path, options: dict[str, Any]) -> None:
-        run_here(Job(SAMPLE, str(shards), SampleConfig(**options), (corpus,)))
+    def sample(source: str, shards: Path, options: dict[str, Any]) -> list[str]:
+        found = run_here(Job(SAMPLE, str(shards), SampleConfig(**options), (source,)))
+        return list(found.get("warnings", ()))
 
     return experiment(
-        config,
+        replace(config, corpus=corpus),
         Path(out),
         sample,
         corpus_fingerprint=corpus_fingerprint(corpus),

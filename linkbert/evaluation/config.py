@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from schemas.errors import ConfigError
 
+SPLITS = ("validation", "validation_closed")
+"""Held-out pairs whose A alone is unseen in training, and those of which both articles are."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
@@ -18,6 +21,8 @@ class EvaluationOptions:
         num_resamples: replicates behind an interval.
         batch_size: instances computed at once.
         train_pairs: linked pairs that ranking is fine-tuned on.
+        precision: number format to compute in; that of training makes evaluation as fast.
+        splits: held-out splits to evaluate; none named means every one that has instances.
     """
 
     seed: int = 0
@@ -26,10 +31,23 @@ class EvaluationOptions:
     num_resamples: int = field(default=2000, metadata={"help": "replicates of an interval"})
     batch_size: int = 64
     train_pairs: int = field(default=2000, metadata={"help": "for ranking's fine-tuning"})
+    precision: str = field(
+        default="fp32",
+        metadata={"help": "number format to compute in", "choices": ("fp32", "bf16", "fp16")},
+    )
+    splits: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "held-out splits; else all that have instances", "choices": SPLITS},
+    )
 
     def __post_init__(self) -> None:
         for name in ("passes", "max_pairs", "num_resamples", "batch_size", "train_pairs"):
             if getattr(self, name) < 1:
                 raise ConfigError(
                     f"expected {name} of at least 1, found {getattr(self, name)}: change it"
+                )
+        for split in self.splits:
+            if split not in SPLITS:
+                raise ConfigError(
+                    f"expected splits out of {', '.join(SPLITS)}, found {split!r}: change it"
                 )

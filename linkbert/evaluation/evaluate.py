@@ -8,17 +8,18 @@ ranking        the linked segment among 31 hard negatives, after fine-tuning (`r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 from linkbert.evaluation.config import EvaluationOptions
-from linkbert.evaluation.held_out import held_out_pairs
+from linkbert.evaluation.held_out import Ids, held_out_pairs
 from linkbert.evaluation.instances import drp_report, mlm_report
-from linkbert.evaluation.link_context import score_pairs, summarise_scores
+from linkbert.evaluation.link_context import PairScores, score_pairs, summarise_scores
 from linkbert.evaluation.ranking import rank, ranking_report
 from linkbert.loader.dataset import Split
 from linkbert.loader.masking import MaskingRule, masking_rule
@@ -27,7 +28,7 @@ from linkbert.model.pretrained import load_network
 from linkbert.model.vocabulary import check_same_vocabulary, ordinary_ids
 from linkbert.model.weights import RELATION_HEAD_NAME
 from linkbert.training.distributed import Ranks
-from linkbert.training.optimizer import Precision
+from linkbert.training.optimizer import Precision, choose_precision
 from linkbert.training.run_folder import Shards, open_shards
 from linkbert.training.validation import SplitFigures, Validator
 from schemas.errors import CheckpointError, SchemaError
@@ -63,12 +64,7 @@ def evaluate(
             f"expected {RELATION_HEAD_NAME}, the relation head, found none in {model_folder}: "
             "evaluate a folder that `linkbert export` wrote"
         )
-    held_out = {name: split for name, split in opened.validation.items() if split.num_instances}
-    if not held_out:
-        raise SchemaError(
-            f"expected held-out instances, found none in {shards_folder}: sample with a larger "
-            "--validation-fraction"
-        )
+    held_out = held_out_splits(opened, options.splits)
     if kind == "ranking":
         return {
             name: _ranking(Path(model_folder), split, opened, options)
@@ -76,6 +72,26 @@ def evaluate(
         }
     run = _KINDS[kind]
     return {name: run(model, split, opened, options) for name, split in held_out.items()}
+
+
+def held_out_splits(shards: Shards, names: Sequence[str] = ()) -> dict[str, Split]:
+    """Return the held-out splits that have instances, or those of them that are named.
+
+    Raises:
+        SchemaError: there is none.
+    """
+    found = {
+        name: split
+        for name, split in shards.validation.items()
+        if split.num_instances and (not names or name in names)
+    }
+    if not found:
+        wanted = " or ".join(names) or "any split"
+        raise SchemaError(
+            f"expected held-out instances in {wanted}, found none in {shards.train.folder.parent}: "
+            "sample with a larger --validation-fraction"
+        )
+    return found
 
 
 def load_model(folder: Path, shards: Shards) -> Network:
@@ -101,36 +117,54 @@ def evaluation_rule(shards: Shards, seed: int) -> MaskingRule:
     return masking_rule(seed, ordinary_ids(shards.tokenizer), frame, BERT_MASKING)
 
 
-def _link_context(
-    model: Network, split: Split, shards: Shards, options: EvaluationOptions
-) -> dict[str, Any]:
+def link_context_scores(
+    model: Network, split: Split, shards: Shards, options: EvaluationOptions, focus_ids: Ids
+) -> PairScores:
+    """Score the masked tokens of a split's held-out A beside each partner."""
     pairs = held_out_pairs(split, shards.facts, options.max_pairs, options.seed)
-    scores = score_pairs(
+    return score_pairs(
         model,
         pairs,
         evaluation_rule(shards, options.seed),
         passes=options.passes,
-        device=next(model.parameters()).device,
+        precision=precision_on(model, options.precision),
+        focus_ids=focus_ids,
     )
+
+
+def _link_context(
+    model: Network, split: Split, shards: Shards, options: EvaluationOptions
+) -> dict[str, Any]:
+    scores = link_context_scores(model, split, shards, options, np.zeros(0, np.int32))
     return summarise_scores(scores, options.num_resamples, options.seed)
+
+
+def precision_on(model: Network, name: str) -> Precision:
+    """Return a number format on the device of a model."""
+    return choose_precision(name, next(model.parameters()).device)
+
+
+def relation_report(split: Split, figures: SplitFigures) -> dict[str, Any]:
+    """Return what the figures of a split tell of document relation prediction."""
+    return drp_report(figures, split.manifest.extra.get("drp_class_accuracy"))
 
 
 def _drp(
     model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
-    stated = split.manifest.extra.get("drp_class_accuracy")
-    return drp_report(_figures(model, split, shards, options), stated)
+    return relation_report(split, figures_of(model, split, shards, options))
 
 
 def _mlm(
     model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
-    return mlm_report(_figures(model, split, shards, options))
+    return mlm_report(figures_of(model, split, shards, options))
 
 
-def _figures(
+def figures_of(
     model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> SplitFigures:
+    """Compute masked tokens and relations of a split's first instances."""
     device = next(model.parameters()).device
     validator = Validator(
         splits={},
@@ -138,7 +172,7 @@ def _figures(
         token_dtype=shards.facts["token_dtype"],
         micro_batch_size=options.batch_size,
         max_instances=options.max_pairs,
-        precision=Precision("fp32", device.type),
+        precision=precision_on(model, options.precision),
         ranks=Ranks(0, 1, device),
     )
     return validator.figures(model, split)

@@ -2,11 +2,18 @@
 
     gain = NLL(masked tokens of A | A + random B) - NLL(the same tokens | A + linked B)
 
-in nats a token, the same masks of A beside every partner, B unmasked, the relation head unused: so
-it compares models that have such a head with models that have none. It needs no fine-tuning. Each
-masked token counts as in B or not in B by whether the linked B holds it: the first part can be
-copied, the second must be known. With the contiguous B, and with A alone (`[CLS] A [SEP]`), the
-same tokens tell whether what was gained was paid for elsewhere.
+in nats per token, the same masks of A beside every partner, B unmasked, the relation head unused:
+so it compares models that have such a head with models that have none. It needs no fine-tuning.
+
+The gain alone does not say that a linked partner helps: it is also positive where a random partner
+harms. A alone (`[CLS] A [SEP]`) parts the two:
+
+    gain = (NLL(alone) - NLL(linked)) - (NLL(alone) - NLL(random))
+            alone_minus_linked           alone_minus_random
+
+Each masked token counts as in B or not in B by whether the linked B holds it: the first part can be
+copied, the second must be known. Words of focus, where some are named, are counted by themselves.
+The contiguous B tells whether what was gained was paid for elsewhere.
 """
 
 from __future__ import annotations
@@ -25,10 +32,14 @@ from linkbert.evaluation.held_out import HeldOutPair, Ids
 from linkbert.loader.masking import InstanceKeys, MaskingRule, draw_masks, segment_keys
 from linkbert.model.families import Network
 from linkbert.model.network import Batch
+from linkbert.training.optimizer import Precision
 from schemas.pair_frame import PairFrame
 
 CONDITIONS = ("linked", "random", "contiguous", "alone")
 """Partners of A, in the order of the columns of `PairScores.losses`."""
+
+_PARTS = ("all", "in b", "focus")
+"""Sets of masked tokens whose losses are summed, in the order of `_masks_of_parts`."""
 
 _NO_IDS = np.zeros(0, np.int32)
 _PAIRS_AT_ONCE = 64
@@ -47,6 +58,8 @@ class PairScores:
         num_masked: int64 [P].
         num_in_b: int64 [P], masked tokens that the linked B holds.
         has_contiguous: bool [P].
+        losses_focus: float64 [P, 4], the losses over the masked words of focus.
+        num_focus: int64 [P], masked words of focus.
     """
 
     articles: npt.NDArray[np.int64]
@@ -55,6 +68,8 @@ class PairScores:
     num_masked: npt.NDArray[np.int64]
     num_in_b: npt.NDArray[np.int64]
     has_contiguous: npt.NDArray[np.bool_]
+    losses_focus: Figures
+    num_focus: npt.NDArray[np.int64]
 
 
 def score_pairs(
@@ -63,71 +78,66 @@ def score_pairs(
     rule: MaskingRule,
     *,
     passes: int,
-    device: torch.device,
+    precision: Precision,
+    focus_ids: Ids = _NO_IDS,
 ) -> PairScores:
     """Score the masked tokens of every A beside each partner.
 
     Args:
-        model: on the device.
+        model: on the device that it computes on.
         pairs: what to score.
         rule: of the masks; its seed decides them.
         passes: how many masks of each A are drawn; more make the figure steadier.
-        device: where to compute.
+        precision: number format to compute in.
+        focus_ids: tokens to count by themselves as well.
     """
-    losses = np.zeros((len(pairs), len(CONDITIONS)))
-    losses_in_b = np.zeros_like(losses)
-    num_masked, num_in_b = (np.zeros(len(pairs), np.int64) for _ in range(2))
+    parts = np.zeros((len(_PARTS), len(pairs), len(CONDITIONS)))
+    counts = np.zeros((len(_PARTS), len(pairs)), np.int64)
     was_training = model.training
     model.eval()
     for mask_pass in range(passes):
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
             chosen = pairs[start : start + _PAIRS_AT_ONCE]
-            here = np.arange(start, start + len(chosen))
+            here = slice(start, start + len(chosen))
             for column, condition in enumerate(CONDITIONS):
-                found = _score_batch(model, chosen, condition, mask_pass, rule, device)
-                losses[here, column] += found[0]
-                losses_in_b[here, column] += found[1]
-                if column == 0:
-                    num_masked[here] += found[2]
-                    num_in_b[here] += found[3]
+                batch, owner_M = batch_of(chosen, condition, mask_pass, rule)
+                loss_M = _losses(model, batch, precision)
+                for part, is_in_M in enumerate(_masks_of_parts(chosen, batch, owner_M, focus_ids)):
+                    parts[part, here, column] += _sums(owner_M, loss_M * is_in_M, len(chosen))
+                    if column == 0:
+                        counts[part, here] += np.bincount(owner_M[is_in_M], minlength=len(chosen))
     model.train(was_training)
     has_contiguous = np.array([pair.contiguous is not None for pair in pairs], np.bool_)
-    missing = ~has_contiguous
-    losses[missing, CONDITIONS.index("contiguous")] = 0.0
-    losses_in_b[missing, CONDITIONS.index("contiguous")] = 0.0
+    parts[:, ~has_contiguous, CONDITIONS.index("contiguous")] = 0.0
     keys = np.array([(pair.corpus, pair.source_id) for pair in pairs], np.int64).reshape(-1, 2)
     articles = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return PairScores(articles, losses, losses_in_b, num_masked, num_in_b, has_contiguous)
+    return PairScores(
+        articles=articles,
+        losses=parts[0], losses_in_b=parts[1], losses_focus=parts[2],
+        num_masked=counts[0], num_in_b=counts[1], num_focus=counts[2],
+        has_contiguous=has_contiguous,
+    )  # fmt: skip
 
 
-def _score_batch(
-    model: Network,
-    pairs: Sequence[HeldOutPair],
-    condition: str,
-    mask_pass: int,
-    rule: MaskingRule,
-    device: torch.device,
-) -> tuple[Figures, Figures, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return loss sums, those of tokens in B, and both numbers of tokens; all [pairs]."""
-    batch, owner_M = batch_of(pairs, condition, mask_pass, rule)
+def _losses(model: Network, batch: Batch, precision: Precision) -> Figures:
+    """Return the negative log-likelihood of each masked token, [M]."""
+    batch = batch.to(torch.device(precision.device_type))
+    with torch.no_grad(), precision.autocast():
+        mlm_logits_MV, _ = model.logits(batch)
+    loss_M = functional.cross_entropy(mlm_logits_MV.float(), batch.labels_M, reduction="none")
+    return loss_M.double().cpu().numpy()
+
+
+def _masks_of_parts(
+    pairs: Sequence[HeldOutPair], batch: Batch, owner_M: npt.NDArray[np.int64], focus_ids: Ids
+) -> list[npt.NDArray[np.bool_]]:
+    """Return which masked tokens belong to each of `_PARTS`, bool [M] each."""
     labels_M = batch.labels_M.numpy()
     is_in_b_M = np.zeros(len(labels_M), np.bool_)
     for number, pair in enumerate(pairs):
         own = owner_M == number
         is_in_b_M[own] = np.isin(labels_M[own], pair.linked)
-    with torch.no_grad():
-        mlm_logits_MV, _ = model.logits(batch.to(device))
-        loss_M = functional.cross_entropy(
-            mlm_logits_MV.float(), batch.labels_M.to(device), reduction="none"
-        )
-    loss = loss_M.double().cpu().numpy()
-    size = len(pairs)
-    return (
-        _sums(owner_M, loss, size),
-        _sums(owner_M, loss * is_in_b_M, size),
-        np.bincount(owner_M, minlength=size).astype(np.int64),
-        np.bincount(owner_M[is_in_b_M], minlength=size).astype(np.int64),
-    )
+    return [np.ones(len(labels_M), np.bool_), is_in_b_M, np.isin(labels_M, focus_ids)]
 
 
 def _sums(owner_M: npt.NDArray[np.int64], values_M: Figures, size: int) -> Figures:
@@ -203,19 +213,19 @@ def _keys(pairs: Sequence[HeldOutPair], mask_pass: int) -> InstanceKeys:
     )
 
 
-# name: (losses taken from, condition added, condition subtracted, tokens counted)
 def measures(scores: PairScores) -> tuple[dict[str, Figures], dict[str, Figures]]:
     """Return sums and numbers of tokens of each measure by pair, each {name: float64 [P]}.
 
-    A measure is the ratio of the two sums over pairs, in nats a masked token.
+    A measure is the ratio of the two sums over pairs, in nats per masked token.
     """
     linked, random, contiguous, alone = scores.losses.T
     linked_in, random_in = scores.losses_in_b.T[:2]
     count = scores.num_masked.astype(np.float64)
     count_in = scores.num_in_b.astype(np.float64)
-    count_contiguous = count * scores.has_contiguous
     sums = {
         "gain": random - linked,
+        "alone_minus_linked": alone - linked,
+        "alone_minus_random": alone - random,
         "gain_in_b": random_in - linked_in,
         "gain_not_in_b": (random - random_in) - (linked - linked_in),
         "nll_linked": linked,
@@ -226,8 +236,17 @@ def measures(scores: PairScores) -> tuple[dict[str, Figures], dict[str, Figures]
     counts = dict.fromkeys(sums, count) | {
         "gain_in_b": count_in,
         "gain_not_in_b": count - count_in,
-        "nll_contiguous": count_contiguous,
+        "nll_contiguous": count * scores.has_contiguous,
     }
+    if scores.num_focus.any():
+        linked, random, _, alone = scores.losses_focus.T
+        focus = {
+            "gain_focus": random - linked,
+            "alone_minus_linked_focus": alone - linked,
+            "alone_minus_random_focus": alone - random,
+        }
+        sums |= focus
+        counts |= dict.fromkeys(focus, scores.num_focus.astype(np.float64))
     return sums, counts
 
 

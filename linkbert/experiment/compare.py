@@ -4,8 +4,10 @@ In: the scores of all arms and seeds. Out: the JSON of results.json. All arms of
 same tokens of the same pairs, so arms are compared pair by pair, and one set of replicates (seed,
 article, pair) serves all figures. What is compared was chosen before anything was trained:
 
-    primary    gain(linkbert) - gain(bert), gain(linkbert) - gain(random-links), on pairs whose
-               both ends are held out
+    primary    on pairs whose both ends are held out, linkbert against bert and random-links:
+               gain; alone_minus_linked, also against zero (does a linked partner help at all);
+               alone_minus_random, also against zero (does a random partner harm); the first two
+               over the words of focus, where some are named
     guard      contiguous loss of linkbert at most 0.02 nat above bert's
     secondary  the other contrasts, their p-values corrected for their number (Holm)
 """
@@ -32,8 +34,11 @@ from linkbert.evaluation.ranking import RankingScores, ranking_columns
 from schemas.errors import StageError
 
 PRIMARY_SPLIT = "validation_closed"
+ZERO = "zero"
+"""What a measure of one arm alone is held against."""
+
 GUARD_LIMIT = 0.02
-"""Nats a token by which the contiguous loss may grow: linkbert reads fewer contiguous pairs."""
+"""Nats per token by which the contiguous loss may grow: linkbert reads fewer contiguous pairs."""
 
 _SIGNIFICANT = 0.05
 
@@ -47,14 +52,14 @@ Ranking = dict[str, dict[int, RankingScores]]
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A measure of one arm minus that of another.
+    """A measure of one arm minus that of another, or by itself.
 
     Attributes:
         kind: primary, guard or secondary.
         split: of the held-out pairs.
         measure: a name of `linkbert.evaluation.link_context.measures`.
         arm: minuend.
-        against: subtrahend.
+        against: subtrahend, an arm or `ZERO`.
     """
 
     kind: str
@@ -64,11 +69,19 @@ class Contrast:
     against: str
 
 
-def planned_contrasts(arms: Sequence[str], splits: Sequence[str]) -> list[Contrast]:
+def planned_contrasts(
+    arms: Sequence[str], splits: Sequence[str], has_focus: bool = False
+) -> list[Contrast]:
     """Return what is compared, in this order, among the arms and splits at hand."""
     closed, either = PRIMARY_SPLIT, "validation"
     controls = ("bert", "random-links")
-    wanted = [Contrast("primary", closed, "gain", "linkbert", each) for each in controls]
+    primary = [("gain", each) for each in controls]
+    primary += [("alone_minus_linked", each) for each in (ZERO, *controls)]
+    primary += [("alone_minus_random", each) for each in (ZERO, *controls)]
+    if has_focus:
+        primary += [("gain_focus", each) for each in controls]
+        primary += [("alone_minus_linked_focus", each) for each in (ZERO, *controls)]
+    wanted = [Contrast("primary", closed, name, "linkbert", each) for name, each in primary]
     wanted.append(Contrast("guard", closed, "nll_contiguous", "linkbert", "bert"))
     ablations = ("no-drp", "uniform", "tfidf")
     wanted += [Contrast("secondary", closed, "gain", "linkbert", each) for each in ablations]
@@ -78,7 +91,7 @@ def planned_contrasts(arms: Sequence[str], splits: Sequence[str]) -> list[Contra
     return [
         each
         for each in wanted
-        if each.arm in arms and each.against in arms and each.split in splits
+        if each.arm in arms and each.against in (*arms, ZERO) and each.split in splits
     ]
 
 
@@ -91,7 +104,8 @@ def compare(scores: Scores, num_resamples: int, ranking: Ranking | None = None) 
     arms = list(scores)
     seeds = list(scores[arms[0]])
     splits = list(scores[arms[0]][seeds[0]])
-    contrasts = planned_contrasts(arms, splits)
+    has_focus = bool(scores[arms[0]][seeds[0]][splits[0]].num_focus.any())
+    contrasts = planned_contrasts(arms, splits, has_focus)
     tables = {split: _Table(scores, split, num_resamples) for split in splits}
     found = [_compare_one(each, tables[each.split], len(seeds)) for each in contrasts]
     ranked = _RankingTable(ranking, num_resamples) if ranking else None
@@ -144,16 +158,20 @@ class _Table:
 
     def difference(self, arm: str, against: str, measure: str) -> dict[str, Any]:
         """Return value, interval, p-value and values by seed of a difference of ratios."""
-        plus, minus = self._columns[arm, measure], self._columns[against, measure]
         by = self._counts[measure]
-        drawn, counts = self._drawn[:, plus] - self._drawn[:, minus], self._drawn[:, by]
-        total = sum(self._by_seed)
+
+        def minus(sums: Figures) -> Figures:
+            found = sums[..., self._columns[arm, measure]]
+            return found if against == ZERO else found - sums[..., self._columns[against, measure]]
+
+        drawn, counts = minus(self._drawn), self._drawn[:, by]
+        total = np.sum(self._by_seed, axis=0)
         kept = counts > 0
         return {
-            "difference": _ratio(total[plus] - total[minus], total[by]),
+            "difference": _ratio(float(minus(total)), total[by]),
             "interval": interval(drawn, counts),
             "p": p_value(drawn[kept] / counts[kept]) if kept.any() else 1.0,
-            "by_seed": [_ratio(each[plus] - each[minus], each[by]) for each in self._by_seed],
+            "by_seed": [_ratio(float(minus(each)), each[by]) for each in self._by_seed],
         }
 
     def describe(self, arms: Sequence[str]) -> dict[str, Any]:
@@ -233,7 +251,7 @@ class _RankingTable:
 def _are_paired(first: PairScores, other: PairScores) -> bool:
     return all(
         np.array_equal(getattr(first, name), getattr(other, name))
-        for name in ("articles", "num_masked", "num_in_b", "has_contiguous")
+        for name in ("articles", "num_masked", "num_in_b", "num_focus", "has_contiguous")
     )
 
 
@@ -265,38 +283,71 @@ def verdict_of(found: dict[str, Any]) -> str:
     return "supported" if (low > 0) == is_higher_better else "contradicted"
 
 
-_NAMES = {
-    "gain": "gains more from a linked partner than",
-    "gain_in_b": "gains more from a linked partner, on tokens that stand in it, than",
-    "gain_not_in_b": "gains more from a linked partner, on tokens that do not stand in it, than",
-    "mrr": "ranks linked segments higher, by mean reciprocal rank, than",
-    "nll_alone": "guesses the tokens of a segment alone better than",
-    "nll_contiguous": "guesses tokens beside the next segment no more than 0.02 nat worse than",
+# How each measure is told of an arm; {more}, {better} and {higher} turn round when the opposite
+# holds. The last word leads to the other arm.
+_CLAIMS = {
+    "gain": "gains {more} from a linked partner than",
+    "gain_in_b": "gains {more} from a linked partner, on tokens that stand in it, than",
+    "gain_not_in_b": "gains {more} from a linked partner, on tokens that do not stand in it, than",
+    "gain_focus": "gains {more} from a linked partner, on the words of focus, than",
+    "alone_minus_linked": "is helped {more} by a linked partner, against none, than",
+    "alone_minus_linked_focus": (
+        "is helped {more} by a linked partner, against none, on the words of focus, than"
+    ),
+    "alone_minus_random": "does {better} beside a random partner, against none, than",
+    "mrr": "ranks linked segments {higher}, by mean reciprocal rank, than",
+    "nll_alone": "guesses the tokens of a segment alone {better} than",
+    "nll_contiguous": "guesses tokens beside the next segment {within} 0.02 nat worse than",
 }
+_CLAIMS_OF_ONE = {
+    "alone_minus_linked": "guesses tokens {better} beside a linked partner than alone",
+    "alone_minus_linked_focus": (
+        "guesses the words of focus {better} beside a linked partner than alone"
+    ),
+    "alone_minus_random": "guesses tokens {better} beside a random partner than alone",
+}
+_AS_CLAIMED = {"more": "more", "better": "better", "higher": "higher", "within": "at most"}
+_OPPOSITE = {"more": "less", "better": "worse", "higher": "lower", "within": "more than"}
 
+_OPENINGS = {
+    "supported": "Supported: {}",
+    "kept": "Supported: {}",
+    "contradicted": "Contradicted: {}",
+    "broken": "Contradicted: {}",
+    "not shown": "Not shown, the interval holds both answers: whether {}",
+}
 _SPLITS = {"validation_closed": "both articles unseen", "validation": "A's article unseen"}
 
 
 def sentence_of(found: dict[str, Any], num_seeds: int) -> str:
     """Return one plain sentence on a hypothesis; a null is called one."""
-    claim = f"{found['arm']} {_NAMES[found['measure']]} {found['against']}"
     where = _SPLITS[found["split"]]
     if found["interval"] is None:
+        claim = _claim(found, _AS_CLAIMED)
         return f"Nothing can be said of whether {claim} ({where}): no such token was scored."
+    turned = found["verdict"] in ("contradicted", "broken")
+    told = _OPENINGS[found["verdict"]].format(_claim(found, _OPPOSITE if turned else _AS_CLAIMED))
+    return f"{told} ({_figures_of(found)}, {_counted(num_seeds, 'seed')}, {where})."
+
+
+def _claim(found: dict[str, Any], words: dict[str, str]) -> str:
+    if found["against"] == ZERO:
+        return f"{found['arm']} {_CLAIMS_OF_ONE[found['measure']].format(**words)}"
+    return f"{found['arm']} {_CLAIMS[found['measure']].format(**words)} {found['against']}"
+
+
+def _figures_of(found: dict[str, Any]) -> str:
     low, high = found["interval"]
-    unit = "" if found["measure"] == "mrr" else " nat a token"
-    figures = (
-        f"difference {found['difference']:+.4f}{unit}, "
+    unit = "" if found["measure"] == "mrr" else " nat per token"
+    name = "value" if found["against"] == ZERO else "difference"
+    told = (
+        f"{name} {found['difference']:+.4f}{unit}, "
         f"{INTERVAL[1] - INTERVAL[0]:.0f} % interval {low:+.4f} to {high:+.4f}"
     )
     if found["kind"] == "secondary":
-        figures += f", corrected p {found['p_holm']:.3f}"
-    figures += f", {num_seeds} seed{'s' if num_seeds > 1 else ''}, {where}"
-    opening = {
-        "supported": "Supported:",
-        "kept": "Supported:",
-        "contradicted": "Contradicted, the opposite holds:",
-        "broken": "Contradicted:",
-        "not shown": "Not shown, the data do not tell them apart:",
-    }[found["verdict"]]
-    return f"{opening} {claim} ({figures})."
+        told += f", corrected p {found['p_holm']:.3f}"
+    return told
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"

@@ -8,6 +8,12 @@
     [set]                                 keys of that config
     max_steps = 400
 
+The paper's base and large path (LinkBERT, arXiv:2203.15827, section 5.1) starts from an encoder:
+
+    init = "encoder"                      Hugging Face folder, relative to the file
+    warm_up_corpus = "other"              documents outside the corpus, with the same tokenizer
+    warm_up_steps = 2000                  one run on them; all arms start from its export
+
 Arms differ in where segment B comes from and in the weight of the relation loss, in nothing else
 (LinkBERT, arXiv:2203.15827, section 5 and its ablations).
 """
@@ -15,10 +21,11 @@ Arms differ in where segment B comes from and in the weight of the relation loss
 from __future__ import annotations
 
 import difflib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from linkbert.evaluation.config import SPLITS
 from linkbert.training.config import PretrainConfig, load_config, read_toml
 from schemas.errors import ConfigError
 
@@ -65,10 +72,20 @@ class ExperimentConfig:
         config: preset or TOML file of pretraining.
         overrides: `key=value` for it.
         epochs: plans drawn; every step must read a new instance.
-        link_scope: see `sample`.
+        link_scope: see `sample`, as the next three.
+        target_segment: of a linked document.
+        mix: wanted parts of contiguous, random and linked in the arms with links.
+        mix_policy: of the whole plan, or of each A by itself.
+        max_tokens: cut the corpus anew into segments of at most so many; 0 keeps its own.
+        init: a Hugging Face BERT folder that all arms start from; "" draws weights from the seed.
+        warm_up_corpus: documents outside the corpus to warm up on, "" for none. One run, with
+            BERT's own pairs; what it exports is where all arms start.
+        warm_up_steps: optimizer steps of the warm-up.
         validation_fraction: documents held out, half of them in linked clusters.
         passes: masks drawn of each held-out segment.
         max_pairs: held-out pairs of each split at most.
+        splits: held-out splits to score; none named means every one that has instances.
+        focus_words: words whose masked tokens are measured by themselves, too.
         num_resamples: replicates of the bootstrap.
         ranking_pairs: training pairs of fine-tuning for ranking; 0 leaves ranking out.
         ranking_queries: queries to rank at most.
@@ -81,28 +98,28 @@ class ExperimentConfig:
     overrides: tuple[str, ...] = ()
     epochs: int = 1
     link_scope: str = "segment"
+    target_segment: str = "uniform"
+    mix: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mix_policy: str = "exact"
+    max_tokens: int = 0
+    init: str = ""
+    warm_up_corpus: str = ""
+    warm_up_steps: int = 0
     validation_fraction: float = 0.1
     passes: int = 4
     max_pairs: int = 5000
+    splits: tuple[str, ...] = ()
+    focus_words: tuple[str, ...] = ()
     num_resamples: int = 10_000
     ranking_pairs: int = 0
     ranking_queries: int = 200
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.arms if name not in ARMS]
-        if unknown:
-            raise ConfigError(f"expected arms out of {', '.join(ARMS)}, found {unknown[0]!r}")
-        for name in ("arms", "seeds"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ConfigError(f"expected {name} without repetition, found {list(values)}")
-        at_least = dict.fromkeys(
-            ("epochs", "passes", "max_pairs", "num_resamples", "ranking_queries"), 1
-        )
-        for name, least in (at_least | {"ranking_pairs": 0}).items():
+        self._check_names()
+        for name, least in _AT_LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(
-                    f"expected {name} of at least {least}, found {getattr(self, name)}"
+                    f"expected {name} of at least {least}, found {getattr(self, name)}: raise it"
                 )
         if any(seed < 0 for seed in self.seeds):
             raise ConfigError(f"expected seeds of at least 0, found {list(self.seeds)}")
@@ -111,10 +128,35 @@ class ExperimentConfig:
                 "expected validation_fraction above 0 and below 1, found "
                 f"{self.validation_fraction}"
             )
+        if bool(self.warm_up_corpus) != bool(self.warm_up_steps):
+            raise ConfigError(
+                "expected both warm_up_corpus and warm_up_steps, or neither, found "
+                f"{self.warm_up_corpus!r} and {self.warm_up_steps}: name a corpus of documents "
+                "outside the experiment's, so that nothing held out is seen, and its steps"
+            )
+
+    def _check_names(self) -> None:
+        unknown = [name for name in self.arms if name not in ARMS]
+        if unknown:
+            raise ConfigError(f"expected arms out of {', '.join(ARMS)}, found {unknown[0]!r}")
+        strange = [name for name in self.splits if name not in SPLITS]
+        if strange:
+            raise ConfigError(f"expected splits out of {', '.join(SPLITS)}, found {strange[0]!r}")
+        for name in ("arms", "seeds"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise ConfigError(f"expected {name} without repetition, found {list(values)}")
 
     def pretraining(self, arm: str) -> PretrainConfig:
         """Return the configuration of pretraining of an arm."""
         return load_config(self.config, [*self.overrides, *ARMS[arm].overrides])
+
+    def warming_up(self) -> PretrainConfig:
+        """Return the configuration of the warm-up: that of the arms, with its own steps."""
+        config = self.pretraining("bert")
+        share = config.warmup_steps / config.max_steps
+        steps = self.warm_up_steps
+        return replace(config, max_steps=steps, warmup_steps=round(share * steps))
 
     def sampling(self, shards: str, seed: int) -> dict[str, Any]:
         """Return the options of `sample` for shards of this name."""
@@ -123,18 +165,29 @@ class ExperimentConfig:
             "seed": seed,
             "epochs": self.epochs,
             "link_scope": self.link_scope,
+            "target_segment": self.target_segment,
+            "mix": self.mix,
+            "mix_policy": self.mix_policy,
             "validation_fraction": self.validation_fraction,
             **own,
         }
 
     def identity(self) -> dict[str, Any]:
         """Return what may not change while results are kept; arms and seeds may be added."""
-        free = ("corpus", "arms", "seeds", "num_resamples", "ranking_queries", "ranking_pairs")
+        # Where a folder lies may change; what it holds, each run and each shards folder know.
+        free = (
+            "corpus", "init", "warm_up_corpus", "arms", "seeds", "num_resamples",
+            "ranking_queries", "ranking_pairs",
+        )  # fmt: skip
         chosen = {key: value for key, value in asdict(self).items() if key not in free}
         chosen["pretraining"] = self.pretraining("linkbert").to_dict()
         del chosen["config"], chosen["overrides"]
         return chosen
 
+
+_AT_LEAST = dict.fromkeys(
+    ("epochs", "passes", "max_pairs", "num_resamples", "ranking_queries"), 1
+) | dict.fromkeys(("ranking_pairs", "warm_up_steps", "max_tokens"), 0)
 
 _TYPES = {
     each.name: str(each.type) for each in fields(ExperimentConfig) if each.name != "overrides"
@@ -155,9 +208,9 @@ def load_experiment(path: Path) -> ExperimentConfig:
     if not isinstance(overrides, dict):
         raise ConfigError(f"expected [set] as a table, found {overrides!r} in {path}")
     _check_types(values, path)
-    values["corpus"] = str(path.parent / values["corpus"])
-    named = [name for name in ("arms", "seeds") if name in values]
-    lists: dict[str, Any] = {name: tuple(values[name]) for name in named}
+    folders = [name for name in ("corpus", "init", "warm_up_corpus") if values.get(name)]
+    values |= {name: str(path.parent / values[name]) for name in folders}
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     set_keys = tuple(f"{key}={_toml(value)}" for key, value in overrides.items())
     given: dict[str, Any] = {**values, **lists, "overrides": set_keys}
     config = ExperimentConfig(**given)

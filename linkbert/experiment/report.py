@@ -8,7 +8,7 @@ results.json:
     tokens_differ  largest relative difference of tokens read between two arms of a seed
     seeds         those compared
     measures      {split: {num_pairs, num_articles, arms: {arm: {measure: {value, interval,
-                  by_seed}}}}}; losses and gains in nats a masked token, counts by seed
+                  by_seed}}}}}; losses and gains in nats per masked token, counts by seed
     contrasts     [{kind, split, measure, arm, against, difference, interval, p, p_holm (secondary
                   only), by_seed, verdict, sentence}]
     ranking       {arm: {mrr, recall_at_1: {value, interval, by_seed}}}, where it was asked for
@@ -20,10 +20,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from linkbert.experiment.figures import draw_contrasts, draw_measure, draw_training
+import numpy as np
+import numpy.typing as npt
+
+from linkbert.report.plots import curve_plot, interval_plot, write_plot
 from schemas.manifest import write_json, write_whole
 
-_SHOWN = ("gain", "gain_in_b", "gain_not_in_b", "nll_linked", "nll_contiguous", "nll_alone")
+Figures = npt.NDArray[np.float64]
+
+_SHOWN = (
+    "gain", "alone_minus_linked", "alone_minus_random", "gain_in_b", "gain_not_in_b",
+    "gain_focus", "alone_minus_linked_focus", "nll_linked", "nll_contiguous", "nll_alone",
+)  # fmt: skip
 
 
 def write_report(out: Path, results: dict[str, Any], losses: dict[str, list[list[float]]]) -> None:
@@ -35,18 +43,48 @@ def write_report(out: Path, results: dict[str, Any], losses: dict[str, list[list
         losses: {arm: [[loss of each step] of each seed]}.
     """
     write_json(out / "results.json", results)
-    folder = out / "figures"
-    folder.mkdir(exist_ok=True)
-    split = "validation_closed" if "validation_closed" in results["measures"] else "validation"
-    described = results["measures"][split]["arms"]
-    draw_measure(folder / "gain.svg", described, "gain", "link-context gain (nat a token)")
-    draw_measure(
-        folder / "contiguous.svg", described, "nll_contiguous", "loss beside the next segment (nat)"
-    )
-    draw_contrasts(folder / "contrasts.svg", results["contrasts"])
-    draw_training(folder / "training.svg", losses)
+    _draw(out / "figures", results, losses)
     with write_whole(out / "report.md") as file:
         file.write(("\n".join(_lines(results)) + "\n").encode())
+
+
+def _draw(folder: Path, results: dict[str, Any], losses: dict[str, list[list[float]]]) -> None:
+    """Draw gain, contiguous loss, differences and training."""
+    folder.mkdir(exist_ok=True)
+    split = "validation_closed" if "validation_closed" in results["measures"] else "validation"
+    arms = results["measures"][split]["arms"]
+    for name, measure, label in (
+        ("gain", "gain", "link-context gain (nat per token)"),
+        ("contiguous", "nll_contiguous", "loss beside the next segment (nat per token)"),
+    ):
+        rows = [
+            (arm, found[measure]["value"], found[measure]["interval"], found[measure]["by_seed"])
+            for arm, found in arms.items()
+            if found[measure]["interval"] is not None
+        ]
+        write_plot(folder / f"{name}.svg", interval_plot(name, rows, label))
+    rows = [
+        (
+            f"{each['measure']} vs {each['against']} ({each['split']})",
+            each["difference"], each["interval"], each["by_seed"],
+        )
+        for each in results["contrasts"]
+        if each["interval"] is not None
+    ]  # fmt: skip
+    write_plot(
+        folder / "contrasts.svg", interval_plot("contrasts", rows, "difference (nat per token)")
+    )
+    curves = {arm: _smooth(np.mean(by_seed, axis=0)) for arm, by_seed in losses.items()}
+    write_plot(
+        folder / "training.svg", curve_plot("training", curves, "masked token loss (nat per token)")
+    )
+
+
+def _smooth(values: Figures) -> tuple[Figures, Figures]:
+    """Return steps and running means over a fiftieth of them."""
+    width = max(1, len(values) // 50)
+    means = np.convolve(values, np.ones(width) / width, "valid")
+    return np.arange(len(means)) + (width + 1) / 2, means
 
 
 def _lines(results: dict[str, Any]) -> Iterator[str]:
@@ -71,8 +109,8 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
             yield ""
     yield (
         "Intervals are 95 % percentiles over replicates of seeds, then articles, then pairs. "
-        "p-values of secondary hypotheses are corrected for their number (Holm); the primary ones "
-        "are decided by their intervals."
+        "The primary hypotheses, named before any run, are decided by their intervals; p-values of "
+        "the secondary ones are corrected for their number (Holm)."
     )
     for split, found in results["measures"].items():
         yield from _measure_lines(split, found)
@@ -98,10 +136,11 @@ def _measure_lines(split: str, found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"## Measures on {split} ({pairs:,} pairs of {articles:,} articles over all seeds)"
     yield ""
-    yield f"| arm | {' | '.join(_SHOWN)} |"
-    yield f"|---|{'---|' * len(_SHOWN)}"
+    shown = [name for name in _SHOWN if name in next(iter(found["arms"].values()))]
+    yield f"| arm | {' | '.join(shown)} |"
+    yield f"|---|{'---|' * len(shown)}"
     for arm, measured in found["arms"].items():
-        cells = [_cell(measured[name]) for name in _SHOWN]
+        cells = [_cell(measured[name]) for name in shown]
         yield f"| {arm} | {' | '.join(cells)} |"
 
 

@@ -1,7 +1,9 @@
 """`linkbert experiment`: train every arm with every seed, evaluate each, compare them all.
 
-    corpus ──sample──▶ OUT/shards/<shards>-seed-S      one plan an arm, the same A in the same order
-           ──pretrain▶ OUT/runs/<arm>-seed-S           the same weights at the start
+    warm-up corpus ──sample, pretrain, export──▶ OUT/shards, runs, models/warm-up
+    corpus ──sample──▶ OUT/shards/<shards>-seed-S      a plan per arm, the same A in the same order
+           ──pretrain▶ OUT/runs/<arm>-seed-S           the same weights at the start: drawn from
+                                                       the seed, of `init`, or of the warm-up
            ──export──▶ OUT/models/<arm>-seed-S
            ──score───▶ OUT/scores/<arm>-seed-S.npz, .json    the same held-out pairs and masks
            ──compare─▶ OUT/results.json, report.md, figures/
@@ -16,7 +18,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,26 +28,31 @@ import pyarrow.parquet as pq
 
 from linkbert.evaluation.config import EvaluationOptions
 from linkbert.evaluation.evaluate import (
-    best_device,
-    evaluate,
-    evaluation_rule,
+    figures_of,
+    held_out_splits,
+    link_context_scores,
     load_model,
+    precision_on,
+    relation_report,
 )
-from linkbert.evaluation.held_out import held_out_pairs
-from linkbert.evaluation.link_context import PairScores, score_pairs
+from linkbert.evaluation.held_out import Ids
+from linkbert.evaluation.instances import mlm_report
+from linkbert.evaluation.link_context import PairScores
 from linkbert.evaluation.ranking import RankingScores, rank
 from linkbert.experiment.config import ARMS, HELD_OUT_SHARDS, ExperimentConfig
 from linkbert.export.export import export
-from linkbert.training.run_folder import Shards, open_shards
-from linkbert.training.trainer import pretrain
+from linkbert.model.vocabulary import read_tokenizer
+from linkbert.training.run_folder import open_shards
+from linkbert.training.trainer import PretrainResult, pretrain
 from schemas.errors import ConfigError, StageError
 from schemas.manifest import write_json, write_whole
 from schemas.parquet import table_parts
 
 logger = logging.getLogger(__name__)
 
-Sampler = Callable[[Path, dict[str, Any]], None]
-"""Write a shards folder with these options of `sample`; a finished folder is left as it is."""
+Sampler = Callable[[str, Path, dict[str, Any]], Sequence[str]]
+"""Write a shards folder from a corpus with these options of `sample`, and return its warnings; a
+finished folder is left as it is."""
 
 IDENTITY_NAME = "experiment.json"
 
@@ -77,14 +84,14 @@ def run_arms(
         StageError: arms of a seed do not read the same segments A in the same order.
     """
     _check_identity(config, out, corpus_fingerprint)
+    init = _warm_up(config, out, sample, quiet)
     places = [Place(out, arm, seed) for seed in config.seeds for arm in config.arms]
     for number, place in enumerate(places, 1):
         if place.path("scores", ".json").is_file():
             continue
         logger.info("arm %d of %d: %s, seed %d", number, len(places), place.arm, place.seed)
         _prepare_shards(config, place, sample)
-        _train(config, place, quiet)
-        _score(config, place)
+        _score(config, place, _train(config, place, init, quiet))
     return places
 
 
@@ -106,10 +113,36 @@ def _check_identity(config: ExperimentConfig, out: Path, corpus_fingerprint: str
         write_json(path, wanted)
 
 
+def _warm_up(config: ExperimentConfig, out: Path, sample: Sampler, quiet: bool) -> Path | None:
+    """Return the folder that all arms start from: that of a warm-up, `init`, or none."""
+    init = Path(config.init) if config.init else None
+    if not config.warm_up_steps:
+        return init
+    shards, run, model = (out / name / "warm-up" for name in ("shards", "runs", "models"))
+    pretraining = config.warming_up()
+    seed = config.seeds[0]
+    options = {"seed": seed, "links": "none", "validation_fraction": config.validation_fraction}
+    sample(config.warm_up_corpus, shards, options | {"epochs": 1})
+    available = open_shards(shards).train.num_instances
+    needed = pretraining.max_steps * pretraining.batch_size
+    if needed > available:
+        raise ConfigError(
+            f"expected at most {available // pretraining.batch_size} warm_up_steps of "
+            f"{pretraining.batch_size} instances, found {pretraining.max_steps}: {available} "
+            f"instances lie in {config.warm_up_corpus}"
+        )
+    logger.info("warming up on %s: %d steps", config.warm_up_corpus, pretraining.max_steps)
+    pretrain(shards, run, pretraining, seed=seed, init=init, quiet=quiet)
+    export(run, model)
+    return model
+
+
 def _prepare_shards(config: ExperimentConfig, place: Place, sample: Sampler) -> None:
     own = ARMS[place.arm].shards
     for name in dict.fromkeys((HELD_OUT_SHARDS, own)):
-        sample(place.shards(name), config.sampling(name, place.seed))
+        options = config.sampling(name, place.seed)
+        for warning in sample(config.corpus, place.shards(name), options):
+            logger.warning("warning: %s", warning)
     reference, digest = (
         sequence_digest(place.shards(name) / "train") for name in (HELD_OUT_SHARDS, own)
     )
@@ -140,61 +173,68 @@ def sequence_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _train(config: ExperimentConfig, place: Place, quiet: bool) -> None:
-    pretrain(
+def _train(
+    config: ExperimentConfig, place: Place, init: Path | None, quiet: bool
+) -> PretrainResult:
+    result = pretrain(
         place.shards(ARMS[place.arm].shards),
         place.path("runs"),
         config.pretraining(place.arm),
         seed=place.seed,
+        init=init,
         quiet=quiet,
     )
     export(place.path("runs"), place.path("models"))
+    return result
 
 
-def _score(config: ExperimentConfig, place: Place) -> None:
+def _score(config: ExperimentConfig, place: Place, trained: PretrainResult) -> None:
     """Write the scores of a trained arm; the JSON file comes last and marks it as finished."""
     place.path("scores").parent.mkdir(exist_ok=True)
-    held_out = place.shards(HELD_OUT_SHARDS)
-    opened = open_shards(held_out)
-    arrays = _pair_scores(config, place, opened)
+    opened = open_shards(place.shards(HELD_OUT_SHARDS))
+    model = load_model(place.path("models"), opened)
+    # Evaluate in the numbers of training: half the time where those are half precision.
+    precision = precision_on(model, config.pretraining(place.arm).precision).name
+    options = EvaluationOptions(
+        seed=place.seed, passes=config.passes, max_pairs=config.max_pairs, precision=precision,
+        splits=config.splits,
+    )  # fmt: skip
+    focus_ids = _focus_ids(opened.tokenizer, config.focus_words)
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    found: dict[str, Any] = {"mlm": {}, "drp": {}}
+    for name, split in held_out_splits(opened, config.splits).items():
+        scores = link_context_scores(model, split, opened, options, focus_ids)
+        for key in PairScores.__dataclass_fields__:
+            arrays[f"{name}/{key}"] = getattr(scores, key)
+        figures = figures_of(model, split, opened, options)
+        found["mlm"][name] = mlm_report(figures)
+        found["drp"][name] = relation_report(split, figures)
+    if not ARMS[place.arm].has_relations:
+        del found["drp"]
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with write_whole(place.path("scores", ".npz")) as file:
         file.write(buffer.getvalue())
-    options = EvaluationOptions(seed=place.seed, max_pairs=config.max_pairs)
-    found: dict[str, Any] = {"mlm": evaluate("mlm", place.path("models"), held_out, options)}
-    if ARMS[place.arm].has_relations:
-        found["drp"] = evaluate("drp", place.path("models"), held_out, options)
-    again = pretrain(  # finished: it tells what it came to
-        place.shards(ARMS[place.arm].shards),
-        place.path("runs"),
-        config.pretraining(place.arm),
-        seed=place.seed,
-        quiet=True,
-    )
-    told = asdict(again)
+    told = asdict(trained)
     kept = ("step", "tokens", "instances", "first_loss", "last_loss", "relations", "seconds")
-    found["training"] = {key: told[key] for key in kept}
+    found |= {"training": {key: told[key] for key in kept}, "precision": precision}
     write_json(place.path("scores", ".json"), found)
 
 
-def _pair_scores(
-    config: ExperimentConfig, place: Place, shards: Shards
-) -> dict[str, np.ndarray[Any, Any]]:
-    model = load_model(place.path("models"), shards)
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for name, split in shards.validation.items():
-        pairs = held_out_pairs(split, shards.facts, config.max_pairs, place.seed)
-        scores = score_pairs(
-            model,
-            pairs,
-            evaluation_rule(shards, place.seed),
-            passes=config.passes,
-            device=best_device(),
+def _focus_ids(tokenizer_path: Path, words: Sequence[str]) -> Ids:
+    """Return the token of each word.
+
+    Raises:
+        ConfigError: a word is no single token of the vocabulary.
+    """
+    tokenizer = read_tokenizer(tokenizer_path)
+    ids = [tokenizer.token_to_id(word) for word in words]
+    if None in ids:
+        raise ConfigError(
+            f"expected focus_words that are tokens of {tokenizer_path}, found "
+            f"{words[ids.index(None)]!r}: leave it out, or train a larger vocabulary"
         )
-        for key in PairScores.__dataclass_fields__:
-            arrays[f"{name}/{key}"] = getattr(scores, key)
-    return arrays
+    return np.array(ids, np.int32)
 
 
 def ranking_scores(config: ExperimentConfig, place: Place) -> RankingScores:

@@ -13,15 +13,16 @@ import pyarrow.parquet as pq
 from linkbert.inspection.corpus import Corpus
 from linkbert.report import plots
 from linkbert.report.examples import choose_examples, example_list
-from linkbert.report.flow import Step, flow
 from linkbert.report.markup import (
     Chapter,
     Section,
+    Step,
     bars,
     escape,
     facts,
     figure,
     figures,
+    flow,
     heading_of,
     number_of,
     title_of,
@@ -52,7 +53,7 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
         sections += [_links(corpus), _graph(corpus)]
         if around is not None:
             node = corpus.node_by_title(around)
-            drawing = draw_neighbourhood(neighbourhood(corpus, node, 14), ())
+            drawing = draw_neighbourhood(neighbourhood(corpus, node, 14), (), "around")
             sections.append(Section("around", f"Around {node['title']}", drawing))
     sections.append(_lengths(corpus))
     if corpus.has("csr"):
@@ -62,7 +63,27 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
             f"{_NUM_RANDOM_EXAMPLES} at random.</p>"
         )
         sections.append(Section("examples", "Example pages", note + example_list(corpus, nodes)))
-    return Chapter("corpus", heading_of("Corpus", corpus.path), sections)
+    return Chapter("corpus", heading_of("Corpus", corpus.path), sections, _verdict(corpus))
+
+
+_FEW_LINKS = 1 / 3
+"""Below this share of segments with a usable link, a third of linked pairs cannot be had."""
+
+
+def _verdict(corpus: Corpus) -> str:
+    told = f"{corpus.manifest('pages').rows_out:,} documents"
+    if corpus.has("mentions"):
+        mentions = corpus.manifest("mentions")
+        leads = sum(mentions.extra["fates"][fate] for fate in _LEADS)
+        told += f"; {leads:,} of {mentions.rows_out:,} links lead to one of them"
+        told += f" ({leads / mentions.rows_out:.0%})" if mentions.rows_out else ""
+    counts = corpus.manifest("segments").extra["counts"] if corpus.has("segments") else {}
+    if counts.get("segments"):
+        share = counts["linked_segments"] / counts["segments"]
+        told += f"; {share:.0%} of {counts['segments']:,} segments have a link to follow"
+        if share < _FEW_LINKS:
+            told += ", fewer than the third of all pairs that LinkBERT wants linked"
+    return f"{told}."
 
 
 def _overview(corpus: Corpus) -> Section:

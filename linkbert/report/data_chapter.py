@@ -13,15 +13,16 @@ from linkbert.inspection.corpus import Row
 from linkbert.inspection.pairs import Pair, PairReader
 from linkbert.report import plots
 from linkbert.report.appearance import appearance_sections
-from linkbert.report.flow import Step, flow
 from linkbert.report.markup import (
     Chapter,
     Section,
+    Step,
     bars,
     escape,
     facts,
     figure,
     figures,
+    flow,
     heading_of,
     number_of,
     table,
@@ -54,7 +55,22 @@ def data_chapter(shards: Path) -> Chapter:
         *appearance_sections(shards, train, columns),
         _pairs(shards / "train"),
     ]
-    return Chapter("data", heading_of("Data set", shards), sections)
+    return Chapter("data", heading_of("Data set", shards), sections, _verdict(train))
+
+
+_HIGH_CHANCE = 0.45
+"""Above this, what A allows tells the relation too often for it to be learned from B."""
+
+
+def _verdict(train: Manifest) -> str:
+    relations, chance = train.extra["relations"], train.extra["drp_class_accuracy"]
+    total = sum(relations.values()) or 1
+    shares = ", ".join(f"{relations[name] / total:.0%} {name}" for name in RELATIONS)
+    told = f"{train.rows_out:,} training pairs: {shares}. What A allows tells the relation of "
+    told += f"{chance:.0%}"
+    return told + (
+        ", so much of that relation needs no reading of B." if chance > _HIGH_CHANCE else "."
+    )
 
 
 def _overview(shards: Path, train: Manifest) -> Section:

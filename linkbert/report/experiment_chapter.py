@@ -22,8 +22,12 @@ from schemas.errors import SchemaError
 
 RESULTS_NAME = "results.json"
 
+_VERDICTS = ("supported", "contradicted", "not shown")
 _KINDS = ("primary", "guard", "secondary")
-_MEASURES = ("gain", "gain_in_b", "gain_not_in_b", "nll_linked", "nll_contiguous", "nll_alone")
+_MEASURES = (
+    "gain", "alone_minus_linked", "alone_minus_random", "gain_in_b", "gain_not_in_b",
+    "gain_focus", "alone_minus_linked_focus", "nll_linked", "nll_contiguous", "nll_alone",
+)  # fmt: skip
 
 Results = dict[str, Any]
 
@@ -41,7 +45,17 @@ def experiment_chapter(folder: Path) -> Chapter:
         Section("contrasts", "Differences with their intervals", _contrasts(results["contrasts"])),
         Section("measures", "Measures of each arm", "".join(_measures(results["measures"]))),
     ]
-    return Chapter("experiment", heading_of("Experiment", folder), sections)
+    heading = heading_of("Experiment", folder)
+    return Chapter("experiment", heading, sections, _verdict(results["contrasts"]))
+
+
+def _verdict(contrasts: Sequence[Results]) -> str:
+    """Count the primary hypotheses by verdict, and tell those that were decided."""
+    primary = [each for each in contrasts if each["kind"] == "primary"]
+    counts = {name: sum(each["verdict"] == name for each in primary) for name in _VERDICTS}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    decided = " ".join(each["sentence"] for each in primary if each["verdict"] != "not shown")
+    return f"Of {len(primary)} primary hypotheses {told}. {decided}".strip()
 
 
 def _read(path: Path) -> Results:
@@ -87,7 +101,7 @@ def _contrasts(contrasts: Sequence[Results]) -> str:
         "contrast-intervals",
         [(str(number), each["difference"], each["interval"], each["by_seed"])
          for number, each in enumerate(drawn, start=1)],
-        "difference, nat a token",
+        "difference, nat per token",
     )  # fmt: skip
     rows = [
         [
@@ -106,12 +120,14 @@ def _contrasts(contrasts: Sequence[Results]) -> str:
 
 def _measures(measures: Results) -> Iterator[str]:
     for split, found in measures.items():
+        arms = found["arms"]
+        shown = [name for name in _MEASURES if any(name in each for each in arms.values())]
         rows = [
-            [escape(arm), *(_cell(measured.get(name)) for name in _MEASURES)]
-            for arm, measured in found["arms"].items()
+            [escape(arm), *(_cell(measured.get(name)) for name in shown)]
+            for arm, measured in arms.items()
         ]
-        caption = f"{split.replace('_', ' ')}, nats a masked token, 95 % interval"
-        header = ["arm", *(name.replace("_", " ") for name in _MEASURES)]
+        caption = f"{split.replace('_', ' ')}, nats per masked token, 95 % interval"
+        header = ["arm", *(name.replace("_", " ") for name in shown)]
         yield table(header, rows, caption)
 
 

@@ -30,11 +30,19 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """What is said of one folder."""
+    """What is said of one folder.
+
+    Attributes:
+        name: its id in the page.
+        heading: above it.
+        sections: its parts.
+        verdict: what came of it, in one or two sentences that only repeat figures.
+    """
 
     name: str
     heading: str
     sections: list[Section]
+    verdict: str = ""
 
     def renamed(self, suffix: str) -> Chapter:
         """Return the chapter with a suffix on every id and on every link to one."""
@@ -46,7 +54,7 @@ class Chapter:
             )
             for section in self.sections
         ]
-        return Chapter(self.name + suffix, self.heading, sections)
+        return Chapter(self.name + suffix, self.heading, sections, self.verdict)
 
 
 def escape(text: object) -> str:
@@ -166,6 +174,17 @@ def figures(items: Sequence[str]) -> str:
     return f'<div class="figures">{"".join(items)}</div>'
 
 
+def _summary(chapters: Sequence[Chapter]) -> str:
+    """Return the verdict of each chapter, to be read before anything else."""
+    items = "".join(
+        f'<li><a href="#{chapter.name}">{title_of(chapter.heading)}</a>: '
+        f"{escape(chapter.verdict)}</li>"
+        for chapter in chapters
+        if chapter.verdict
+    )
+    return f'<section class="summary" aria-label="summary"><ul>{items}</ul></section>'
+
+
 def page(heading: str, chapters: Sequence[Chapter]) -> str:
     """Return the whole self-contained HTML file."""
     folder = resources.files("linkbert.report")
@@ -196,7 +215,37 @@ def page(heading: str, chapters: Sequence[Chapter]) -> str:
         f'<link rel="icon" href="data:,"><title>{escape(heading)}</title>'
         f"<style>{style}</style></head><body>"
         '<a class="skip" href="#main">skip to the report</a>'
-        f"<header><h1>{title_of(heading)}</h1></header>"
+        f"<header><h1>{title_of(heading)}</h1></header>{_summary(chapters)}"
         f'<nav aria-label="contents"><ul>{contents}</ul></nav>'
         f'<main id="main">{body}</main><script>{script}</script></body></html>\n'
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the flow: what came in, what went on, and what became of the rest."""
+
+    label: str
+    came_in: int
+    went_on: int
+    unit: str
+    lost: dict[str, int]
+
+
+def flow(steps: Iterable[Step]) -> str:
+    """Return the steps as a list of boxes with counts; nothing that is lost has no name."""
+    boxes = []
+    for step in steps:
+        lost = "".join(
+            f"<li>{escape(name)}: {number_of(count)}</li>"
+            for name, count in sorted(step.lost.items(), key=lambda item: -item[1])
+            if count
+        )
+        share = min(step.went_on / step.came_in, 1.0) if step.came_in else 0.0
+        boxes.append(
+            f"<li>{escape(step.label)}: <b>{number_of(step.came_in)}</b> → "
+            f"<b>{number_of(step.went_on)}</b> {escape(step.unit)}"
+            f'<div class="meter"><i style="width:{100 * share:.1f}%"></i></div>'
+            f"{f'<ul>{lost}</ul>' if lost else ''}</li>"
+        )
+    return f'<ol class="flow">{"".join(boxes)}</ol>'

@@ -43,8 +43,16 @@ def neighbourhood(corpus: Corpus, node: Row, limit: int = 8) -> Neighbourhood:
     return Neighbourhood(node["node_id"], found, edges)
 
 
-def draw_neighbourhood(shown: Neighbourhood, examples: Collection[int]) -> str:
-    """Return the drawing; nodes in `examples` link to the example page of their document."""
+def draw_neighbourhood(
+    shown: Neighbourhood, examples: Collection[int], name: str = "neighbours"
+) -> str:
+    """Return the drawing, an arrow for each edge.
+
+    Args:
+        shown: what to draw.
+        examples: nodes that link to the example page of their document.
+        name: distinct among the drawings of a page about the same document.
+    """
     import networkx
 
     graph = networkx.Graph()
@@ -53,10 +61,9 @@ def draw_neighbourhood(shown: Neighbourhood, examples: Collection[int]) -> str:
     distance = 2.2 / max(len(graph), 2) ** 0.5
     layout = networkx.spring_layout(graph, k=distance, seed=1, iterations=200)
     places = {node: _place(x, y) for node, (x, y) in layout.items()}
+    head = f"{name}-{shown.start}-arrow"
     lines = "".join(
-        f'<line x1="{places[a][0]:.0f}" y1="{places[a][1]:.0f}" '
-        f'x2="{places[b][0]:.0f}" y2="{places[b][1]:.0f}"/>'
-        for a, b in graph.edges
+        _arrow(places[a], places[b], _radius(shown.nodes[b]), head) for a, b in shown.edges
     )
     labels = _place_labels(shown.nodes, places, shown.start)
     circles, names = [], []
@@ -71,7 +78,27 @@ def draw_neighbourhood(shown: Neighbourhood, examples: Collection[int]) -> str:
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
         f'<svg class="graph" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
-        f"{lines}{''.join(circles + names)}</svg></div>"
+        f"{_arrow_head(head)}{lines}{''.join(circles + names)}</svg></div>"
+    )
+
+
+def _arrow_head(name: str) -> str:
+    return (
+        f'<defs><marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path d="M0 0.5 8 4 0 7.5z"/></marker></defs>'
+    )
+
+
+def _arrow(
+    start: tuple[float, float], end: tuple[float, float], end_radius: float, head: str
+) -> str:
+    """Return a line that points at the rim of a node."""
+    (x1, y1), (x2, y2) = start, end
+    length = max(1.0, float(np.hypot(x2 - x1, y2 - y1)))
+    kept = max(0.0, 1 - (end_radius + 2) / length)
+    return (
+        f'<line x1="{x1:.0f}" y1="{y1:.0f}" x2="{x1 + kept * (x2 - x1):.1f}" '
+        f'y2="{y1 + kept * (y2 - y1):.1f}" marker-end="url(#{head})"/>'
     )
 
 

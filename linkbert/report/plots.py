@@ -10,16 +10,21 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.errors import ConfigError
+from schemas.manifest import write_whole
 
 Numbers = npt.NDArray[Any] | Sequence[float]
 
 _INCHES = (5.2, 3.1)
+_ROW_INCHES = 0.26
+"""Height of one row of an interval plot: many rows make a taller plot."""
+
 _MAX_POINTS = 400
 _NUM_BINS = 40
 # Placeholders that no plot has by chance, and what they become.
@@ -28,12 +33,17 @@ _SERIES = ("#100001", "#100002", "#100003", "#100004")
 _VARIABLES = {_INK: "currentColor", _FAINT: "var(--line)"} | {
     placeholder: f"var(--series-{number})" for number, placeholder in enumerate(_SERIES, start=1)
 }
+# What the variables are in the page's light colours, for a file of its own.
+_FIXED = {
+    "currentColor": "#1b1d1f", "var(--line)": "#d3d7db", "var(--series-1)": "#0063a3",
+    "var(--series-2)": "#b84a00", "var(--series-3)": "#00705a", "var(--series-4)": "#8a3f78",
+}  # fmt: skip
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "^", "s", "D")
 _SETTINGS = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 11,  # on a phone the plot shrinks to three quarters
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
     "axes.linewidth": 0.8,
@@ -51,12 +61,13 @@ _SETTINGS = {
 }
 
 
-def draw(name: str, fill: Callable[[Any], None]) -> str:
-    """Return the SVG of one plot.
+def draw(name: str, fill: Callable[[Any], None], height: float = _INCHES[1]) -> str:
+    """Return the SVG of one plot, its legend above the axes and so off the curves.
 
     Args:
         name: distinct within a page; ids in the SVG come from it.
         fill: draws into the axes it is given.
+        height: in inches.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -73,10 +84,12 @@ def draw(name: str, fill: Callable[[Any], None]) -> str:
 
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}
     with mpl.rc_context(settings):
-        figure = Figure(figsize=_INCHES, layout="constrained")
+        figure = Figure(figsize=(_INCHES[0], height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         fill(axes)
+        if len(axes.get_legend_handles_labels()[1]) > 1:
+            figure.legend(loc="outside upper left", ncols=3)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return _for_html(buffer.getvalue(), name)
@@ -93,6 +106,14 @@ def _for_html(svg: str, name: str) -> str:
         svg = svg.replace(placeholder, variable)
     # The page's own fonts have every script; the file's are those of this machine.
     return re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 sans-serif", svg).strip()
+
+
+def write_plot(path: Path, svg: str) -> None:
+    """Write a plot as a file of its own, in fixed colours."""
+    for variable, colour in _FIXED.items():
+        svg = svg.replace(variable, colour)
+    with write_whole(path) as file:
+        file.write(svg.encode())
 
 
 def degree_plot(counts: Mapping[str, Mapping[int, int]]) -> str:
@@ -117,8 +138,6 @@ def degree_plot(counts: Mapping[str, Mapping[int, int]]) -> str:
             )
         axes.set_xlabel("degree")
         axes.set_ylabel("documents")
-        if any(degree for by_degree in counts.values() for degree in by_degree):
-            axes.legend()
 
     return draw("degrees", fill)
 
@@ -165,8 +184,6 @@ def rank_plot(name: str, series: Mapping[str, Numbers], y_label: str) -> str:
                 )
         axes.set_xlabel("documents, in falling order")
         axes.set_ylabel(y_label)
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend()
 
     return draw(name, fill)
 
@@ -193,7 +210,8 @@ def curve_plot(
         for number, (label, (steps, values)) in enumerate(series.items()):
             axes.plot(
                 *_thinned(np.asarray(steps, float), np.asarray(values, float)),
-                linestyle=_LINES[number % len(_LINES)],
+                # A fifth curve has the first one's colour, not its line.
+                linestyle=_LINES[(number + number // len(_SERIES)) % len(_LINES)],
                 marker=_MARKERS[number % len(_MARKERS)] if markers else None,
                 markersize=4,
                 color=_SERIES[number % len(_SERIES)],
@@ -206,8 +224,6 @@ def curve_plot(
         _whole_steps(axes, [step for steps, _ in series.values() for step in steps])
         axes.set_xlabel("step")
         axes.set_ylabel(y_label)
-        if len(series) > 1 or reference is not None:
-            axes.legend()
 
     return draw(name, fill)
 
@@ -254,4 +270,4 @@ def interval_plot(
         axes.invert_yaxis()
         axes.set_xlabel(x_label)
 
-    return draw(name, fill)
+    return draw(name, fill, max(_INCHES[1], 0.8 + _ROW_INCHES * len(rows)))

@@ -32,7 +32,30 @@ def run_chapter(run: Path) -> Chapter:
         sections.append(Section("curves", "Training curves", figures(list(_curves(steps)))))
     if validations:
         sections.append(_validation(validations))
-    return Chapter("run", heading_of("Run", run), sections)
+    return Chapter("run", heading_of("Run", run), sections, _verdict(described, steps, validations))
+
+
+def _verdict(described: dict[str, Any], steps: Lines, validations: Lines) -> str:
+    if not steps:
+        return "No step is done yet."
+    done, wanted = steps[-1]["step"], described["identity"]["config"].get("max_steps", 0)
+    told = f"{'Finished' if done >= wanted else 'Unfinished'}: {done:,} of {wanted:,} steps, "
+    told += f"{steps[-1]['tokens'] / 1e6:,.1f} M tokens."
+    for split, found in (validations[-1]["splits"] if validations else {}).items():
+        low, high = found["interval"]
+        answer = (
+            "above"
+            if low > found["chance"]
+            else "below"
+            if high < found["chance"]
+            else "not apart from"
+        )
+        told += (
+            f" On {split.replace('_', ' ')}: MLM loss {found['mlm_loss']:.2f} nat per token; "
+            f"relation right in {found['drp_accuracy']:.0%} ({low:.0%} to {high:.0%}), {answer} "
+            f"the {found['chance']:.0%} of a guess from A alone."
+        )
+    return told
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -79,7 +102,7 @@ def _overview(described: dict[str, Any], steps: Lines) -> Section:
         rows += [
             ("tokens", tokens),
             ("seconds in steps", round(seconds, 1)),
-            ("tokens a second", int(tokens / seconds) if seconds else 0),
+            ("tokens per second", int(tokens / seconds) if seconds else 0),
         ]
     return Section("run-overview", "What it is", facts([row for row in rows if row[1] is not None]))
 
@@ -111,7 +134,7 @@ def _curves(steps: Lines) -> Iterator[str]:
         "Norm of the gradient before clipping.",
     )
     yield figure(
-        plots.curve_plot("speed", {"speed": smoothed("tokens_per_second")}, "tokens a second"),
+        plots.curve_plot("speed", {"speed": smoothed("tokens_per_second")}, "tokens per second"),
         "Throughput.",
     )
 

@@ -66,6 +66,21 @@ def test_a_model_without_a_relation_head_has_no_drp_but_a_gain(
     assert found[0] == found[1]
 
 
+def test_splits_and_precision_are_options(model: Path, shards: Path) -> None:
+    named = EvaluationOptions(num_resamples=20, splits=("validation",))
+    plain = EvaluationOptions(num_resamples=20)
+    for kind in ("link-context", "mlm"):
+        assert evaluate(kind, model, shards, named) == evaluate(kind, model, shards, plain)
+    half = EvaluationOptions(num_resamples=20, precision="bf16")
+    found = [evaluate("mlm", model, shards, each)["validation"] for each in (plain, half)]
+    assert found[0] != found[1]
+    assert found[0]["all"]["loss"] == pytest.approx(found[1]["all"]["loss"], rel=0.01)
+    with pytest.raises(SchemaError, match="validation_closed, found none"):
+        evaluate("mlm", model, shards, EvaluationOptions(splits=("validation_closed",)))
+    with pytest.raises(ConfigError, match="splits out of"):
+        EvaluationOptions(splits=("train",))
+
+
 def test_other_weights_give_other_figures(model: Path, shards: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(model, changed)

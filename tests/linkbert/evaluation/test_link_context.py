@@ -18,11 +18,12 @@ from linkbert.loader.masking import masking_rule
 from linkbert.model.network import Batch, LinkBert, ModelConfig, initialise
 from linkbert.model.pretrained import LinkBertForPreTraining
 from linkbert.training.config import PretrainConfig
+from linkbert.training.optimizer import Precision
 from tests.linkbert.shards_folder import FACTS, FRAME, write_shards
 
 VOCAB_SIZE = 64
 RULE = masking_rule(0, range(VOCAB_SIZE), FRAME, BERT_MASKING)
-CPU = torch.device("cpu")
+FP32 = Precision("fp32", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_b_is_not_masked_and_lies_where_it_should(pairs: list[HeldOutPair]) -> N
 
 def test_the_losses_are_those_of_the_padded_model_token_by_token(pairs: list[HeldOutPair]) -> None:
     model = model_of()
-    scores = score_pairs(model, pairs[:3], RULE, passes=2, device=CPU)
+    scores = score_pairs(model, pairs[:3], RULE, passes=2, precision=FP32)
     padded = LinkBertForPreTraining(model).eval()
     for column, condition in enumerate(CONDITIONS):
         for row, pair in enumerate(pairs[:3]):
@@ -112,7 +113,7 @@ def test_a_model_that_copies_gains_on_tokens_in_b_and_loses_on_the_others(
     pairs: list[HeldOutPair],
 ) -> None:
     model = CopyingModel()
-    scores = score_pairs(model, pairs, RULE, passes=1, device=CPU)  # type: ignore[arg-type]
+    scores = score_pairs(model, pairs, RULE, passes=1, precision=FP32)  # type: ignore[arg-type]
     found = summarise_scores(scores, 200, 0)
     assert found["gain_in_b"]["interval"][0] > 0.3
     assert found["gain_in_b"]["value"] > found["gain"]["value"] > found["gain_not_in_b"]["value"]
@@ -122,17 +123,57 @@ def test_equal_partners_gain_nothing_and_the_parts_add_up(pairs: list[HeldOutPai
     from dataclasses import replace
 
     alike = [replace(pair, random=pair.linked) for pair in pairs]
-    sums, counts = measures(score_pairs(model_of(), alike, RULE, passes=1, device=CPU))
+    sums, counts = measures(score_pairs(model_of(), alike, RULE, passes=1, precision=FP32))
     assert np.abs(sums["gain"]).max() < 1e-9
-    sums, counts = measures(score_pairs(model_of(), pairs, RULE, passes=1, device=CPU))
+    sums, counts = measures(score_pairs(model_of(), pairs, RULE, passes=1, precision=FP32))
     assert np.abs(sums["gain"]).max() > 1e-5
     assert np.allclose(sums["gain"], sums["gain_in_b"] + sums["gain_not_in_b"])
     assert np.array_equal(counts["gain"], counts["gain_in_b"] + counts["gain_not_in_b"])
     assert 0 < counts["gain_in_b"].sum() < counts["gain"].sum()
 
 
+def test_what_a_partner_helps_and_harms_adds_up_to_the_gain(pairs: list[HeldOutPair]) -> None:
+    scores = score_pairs(model_of(), pairs, RULE, passes=1, precision=FP32)
+    sums, counts = measures(scores)
+    assert np.abs(sums["alone_minus_linked"]).max() > 1e-5
+    assert np.allclose(sums["gain"], sums["alone_minus_linked"] - sums["alone_minus_random"])
+    assert np.array_equal(counts["alone_minus_linked"], counts["gain"])
+    assert "gain_focus" not in sums
+
+
+def test_words_of_focus_are_counted_by_themselves(pairs: list[HeldOutPair]) -> None:
+    model = CopyingModel()
+    focus = np.arange(8, 20, dtype=np.int32)
+    scores = score_pairs(model, pairs, RULE, passes=1, precision=FP32, focus_ids=focus)  # type: ignore[arg-type]
+    everything = np.arange(VOCAB_SIZE, dtype=np.int32)
+    whole = score_pairs(model, pairs, RULE, passes=1, precision=FP32, focus_ids=everything)  # type: ignore[arg-type]
+    assert 0 < scores.num_focus.sum() < scores.num_masked.sum()
+    assert np.array_equal(whole.losses_focus, whole.losses)
+    assert np.array_equal(whole.num_focus, whole.num_masked)
+    labels = np.concatenate(
+        [
+            batch_of(pairs[start : start + 64], "linked", 0, RULE)[0].labels_M.numpy()
+            for start in range(0, len(pairs), 64)
+        ]
+    )
+    assert scores.num_focus.sum() == np.isin(labels, focus).sum()
+    sums, _ = measures(scores)
+    assert sums["gain_focus"].sum() == pytest.approx(
+        sums["alone_minus_linked_focus"].sum() - sums["alone_minus_random_focus"].sum()
+    )
+
+
+def test_half_precision_gives_nearly_the_same_losses(pairs: list[HeldOutPair]) -> None:
+    found = [
+        score_pairs(model_of(), pairs, RULE, passes=1, precision=Precision(name, "cpu"))
+        for name in ("fp32", "bf16")
+    ]
+    assert not np.array_equal(found[0].losses, found[1].losses)
+    assert found[0].losses == pytest.approx(found[1].losses, rel=0.01)
+
+
 def test_contiguous_counts_only_where_there_is_a_next_segment(pairs: list[HeldOutPair]) -> None:
-    scores = score_pairs(model_of(), pairs, RULE, passes=1, device=CPU)
+    scores = score_pairs(model_of(), pairs, RULE, passes=1, precision=FP32)
     _, counts = measures(scores)
     missing = np.array([pair.contiguous is None for pair in pairs])
     assert missing.any()

@@ -1,20 +1,30 @@
 """Verdicts on scores whose truth is known."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from linkbert.evaluation.link_context import PairScores
-from linkbert.experiment.compare import Scores, compare
+from linkbert.experiment.compare import ZERO, Scores, compare
 from linkbert.experiment.config import load_experiment
 from schemas.errors import StageError
 
 ARTICLES = np.repeat(np.arange(30), 4)
 
 
-def scores_of(gain: float, contiguous: float, seed: int, arm_noise: float = 0.0) -> PairScores:
-    """Scores in which a linked partner is worth `gain` nats a token; noise is shared by arms."""
+def scores_of(
+    gain: float,
+    contiguous: float,
+    seed: int,
+    arm_noise: float = 0.0,
+    *,
+    harm: float = 0.0,
+    has_focus: bool = False,
+) -> PairScores:
+    """Scores in which a linked partner is worth `gain` nats per token, all or in part because a
+    random one does `harm`; noise is shared by arms."""
     shared = np.random.default_rng(seed)
     size = len(ARTICLES)
     num_masked = shared.integers(5, 15, size)
@@ -22,19 +32,31 @@ def scores_of(gain: float, contiguous: float, seed: int, arm_noise: float = 0.0)
     base = 5.0 * num_masked + shared.normal(0, 1, size)
     own = np.random.default_rng(seed + int(1e6 * abs(gain)) + 7)
     noise = own.normal(0, arm_noise, size) * num_masked
+    help_of_linked = (gain - harm) * num_masked
     losses = np.stack(
-        [base - gain * num_masked + noise, base, base + contiguous * num_masked, base], axis=1
+        [
+            base - help_of_linked + noise,
+            base + harm * num_masked,
+            base + contiguous * num_masked,
+            base,
+        ],
+        axis=1,
     )
     in_b = losses * (num_in_b / num_masked)[:, None]
     has_contiguous = np.ones(size, np.bool_)
-    return PairScores(ARTICLES, losses, in_b, num_masked, num_in_b, has_contiguous)
+    focus, num_focus = (losses / 2, num_masked) if has_focus else (0 * losses, 0 * num_masked)
+    return PairScores(
+        ARTICLES, losses, in_b, num_masked, num_in_b, has_contiguous, focus, num_focus
+    )
 
 
-def planted(gains: dict[str, float], noise: float = 0.02, contiguous: float = 0.0) -> Scores:
+def planted(
+    gains: dict[str, float], noise: float = 0.02, contiguous: float = 0.0, **how: Any
+) -> Scores:
     return {
         arm: {
             seed: {
-                split: scores_of(gain, contiguous if arm == "linkbert" else 0.0, seed, noise)
+                split: scores_of(gain, contiguous if arm == "linkbert" else 0.0, seed, noise, **how)
                 for split in ("validation", "validation_closed")
             }
             for seed in (0, 1)
@@ -65,13 +87,42 @@ def test_a_null_is_called_one() -> None:
     each = found["primary", "gain", "bert", "validation_closed"]
     assert each["difference"] == pytest.approx(0.0)
     assert each["verdict"] == "not shown"
-    assert each["sentence"].startswith("Not shown")
+    assert each["sentence"].startswith(
+        "Not shown, the interval holds both answers: whether linkbert gains more"
+    )
 
 
 def test_the_opposite_is_called_a_contradiction() -> None:
     found = by_name(compare(planted({"bert": 0.05, "linkbert": 0.0}), 200))
     each = found["primary", "gain", "bert", "validation_closed"]
     assert each["verdict"] == "contradicted"
+    assert each["sentence"].startswith("Contradicted: linkbert gains less from a linked partner")
+
+
+def test_a_gain_that_comes_from_the_harm_of_a_random_partner_is_told_apart() -> None:
+    gains = {"bert": 0.0, "linkbert": 0.05}
+    helped = by_name(compare(planted(gains), 200))
+    harmed = by_name(compare(planted(gains, harm=0.05), 200))
+    key, alone = ("primary", "gain", "bert", "validation_closed"), "validation_closed"
+    assert helped[key]["verdict"] == harmed[key]["verdict"] == "supported"
+    each = helped["primary", "alone_minus_linked", ZERO, alone]
+    assert each["verdict"] == "supported"
+    assert each["difference"] == pytest.approx(0.05, abs=0.01)
+    assert "better beside a linked partner than alone (value +0.0" in each["sentence"]
+    assert harmed["primary", "alone_minus_linked", ZERO, alone]["verdict"] == "not shown"
+    each = harmed["primary", "alone_minus_random", ZERO, alone]
+    assert each["sentence"].startswith(
+        "Contradicted: linkbert guesses tokens worse beside a random partner than alone"
+    )
+
+
+def test_words_of_focus_add_hypotheses_of_their_own() -> None:
+    gains = {"bert": 0.0, "linkbert": 0.05}
+    assert not any("focus" in name for _, name, _, _ in by_name(compare(planted(gains), 50)))
+    found = by_name(compare(planted(gains, has_focus=True), 200))
+    each = found["primary", "gain_focus", "bert", "validation_closed"]
+    assert each["verdict"] == "supported"
+    assert each["difference"] == pytest.approx(0.025, abs=0.01)
 
 
 @pytest.mark.parametrize(("worse", "verdict"), [(0.0, "kept"), (0.05, "broken")])

@@ -13,6 +13,7 @@ from linkbert.experiment import run as run_module
 from linkbert.experiment.config import ARMS, load_experiment
 from linkbert.training.checkpoint import checkpoint_path, load_checkpoint
 from schemas.errors import ConfigError
+from tests.pipeline.linked_corpus import make_corpus
 
 pytestmark = pytest.mark.end_to_end
 
@@ -83,7 +84,7 @@ def test_the_results_hold_every_arm_seed_and_contrast(finished: Path) -> None:
     assert all(list(by_seed) == ["0", "1"] for by_seed in found["arms"].values())
     kinds = [each["kind"] for each in found["contrasts"]]
     assert {kind: kinds.count(kind) for kind in kinds} == {
-        "primary": 2, "guard": 1, "secondary": 13,
+        "primary": 8, "guard": 1, "secondary": 13,
     }  # fmt: skip
     assert all(each["sentence"].endswith(").") for each in found["contrasts"])
     assert found["tokens_differ"] < 0.1
@@ -146,6 +147,9 @@ def test_another_experiment_in_the_folder_is_refused(
         ("seeds = [0, 1]", 'seeds = "01"', "seeds as a list of int"),
         ("validation_fraction = 0.3", "validation_fraction = 1.5", "validation_fraction above 0"),
         ("ranking_pairs = 8", "ranking_pairs = -1", "ranking_pairs of at least 0"),
+        ("epochs = 1", "epochs = 1\nwarm_up_steps = 5", "both warm_up_corpus and warm_up_steps"),
+        ("epochs = 1", 'epochs = 1\nsplits = ["train"]', "splits out of"),
+        ("epochs = 1", 'epochs = 1\nmix = ["a"]', "mix as a list of float"),
         ("[set]", "set = 3\n[other]", "'set'|table|unknown"),
     ],
 )
@@ -165,3 +169,50 @@ def test_too_few_epochs_are_told_with_their_number(
     longer.write_text(text)
     assert main(["experiment", str(longer), "--out", str(tmp_path / "x"), "--quiet"]) == 1
     assert "set epochs = " in capsys.readouterr().err
+
+
+def test_all_arms_start_from_one_warm_up_on_another_corpus(
+    experiment_file: Path, tmp_path: Path
+) -> None:
+    tokenizer = experiment_file.parent / "corpus" / "tokenizer" / "tokenizer.json"
+    make_corpus(tmp_path / "other", num_documents=60, seed=5, taken_from=str(tokenizer))
+    text = experiment_file.read_text()
+    for old, new in (
+        ('corpus = "corpus"', f'corpus = "{experiment_file.parent / "corpus"}"'),
+        (
+            "epochs = 1",
+            'epochs = 1\nwarm_up_corpus = "other"\nwarm_up_steps = 3\nmix = [1, 1, 2]\n'
+            'target_segment = "lead"\nmix_policy = "independent"\nsplits = ["validation"]',
+        ),
+        (text[text.index("arms") : text.index("config")], 'arms = ["bert"]\nseeds = [0]\n'),
+        ("ranking_pairs = 8", "ranking_pairs = 0"),
+        ("[set]", '[set]\nprecision = "bf16"'),
+    ):
+        text = text.replace(old, new)
+    (tmp_path / "warm.toml").write_text(text)
+    out = tmp_path / "out"
+    argv = ["experiment", str(tmp_path / "warm.toml"), "--out", str(out), "--quiet"]
+    assert main(argv) == 0
+    run = json.loads((out / "runs" / "bert-seed-0" / "run.json").read_text())
+    warm = json.loads((out / "runs" / "warm-up" / "run.json").read_text())
+    assert warm["identity"]["config"]["max_steps"] == 3
+    assert run["identity"]["init"] is not None
+    assert warm["identity"]["init"] is None
+    scored = json.loads((out / "scores" / "bert-seed-0.json").read_text())
+    assert scored["precision"] == "bf16"
+    assert list(scored["mlm"]) == ["validation"]
+    config = json.loads(
+        (out / "shards" / "linkbert-seed-0" / "train" / "_manifest.json").read_text()
+    )
+    assert config["config"]["target_segment"] == "lead"
+    assert config["config"]["mix"] == [1.0, 1.0, 2.0]
+    (tmp_path / "warm.toml").write_text(text.replace("warm_up_steps = 3", "warm_up_steps = 300"))
+    argv[3] = str(tmp_path / "again")
+    assert main(argv) == 1
+
+
+def test_focus_words_that_are_no_tokens_are_named(experiment_file: Path, tmp_path: Path) -> None:
+    tokenizer = experiment_file.parent / "corpus" / "tokenizer" / "tokenizer.json"
+    assert len(run_module._focus_ids(tokenizer, ["river", "town"])) == 2
+    with pytest.raises(ConfigError, match="'nonesuchword'"):
+        run_module._focus_ids(tokenizer, ["river", "nonesuchword"])

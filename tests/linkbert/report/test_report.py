@@ -22,7 +22,7 @@ from linkbert.report.appearance import _held_out, expected_by_weighting
 from linkbert.report.corpus_chapter import steps_of, text_lengths
 from linkbert.report.examples import choose_examples
 from linkbert.report.markup import Chapter, Section, table
-from linkbert.report.neighbourhood import _place_labels, neighbourhood
+from linkbert.report.neighbourhood import _place_labels, draw_neighbourhood, neighbourhood
 from linkbert.report.plots import curve_plot, degree_plot, histogram_plot, rank_plot
 from linkbert.report.run_chapter import read_lines
 from schemas.errors import GraphError, SchemaError
@@ -319,6 +319,35 @@ def contrast(kind: str, difference: float | None, arm: str = "linkbert") -> dict
     }
 
 
+def test_each_chapter_has_its_verdict_on_top(odd: Path, odd_report: Path) -> None:
+    text = odd_report.read_text()
+    summary = text[text.index('<section class="summary"') : text.index("<nav")]
+    corpus = Corpus(odd)
+    num_pages = corpus.manifest("pages").rows_out
+    assert f"{num_pages:,} documents" in summary
+    fates = corpus.manifest("mentions").extra["fates"]
+    leads = fates["resolved"] + fates["redirect"]
+    assert f"{leads:,} of {sum(fates.values()):,} links lead to one of them" in summary
+
+
+def test_every_edge_of_a_neighbourhood_is_an_arrow_that_ends_at_its_node(odd: Path) -> None:
+    corpus = Corpus(odd)
+    node = corpus.most_linked(1)[0]
+    shown = neighbourhood(corpus, node)
+    drawn = draw_neighbourhood(shown, ())
+    assert drawn.count(f'marker-end="url(#neighbours-{shown.start}-arrow)"') == len(shown.edges)
+    assert drawn.count(f'<marker id="neighbours-{shown.start}-arrow"') == 1
+    line = re.search(r'x1="(\d+)" y1="(\d+)" x2="([\d.]+)" y2="([\d.]+)"', drawn)
+    assert line is not None
+    circles = re.findall(r'cx="(\d+)" cy="(\d+)" r="([\d.]+)"', drawn)
+    end = float(line[3]), float(line[4])
+    gaps = [
+        abs(float(np.hypot(float(x) - end[0], float(y) - end[1])) - float(r) - 2)
+        for x, y, r in circles
+    ]
+    assert min(gaps) < 1.5  # coordinates of nodes are rounded
+
+
 def test_an_experiment_shows_its_sentences_and_intervals(tmp_path: Path) -> None:
     measured = {"gain": {"value": 0.5, "interval": [0.25, 0.75], "by_seed": [0.5]}}
     results = {
@@ -335,6 +364,7 @@ def test_an_experiment_shows_its_sentences_and_intervals(tmp_path: Path) -> None
     assert "Not shown: linkbert <gains> 0.5." in text
     assert "Not shown: other <gains> None." in text
     assert "0.5000 (-0.5000 to 1.5000)" in text
+    assert "Of 1 primary hypotheses 0 supported, 0 contradicted, 1 not shown." in text
     assert "0.5000 (0.2500 to 0.7500)" in text
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(SchemaError, match="found none of config, contrasts"):
