@@ -74,7 +74,7 @@ def _draw(folder: Path, results: dict[str, Any], losses: dict[str, list[list[flo
     write_plot(
         folder / "contrasts.svg", interval_plot("contrasts", rows, "difference (nat per token)")
     )
-    curves = {arm: _smooth(np.mean(by_seed, axis=0)) for arm, by_seed in losses.items()}
+    curves = {arm: _smooth(np.mean(np.array(by_seed), axis=0)) for arm, by_seed in losses.items()}
     write_plot(
         folder / "training.svg", curve_plot("training", curves, "masked token loss (nat per token)")
     )
@@ -83,7 +83,7 @@ def _draw(folder: Path, results: dict[str, Any], losses: dict[str, list[list[flo
 def _smooth(values: Figures) -> tuple[Figures, Figures]:
     """Return steps and running means over a fiftieth of them."""
     width = max(1, len(values) // 50)
-    means = np.convolve(values, np.ones(width) / width, "valid")
+    means: Figures = np.convolve(values, np.ones(width) / width, "valid")
     return np.arange(len(means)) + (width + 1) / 2, means
 
 
