@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linkbert.report.plots import curve_plot, interval_plot, write_plot
+from linkbert.report.plots import Numbers, curve_plot, interval_plot, write_plot
 from schemas.manifest import write_json, write_whole
 
 Figures = npt.NDArray[np.float64]
@@ -80,10 +80,10 @@ def _draw(folder: Path, results: dict[str, Any], losses: dict[str, list[list[flo
     )
 
 
-def _smooth(values: Figures) -> tuple[Figures, Figures]:
+def _smooth(values: Figures) -> tuple[Numbers, Numbers]:
     """Return steps and running means over a fiftieth of them."""
     width = max(1, len(values) // 50)
-    means: Figures = np.convolve(values, np.ones(width) / width, "valid")
+    means = np.convolve(values, np.ones(width) / width, "valid")
     return np.arange(len(means)) + (width + 1) / 2, means
 
 
