@@ -29,6 +29,7 @@ import pyarrow as pa
 import torch
 
 from linkbert.loader.dataset import MASK_PASS, InstanceReader
+from linkbert.loader.heap import steady_heap
 from linkbert.loader.masking import (
     InstanceKeys,
     Int32Array,
@@ -68,8 +69,6 @@ _BLOCK = 256
 """Sequences masked at once, whatever the micro-batch size: fewer pay for numpy's calls, many more
 for caches."""
 
-_LARGE_ARRAY_BYTES = 1 << 24
-
 
 class BatchMaker:
     """Make the batches of any step from the reader of a split.
@@ -92,9 +91,7 @@ class BatchMaker:
     ) -> None:
         self._reader, self._rule, self._share = reader, rule, share
         self._token_dtype, self._is_pinned = np.dtype(token_dtype), is_pinned
-        # Freed once, a large array makes glibc keep what smaller ones free from then on (mallopt,
-        # M_MMAP_THRESHOLD), where page faults would be a quarter of the time of making batches.
-        np.empty(_LARGE_ARRAY_BYTES, np.uint8)
+        steady_heap()
 
     def make(self, start: int, stop: int) -> StepBatch:
         """Make this rank's part of the global batch [start, stop) of the training order."""

@@ -209,6 +209,8 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             yield file
+    except MemoryError:  # Arrow's too: the file is not to blame
+        raise
     except (pa.ArrowException, OSError) as error:
         raise SchemaError(
             f"expected a Parquet file, found a damaged one in {path} "

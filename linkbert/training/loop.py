@@ -130,6 +130,12 @@ class Run:
         try:
             with stop_signals() as signals:
                 self._train(signals)
+        except MemoryError as error:
+            raise StageError(
+                f"expected batches of {self._config.batch_size:,} sequences to fit the memory, "
+                f"found {error or 'no more'}: lower batch_size"
+            ) from error
+        else:
             if not self._validation:  # killed between the last step and the end
                 self._validate()
         finally:

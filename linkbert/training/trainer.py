@@ -7,6 +7,7 @@ refused is refused here, before RUN is written to; `linkbert.training.loop` trai
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from linkbert.training.learner import build_learner, describe_start, initial_mod
 from linkbert.training.loop import PretrainResult as PretrainResult
 from linkbert.training.loop import Run, check_same_view
 from linkbert.training.metrics import seconds_in_steps
+from schemas.errors import ConfigError
 
 logger = logging.getLogger(__name__)
+
+_ID_BYTES = 4
 
 
 def pretrain(
@@ -50,6 +54,7 @@ def pretrain(
         StageError: the loss is not a number or jumped, or the process was told to stop.
     """
     opened = run_folder.open_shards(Path(shards))
+    _check_memory(config, opened.facts["max_length"])
     run, init = Path(run), None if init is None else Path(init)
     shape = model_config_for(config, opened.facts, init)
     identity = run_folder.identity_of(opened, config, seed, init)
@@ -70,3 +75,19 @@ def pretrain(
         assert model is not None, "a run that is not finished begins with a model"
         # No name holds the learner: it is freed before the ranks part.
         return Run(run, opened, identity, build_learner(model, config, seed, ranks), quiet).go()
+
+
+def _check_memory(config: PretrainConfig, max_length: int) -> None:
+    """Refuse batches whose ids alone are more than the machine's memory.
+
+    Raises:
+        ConfigError: so they are.
+    """
+    needed = config.batch_size * max_length * _ID_BYTES
+    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > present:
+        raise ConfigError(
+            f"expected batches that fit the memory of this machine, {present / 1e9:,.0f} GB, found "
+            f"batch_size {config.batch_size:,} of up to {max_length} tokens, {needed / 1e9:,.0f} "
+            "GB: lower batch_size"
+        )

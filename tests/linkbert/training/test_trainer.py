@@ -210,10 +210,10 @@ def test_every_signal_ends_the_micro_batch_saves_and_has_its_exit_status(
     argv += ["--seed", "3", "--quiet", *(f"--set={text}" for text in overrides)]
     run_step = Learner.run_step
 
-    def interrupted(self: Learner, step: int, batch: Any, wishes: Any) -> Any:
+    def interrupted(self: Learner, step: int, *rest: Any) -> Any:
         if step == 7:
             os.kill(os.getpid(), number)
-        result = run_step(self, step, batch, wishes)
+        result = run_step(self, step, *rest)
         assert (result is None) is (step == 7)
         return result
 
@@ -259,6 +259,23 @@ def test_a_run_saves_by_time_too_and_keeps_the_same_files_in_the_end(
     pretrain(shards, tmp_path / "run", config, seed=3)
     assert checkpoint_steps(tmp_path / "run") == checkpoint_steps(finished_run)
     assert lines(tmp_path / "run") == lines(finished_run)
+
+
+def test_batches_beyond_the_memory_are_one_line(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from linkbert.loader.batches import BatchMaker
+
+    with pytest.raises(ConfigError, match=r"found batch_size 10,000,000,000 of up to 31 tokens"):
+        pretrain(shards, tmp_path / "run", small_config("max_steps=9", "batch_size=10_000_000_000"))
+    assert not (tmp_path / "run").exists()
+
+    def exhausted(*_: Any) -> Any:
+        raise MemoryError("malloc of size 1")
+
+    monkeypatch.setattr(BatchMaker, "make", exhausted)
+    with pytest.raises(StageError, match="12 sequences to fit the memory, found malloc of size 1"):
+        pretrain(shards, tmp_path / "run", small_config("max_steps=9"))
 
 
 def test_files_of_a_run_have_the_modes_that_the_umask_gives(shards: Path, tmp_path: Path) -> None:
