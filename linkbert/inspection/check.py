@@ -72,9 +72,41 @@ def check(path: Path) -> CheckReport:
         report.problems.extend(_chain_problems(folder, manifest, read))
     if not report.problems:  # what follows reads rows that it takes for whole
         report.problems.extend(_shard_problems(read))
+    report.problems.extend(_missing_notes(read))
+    report.problems.extend(_parts_without_manifest(path))
     for seal in sorted(path.rglob(SEAL_NAME)):
         report.problems.extend(_seal_problems(seal, report))
     return report
+
+
+def _missing_notes(read: dict[Path, Manifest]) -> Iterator[str]:
+    """Name the stages of which a folder has tables, but no notes of their end, or no seal on them.
+
+    A folder without any notes is a copy of tables alone, which is nobody's fault.
+    """
+    stages = {(folder.parent / "_state", manifest.stage) for folder, manifest in read.items()}
+    for state, stage in sorted(stages):
+        for name in ("_summary.json", SEAL_NAME) if state.is_dir() else ():
+            if not (state / stage / name).is_file():
+                yield (
+                    f"expected {state / stage / name}, found none: run `linkbert {stage}` again "
+                    "with --overwrite"
+                )
+    for folder, manifest in read.items():
+        if manifest.stage == "pretrain" and not (folder / SEAL_NAME).is_file():
+            yield f"expected {folder / SEAL_NAME} in the run, found none: its notes may be changed"
+
+
+def _parts_without_manifest(path: Path) -> Iterator[str]:
+    """Name the folders of tables that nothing vouches for."""
+    folders = {part.parent for part in path.rglob("part-*.parquet")}
+    for folder in sorted(folders):
+        is_scratch = any(name.startswith(("_", ".")) for name in folder.relative_to(path).parts)
+        if not is_scratch and not (folder / MANIFEST_NAME).is_file():
+            yield (
+                f"expected {MANIFEST_NAME} beside the parts in {folder}, found none: run the stage "
+                "that writes it to its end"
+            )
 
 
 def _seal_problems(seal: Path, report: CheckReport) -> Iterator[str]:
@@ -120,6 +152,8 @@ def _check_files(folder: Path, manifest: Manifest, report: CheckReport) -> None:
 
 
 def _file_problem(path: Path, entry: FileEntry) -> str | None:
+    if path.is_symlink():
+        return f"expected the file {path}, found a link to another place: copy the file itself"
     if not path.is_file():
         return f"expected the file {path}, found none: make the folder again (--overwrite)"
     found = path.stat().st_size
@@ -157,8 +191,9 @@ def _manifest_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
         )
     if manifest.table:
         named = {entry.name for entry in manifest.files}
-        for stray in sorted(path.name for path in folder.glob("*.parquet")):
-            if stray not in named:
+        for stray in sorted(path.name for path in folder.iterdir()):
+            # What a killed writer leaves begins with a dot, and no reader opens it.
+            if stray not in named and stray[0] != "." and stray != MANIFEST_NAME:
                 yield f"expected only the files of the manifest, found {stray} in {folder}"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from linkbert.inspection.check import check
 from schemas.errors import SchemaError
-from schemas.manifest import FileEntry, Manifest, write_manifest
+from schemas.manifest import SEAL_NAME, FileEntry, Manifest, write_json, write_manifest
 from schemas.parquet import TableWriter
 
 EDGES = {"source_id": [0, 1], "target_id": [1, 0], "num_mentions": [1, 1]}
@@ -102,3 +102,42 @@ def test_a_table_of_other_columns_is_found(tmp_path: Path) -> None:
 def test_a_folder_without_manifests_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="found none"):
         check(tmp_path)
+
+
+def test_parts_without_a_manifest_are_found(root: Path) -> None:
+    (root / "edges/_manifest.json").unlink()
+    problems = check(root).problems
+    assert [line for line in problems if f"beside the parts in {root / 'edges'}" in line]
+
+
+@pytest.mark.parametrize("name", ["_summary.json", "_seal.json"])
+def test_notes_that_are_missing_are_found_where_there_are_others(root: Path, name: str) -> None:
+    state = root / "_state"
+    for stage in ("graph", "sample"):
+        (state / stage).mkdir(parents=True)
+        digest = hashlib.sha256(b"{}").hexdigest()
+        (state / stage / "_summary.json").write_bytes(b"{}")
+        write_json(state / stage / SEAL_NAME, {"_summary.json": digest})
+    assert check(root).problems == []
+    (state / "sample" / name.replace("_seal.json", SEAL_NAME)).unlink()
+    assert [line for line in check(root).problems if "run `linkbert sample` again" in line]
+
+
+def test_a_link_in_the_place_of_a_part_is_found_and_not_followed(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    part = root / "edges/part-00000.parquet"
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "part"
+    part.rename(elsewhere)
+    part.symlink_to(elsewhere)
+    [problem] = check(root).problems
+    assert (
+        problem == f"expected the file {part}, found a link to another place: copy the file itself"
+    )
+
+
+def test_a_stray_file_of_any_kind_is_found(root: Path) -> None:
+    (root / "edges/part-00000.parquet.bak").write_bytes(b"?")
+    (root / "edges/.part-00001.parquet.tmp").write_bytes(b"left by a kill")
+    [problem] = check(root).problems
+    assert "found part-00000.parquet.bak" in problem
