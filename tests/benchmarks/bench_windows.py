@@ -60,7 +60,8 @@ def write_questions(path: Path, num_contexts: int, num_words: int) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps({"header": {"dataset": "generated"}}) + "\n")
         for number in range(num_contexts):
-            words = [f"w{word}" for word in rng.integers(0, VOCAB_SIZE - 10, num_words)]
+            # A dash, as most texts have one, makes Python keep a text otherwise than plain ASCII.
+            words = ["–", *(f"w{word}" for word in rng.integers(0, VOCAB_SIZE - 10, num_words - 1))]
             start = len(" ".join(words[: num_words // 2])) + 1
             answer = words[num_words // 2]
             found = [{"text": answer, "char_spans": [[start, start + len(answer) - 1]]}]
