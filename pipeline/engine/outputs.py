@@ -233,6 +233,33 @@ def verify_file(folder: str, entry: FileEntry, stage: str) -> None:
         )
 
 
+def verify_part(folder: str, name: str) -> None:
+    """Compare the bytes of one file of a finished folder with those that its stage wrote.
+
+    Raises:
+        StageError: it has other bytes, or the manifest does not name it.
+    """
+    manifest = load_manifest(folder)
+    for entry in manifest.files:
+        if entry.name == name:
+            verify_file(folder, entry, manifest.stage)
+            return
+    raise StageError(
+        f"expected {name} among the files of {folder}, found it in no manifest: "
+        f"run `linkbert {manifest.stage}` again with --overwrite"
+    )
+
+
+def verify_folder(folder: str, first: int = 0, step: int = 1) -> None:
+    """Do so for every `step`-th file of a folder from number `first` on.
+
+    So the tasks of a phase, each of which may read any of them, verify each once between them.
+    """
+    manifest = load_manifest(folder)
+    for entry in manifest.files[first::step]:
+        verify_file(folder, entry, manifest.stage)
+
+
 def refuse_strays(folder: str, manifest: Manifest) -> None:
     """Check that a folder holds no file besides those that its manifest names.
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.outputs import load_manifest, save_array
+from pipeline.engine.outputs import load_manifest, save_array, verify_folder
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.graph.config import GraphConfig
 from pipeline.storage import files
@@ -91,6 +91,8 @@ def run_index(job: Job[GraphConfig], task: Task) -> Record:
     Raises:
         GraphError: distinct titles collide under every salt.
     """
+    # The parts of pages are verified by the tasks of the next phase, each its own.
+    verify_folder(job.path("redirects"))
     for salt in range(_MAX_SALTS):
         pages, redirects = _read_pages(job, salt), _read_redirects(job, salt)
         node_rows = last_of_each(pages.ids)

@@ -25,6 +25,7 @@ from pipeline.engine.outputs import (
     part_writer,
     save_array,
     spill_name,
+    verify_part,
 )
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.graph.config import GraphConfig
@@ -112,6 +113,7 @@ def plan_resolve(job: Job[GraphConfig], records: Records) -> list[Task]:
 
 def run_resolve(job: Job[GraphConfig], task: Task) -> Record:
     """Write mentions part k and its spill of edges; count links by fate and edges by kind."""
+    verify_part(job.path("pages"), task.args["part"].removeprefix("pages/"))
     counts = dict.fromkeys(("links", "duplicate_page", "caption", *FATES), 0)
     found: list[Edges] = []
     with (

@@ -25,6 +25,8 @@ from pipeline.engine.outputs import (
     part_writer,
     save_array,
     sum_counts,
+    verify_folder,
+    verify_part,
     write_folder_manifest,
 )
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
@@ -121,6 +123,8 @@ def plan_choose(job: Job[SubsetConfig], records: Records) -> list[Task]:
 def run_choose(job: Job[SubsetConfig], task: Task) -> Record:
     """Choose the nodes, note their rows, and write the redirects that end at one of them."""
     [source] = job.sources
+    for folder in ("csr", "index", "redirects"):
+        verify_folder(files.join(source, folder))
     with LinkGraph.open(source) as graph, ExitStack() as stack:
         nodes = grow_subset(
             graph, graph.node_of(job.config.around), job.config.size, job.config.method
@@ -179,6 +183,7 @@ def plan_write(job: Job[SubsetConfig], records: Records) -> list[Task]:
 def run_write(job: Job[SubsetConfig], task: Task) -> Record:
     """Copy the chosen rows of a part, row group by row group."""
     [source] = job.sources
+    verify_part(files.join(source, "pages"), task.args["part"])
     with open_array(job.path(_rows_name(job))) as rows:
         first, stop = np.searchsorted(rows, [task.args["first_row"], task.args["stop_row"]])
         wanted = np.array(rows[first:stop]) - task.args["first_row"]

@@ -30,6 +30,8 @@ from pipeline.engine.outputs import (
     part_writer,
     save_array,
     sum_counts,
+    verify_folder,
+    verify_part,
     write_folder_manifest,
 )
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
@@ -89,6 +91,7 @@ def run_segment(job: Job[SegmentConfig], task: Task) -> Record:
     """Write segments part k and tokens part k; count documents and segments."""
     # One thread per task: the tasks themselves use all cores.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    _verify_inputs(job, task.index)
     dtype = np.dtype(task.args["token_dtype"])
     encoder = encoder_of(read_tokenizer(job.root), dtype.str)
     ids_name = f"tokens/{part_name(task.index).removesuffix('.parquet')}.ids"
@@ -113,6 +116,14 @@ def run_segment(job: Job[SegmentConfig], task: Task) -> Record:
     counts |= {"segments": num_rows, "tokens": output.num_tokens}
     written = {f"segments/{part_name(task.index)}": num_rows, ids_name: 0}
     return {"counts": counts, "files": written | save_array(job, offsets_name, output.offsets())}
+
+
+def _verify_inputs(job: Job[SegmentConfig], part: int) -> None:
+    """Compare what a task reads with its manifests; of nodes, which all read, its share."""
+    for folder in ("pages", "mentions"):
+        verify_part(job.path(folder), part_name(part))
+    verify_folder(job.path("tokenizer"))
+    verify_folder(job.path("nodes"), part, len(page_parts(job)))
 
 
 _COUNTS = (

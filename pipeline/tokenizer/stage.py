@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
-from pipeline.engine.outputs import load_manifest, write_folder_manifest
+from pipeline.engine.outputs import load_manifest, verify_folder, write_folder_manifest
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.storage import files
 from pipeline.tokenizer import wordpiece
@@ -60,6 +60,8 @@ def plan_make(job: Job[TokenizerConfig], records: Records) -> list[Task]:
 def run_make(job: Job[TokenizerConfig], task: Task) -> Record:
     """Train or take the tokenizer, write it, and measure it on other pages of the first corpus."""
     sources = TokenizerSources.of(job.sources, job.config)
+    for corpus in sources.corpora:
+        verify_folder(files.join(corpus, "pages"))
     if sources.taken is None:
         tokenizer = _trained_tokenizer(sources.corpora, job.config)
     else:
