@@ -260,6 +260,15 @@ def _push(args: argparse.Namespace) -> None:
     print_result(args, asdict(push(args.folder, args.repo_id, private=args.private)))
 
 
+def _doctor(args: argparse.Namespace) -> None:
+    from linkbert.cli.doctor import examine
+
+    found, advice = examine(Path.cwd())
+    print_result(args, found | {"to_mend": advice} if args.json else found)
+    if not args.json:
+        print("\n".join(f"- {line}" for line in advice or ["nothing to mend"]))
+
+
 def _demo(args: argparse.Namespace) -> None:
     demo(args, build_parser().parse_args(demo_argv(args.out)))
 
@@ -283,6 +292,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "check": _check,
     "report": _report,
     "push": _push,
+    "doctor": _doctor,
     "demo": _demo,
 }
 

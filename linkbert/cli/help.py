@@ -42,6 +42,17 @@ def _as_typed(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
+class PrintVersion(argparse.Action):
+    """Print the versions that matter."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print them and end the program."""
+        from linkbert.cli.doctor import version_line
+
+        print(version_line())
+        parser.exit()
+
+
 class PrintCompletion(argparse.Action):
     """Print what a shell sources to complete commands, options and choices."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from linkbert.cli.fields import add_fields, whole_number
-from linkbert.cli.help import OneScreen, PrintCompletion, WithDefaults
+from linkbert.cli.help import OneScreen, PrintCompletion, PrintVersion, WithDefaults
 from linkbert.cli.schedule import DEFAULT_PASSES
 from linkbert.evaluation.config import EvaluationOptions
 from linkbert.finetuning.options import FinetuneOptions
@@ -23,7 +23,6 @@ from pipeline.parse.config import ParseConfig
 from pipeline.sample.config import SampleConfig
 from pipeline.segment.config import SegmentConfig
 from pipeline.tokenizer.config import TokenizerConfig
-from schemas import __version__
 
 _PRESETS = "demo|tiny|mini|small|medium|base|large|FILE.toml"
 
@@ -40,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     hidden: Any = {"help": argparse.SUPPRESS}
     parser.add_argument("-h", "--help", action="help", **hidden)
-    parser.add_argument("--version", action="version", version=f"linkbert {__version__}", **hidden)
+    parser.add_argument("--version", action=PrintVersion, nargs=0, **hidden)
     parser.add_argument("--completion", action=PrintCompletion, **hidden)
     commands = parser.add_subparsers(
         title="commands, in the order of the chain", prog="linkbert", required=True
@@ -49,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_download, _add_parse, _add_ingest, _add_graph, _add_subset, _add_tokenizer,
         _add_segment, _add_sample, _add_pretrain, _add_export, _add_finetune, _add_evaluate,
         _add_experiment, _add_run, _add_show, _add_check, _add_report, _add_push,
-        _add_demo,
+        _add_doctor, _add_demo,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -388,6 +387,13 @@ def _add_push(commands: Any) -> None:
     )
     parser.add_argument("repo_id", metavar="REPO_ID", help="OWNER/NAME; made where there is none")
     parser.add_argument("--private", action="store_true", help="only you can see it")
+
+
+def _add_doctor(commands: Any) -> None:
+    _add_command(
+        commands, "doctor", "say what this machine lacks or will be slow at",
+        "linkbert/cli/doctor.py", "doctor",
+    )  # fmt: skip
 
 
 def _add_demo(commands: Any) -> None:

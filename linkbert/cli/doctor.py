@@ -1,0 +1,82 @@
+"""`linkbert doctor`: what this machine lacks, or will be slow at, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from linkbert.extras import EXTRAS
+from schemas import __version__
+
+_PACKAGES = (
+    "numpy", "pyarrow", "apache-beam", "mwparserfromhell", "tokenizers", "torch", "transformers",
+)  # fmt: skip
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
+_MIN_FREE_BYTES, _MIN_MEMORY_BYTES = 10e9, 4e9
+
+
+def version_line() -> str:
+    """Return the versions that decide what comes out, or how fast."""
+    found = [f"Python {platform.python_version()}"]
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"no {package}")
+    return f"linkbert {__version__} ({', '.join(found)})"
+
+
+def examine(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return what the machine has, and a line of advice for each thing to mend.
+
+    Args:
+        folder: on the disk that outputs would go to.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    free = shutil.disk_usage(folder).free
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    found: dict[str, Any] = {
+        "versions": version_line(),
+        "cores": cores,
+        "memory": f"{memory / 1e9:,.1f} GB",
+        "free_disk": f"{free / 1e9:,.1f} GB at {folder}",
+    }
+    advice = []
+    if free < _MIN_FREE_BYTES:
+        advice.append("the disk has less than 10 GB free: give --out on a larger one")
+    if memory < _MIN_MEMORY_BYTES:
+        advice.append("the memory is below 4 GB: give --workers 1")
+    missing = {package: extra for package, extra in EXTRAS.items() if find_spec(package) is None}
+    found["missing_packages"] = ", ".join(missing) or "none"
+    advice += [
+        f"{package} is missing: pip install 'linkbert[{extra}]'"
+        for package, extra in missing.items()
+    ]
+    if not any(map(shutil.which, _BROWSERS)):
+        advice.append("no browser is here: copy report.html to a machine that has one")
+    training, more = _training()
+    return found | training, advice + more
+
+
+def _training() -> tuple[dict[str, Any], list[str]]:
+    """Return what training can use."""
+    if find_spec("torch") is None:
+        return {"gpu": "unknown without torch"}, []
+    import torch
+
+    if not torch.cuda.is_available():
+        threads = torch.get_num_threads()
+        return {"gpu": "none", "training_threads": threads}, [
+            "no GPU is here: tiny and mini train on a CPU, base takes months; see `--estimate`"
+        ]
+    name, has_bf16 = torch.cuda.get_device_name(), torch.cuda.is_bf16_supported()
+    has_flash = torch.cuda.get_device_capability() >= (8, 0)
+    advice = [] if has_bf16 else ["the GPU has no bf16: precision=auto takes fp16"]
+    if not has_flash:
+        advice.append("the GPU is too old for flash attention: long sequences are slower")
+    return {"gpu": name, "bf16": has_bf16, "flash_attention": has_flash}, advice
