@@ -44,7 +44,9 @@ FINETUNE = [
 HUB = ["huggingface_hub>=0.30"]  # uploads of models and data sets
 SEVEN_ZIP = ["py7zr>=1.0"]  # full histories as .7z
 GCP = ["apache-beam[gcp]>=2.76"]  # Dataflow and gs://
+AWS = ["apache-beam[aws]>=2.76"]  # s3://
 DEV = [
+    "moto[server]>=5",  # S3, on loopback
     "pytest>=8",
     "pytest-timeout>=2.3",  # ends a test that hangs
     "hypothesis>=6.100",  # properties of offsets and titles
@@ -86,8 +88,9 @@ setup(
         "hub": HUB,
         "7z": SEVEN_ZIP,
         "gcp": GCP,
+        "aws": AWS,
         # The jobs are built for Dataflow in the tests, events are read back, archives too.
-        "dev": [*DEV, *DOCS, *GCP, *TENSORBOARD, *SEVEN_ZIP, *HUB],
+        "dev": [*DEV, *DOCS, *GCP, *AWS, *TENSORBOARD, *SEVEN_ZIP, *HUB],
     },
     entry_points={"console_scripts": ["linkbert = linkbert.cli:main"]},
 )

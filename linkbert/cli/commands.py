@@ -107,6 +107,8 @@ def _configure_logging(quiet: bool) -> logging.Handler:
     """Send the log to stderr; on a terminal progress is one line that changes."""
     live = is_live(sys.stderr) and not quiet
     handler = LiveLine(sys.stderr) if live else logging.StreamHandler(sys.stderr)
+    # Beam's file systems log their traces as nobody's, before the error that becomes one line here.
+    handler.addFilter(lambda record: f"{os.sep}apache_beam{os.sep}" not in record.pathname)
     logging.basicConfig(handlers=[handler], format="%(message)s", level=logging.ERROR)
     # Beam logs a traceback for what ends as one line here.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)

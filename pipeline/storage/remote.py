@@ -102,6 +102,8 @@ def check(path: str) -> None:
         try:
             store_of_path = _store_of(path)
             _check_credentials(path)
+            if path.startswith("s3://"):
+                _ask_for_bucket(path)
             store_of_path.match([f"{path.rstrip('/')}/_state/_writer.json"])
             found.append(None)
         except Exception as error:
@@ -117,6 +119,19 @@ def check(path: str) -> None:
         )
     if found[0] is not None:
         raise explained(found[0], path) from found[0]
+
+
+def _ask_for_bucket(path: str) -> None:
+    """Ask S3 for the bucket itself: a listing of one that is missing is empty to Beam."""
+    from apache_beam.io.aws import s3io
+
+    client = s3io.S3IO(options=_options()).client.client
+    try:
+        client.head_bucket(Bucket=path.split("/")[2])
+    except client.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            raise FileNotFoundError("NoSuchBucket") from error
+        raise
 
 
 def _check_credentials(path: str) -> None:
@@ -229,6 +244,10 @@ def _codes_of(error: BaseException) -> Iterator[int]:
             value = getattr(each, name, None)
             if isinstance(value, int):
                 yield int(value)
+        # As botocore keeps it.
+        response = getattr(each, "response", None)
+        if isinstance(response, dict):
+            yield from (response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),)
 
 
 def _texts_of(error: BaseException) -> Iterator[str]:
