@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.parse.pieces import cut_pieces, piece_path, read_piece
+from pipeline.parse.pieces import cut_pieces, gathered, piece_path, read_piece
 from pipeline.storage.decompress import decompress
 from schemas.errors import DumpError
 
@@ -36,3 +36,12 @@ def test_damaged_stream_says_where(tmp_path: Path) -> None:
     path.write_bytes(packed)
     with open(path, "rb") as file, pytest.raises(DumpError, match="damage near byte"):
         list(decompress(file, "xz"))
+
+
+def test_tiny_pieces_are_gathered_so_that_a_page_is_not_copied_for_each() -> None:
+    tiny = [b"%04d" % n for n in range(50_000)]
+    found = list(gathered(iter(tiny)))
+    assert b"".join(found) == b"".join(tiny)
+    assert len(found) == -(-200_000 // (1 << 16))
+    large = [b"x" * 100_000] * 3
+    assert list(gathered(iter(large))) == large

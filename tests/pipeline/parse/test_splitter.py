@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.parse import splitter
 from pipeline.parse.splitter import (
     STRAY,
     TOO_LARGE,
@@ -131,3 +132,25 @@ def test_chain_that_does_not_close_is_an_error(change: dict[str, int]) -> None:
     facts[index] = replace(facts[index], **change)
     with pytest.raises(StageError, match="please report it"):
         check_chain(facts, "dump")
+
+
+def test_gap_is_looked_through_once_however_many_comments_begin_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = []
+    look = splitter._past_furniture
+
+    def watched(content: bytes, place: int) -> int | None:
+        looked_at.append(place)
+        return look(content, place)
+
+    monkeypatch.setattr(splitter, "_past_furniture", watched)
+    for gap, num_looks, fault in (
+        (b"<!--" * 20_000, 1, STRAY),
+        (b"<siteinfo>" * 9_000, 1, STRAY),
+        (b"<!-- a -->" * 5_000, 5_000, None),
+    ):
+        looked_at.clear()
+        found = list(PageSplitter([PAGES[1] + gap + PAGES[2]], [], 1 << 20).pages())
+        assert len(looked_at) == num_looks
+        assert [page.fault for page in found if page.fault] == ([fault] if fault else [])

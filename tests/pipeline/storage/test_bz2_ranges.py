@@ -127,3 +127,14 @@ def test_decoding_keeps_nothing_of_what_it_has_read() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 3 * len(file.getvalue())
+
+
+def test_small_streams_do_not_pay_for_the_start_of_the_fast_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("it takes 9 ms to begin with a stream")
+
+    monkeypatch.setattr(bz2_ranges, "IndexedBzip2File", refuse)
+    streams = bz2.compress(b"word ") * 100
+    assert b"".join(read_blocks(io.BytesIO(streams), 0)) == b"word " * 100
