@@ -11,12 +11,9 @@ RUN/_manifest.json    once the run is finished
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from linkbert.training.config import PretrainConfig, differences
 from linkbert.training.metrics import EVENTS_FOLDER, METRICS_NAME, VALIDATION_NAME
 from schemas import __version__
 from schemas.errors import CheckpointError, ConfigError, SchemaError, StageError
+from schemas.folder_lock import lock_folder
 from schemas.manifest import (
     ASIDE_SUFFIX,
     MANIFEST_NAME,
@@ -253,26 +251,13 @@ def _seal(run: Path) -> None:
     write_json(run / SEAL_NAME, digests)
 
 
-@contextmanager
-def lock_run(run: Path) -> Iterator[None]:
+def lock_run(run: Path) -> AbstractContextManager[None]:
     """Hold a run's folder against a second process; a killed one lets go by itself.
 
     Raises:
-        StageError: another process trains in it.
+        StageError: another process writes into it.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(run / _LOCK_NAME, os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise StageError(
-            f"expected a free folder, found another process training in {run}: wait for it"
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    return lock_folder(run, _LOCK_NAME)
 
 
 def _remove_run(run: Path) -> None:

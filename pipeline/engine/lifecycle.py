@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.outputs import versions_here
 from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
 from pipeline.storage import files
 from schemas import __version__
@@ -33,7 +34,7 @@ def finished_summary(job: AnyJob) -> dict[str, Json] | None:
 
 
 def open_job(job: AnyJob, overwrite: bool = False) -> AnyJob:
-    """Check inputs and output folder, write the plan, and return the job with its inputs.
+    """Check inputs and output folder, write what it is to be, and return the job with its inputs.
 
     Raises:
         StageError: the folder holds this stage's output for another config, input or version.
@@ -43,19 +44,24 @@ def open_job(job: AnyJob, overwrite: bool = False) -> AnyJob:
         for name in (*job.stage.outputs, f"_state/{job.stage.name}"):
             files.remove_tree(job.path(name))
     opened = replace(job, inputs=job.stage.fingerprint_inputs(job))
-    plan = {
+    identity = {
         "stage": job.stage.name,
         "config": job.config_json(),
         "inputs": opened.inputs,
         "schema_version": SCHEMA_VERSION,
         "version": __version__,
+        "versions": versions_here(),
     }
-    plan_path = job.state_path("_plan.json")
-    if files.exists(plan_path):
-        compare_plans(json.loads(files.read_bytes(plan_path)), plan, job.root)
+    path = job.state_path("_plan.json")
+    if files.exists(path):
+        found = json.loads(files.read_bytes(path))
+        if finished_summary(job) is not None:
+            # What is finished was made by one version; what another would make is not asked.
+            found["versions"] = identity["versions"]
+        compare_plans(found, identity, job.root)
     else:
         _refuse_foreign_output(job)
-        files.write_json(plan_path, plan)
+        files.write_json(path, identity)
     return opened
 
 

@@ -172,7 +172,7 @@ def test_overwriting_deletes_what_was_there(job: Job, tmp_path: Path) -> None:
 
 def test_a_second_process_in_the_folder_is_refused(job: Job, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with lock_run(out), pytest.raises(StageError, match="expected a free folder"):
+    with lock_run(out), pytest.raises(StageError, match="to be free"):
         once(job, out, overwrite=True)
     once(job, out)
 

@@ -369,7 +369,7 @@ def test_a_start_that_was_cut_off_is_begun_again(shards: Path, tmp_path: Path) -
 def test_second_process_in_the_same_folder_is_refused(shards: Path, tmp_path: Path) -> None:
     process = start(shards, tmp_path / "run")
     wait_for_steps(tmp_path / "run", 1)
-    with pytest.raises(StageError, match="another process training"):
+    with pytest.raises(StageError, match="another run writing"):
         pretrain(shards, tmp_path / "run", small_config("max_steps=2"))
     process.kill()
     process.communicate()

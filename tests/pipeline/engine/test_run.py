@@ -4,6 +4,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.engine import lifecycle
 from pipeline.engine.options import pipeline_options
 from pipeline.engine.run import run_job
 from schemas.errors import ConfigError, DumpError, StageError
@@ -168,3 +169,14 @@ def test_fewer_than_no_workers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="workers of 0 or more, found -1"):
         run_job(counting_job(tmp_path), workers=-1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_resume_under_another_version_is_noticed_and_a_finished_output_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_inline(counting_job(tmp_path))
+    monkeypatch.setattr(lifecycle, "versions_here", lambda: {"python": "3.99.0"})
+    assert run_inline(counting_job(tmp_path)) == {"rows": 15}
+    (tmp_path / "_state/counting/_summary.json").unlink()
+    with pytest.raises(StageError, match=r"versions\.python was '3\.\d+\.\d+', now '3\.99\.0'"):
+        run_inline(counting_job(tmp_path))
