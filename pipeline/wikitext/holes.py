@@ -23,6 +23,8 @@ _ENDS: Final = frozenset(".。!?！？")
 # Square brackets may be those of a link.
 _BEFORE: Final = _OPENERS - {"["}
 _AFTER: Final = (_CLOSERS | frozenset(_STOPS)) - {"]"}
+# Tags and quotes around it will be gone, too, when holes are mended.
+_AROUND: Final = frozenset(("  ", "><", "''", " <", "> "))
 _REACH: Final = 40
 """How many blanks and stops before a hole are looked at: more is no sentence."""
 _MAX_NESTED: Final = 4
@@ -34,7 +36,7 @@ def hole_between(before: str, after: str) -> str:
     >>> hole_between("(", "a") == marks.HOLE, hole_between("a", "b")
     (True, '')
     """
-    is_seen = before in _BEFORE or after in _AFTER or before == " " == after
+    is_seen = before in _BEFORE or after in _AFTER or before + after in _AROUND
     return marks.HOLE if is_seen else ""
 
 

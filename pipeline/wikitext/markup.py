@@ -317,7 +317,8 @@ def _unbalanced_bold(
 
 
 def _label(match: re.Match[str]) -> str:
-    return (match.group(1) or "").strip()
+    # An address without a label shows a number on the wiki, nothing here.
+    return (match.group(1) or "").strip() or marks.HOLE
 
 
 def _strip_switches(text: str) -> tuple[str, bool]:

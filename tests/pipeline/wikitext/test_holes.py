@@ -39,7 +39,7 @@ def test_a_text_without_holes_is_not_touched() -> None:
     assert mend_holes(text) == text
 
 
-@pytest.mark.parametrize("pair", ["()", "（）", " ,", "x)", "x、", "  "])
+@pytest.mark.parametrize("pair", ["()", "（）", " ,", "x)", "x、", "  ", "><", "''"])
 def test_a_hole_is_marked_where_mending_may_be_needed(pair: str) -> None:
     assert hole_between(*pair) == HOLE
 
