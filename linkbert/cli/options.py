@@ -341,15 +341,11 @@ def _add_show(commands: Any) -> None:
         "linkbert/inspection/show.py", "show corpus --page Latgola",
     )  # fmt: skip
     parser.add_argument("path", type=Path, metavar="PATH", help="a folder or file of ours")
-    parser.add_argument(
-        "--page", metavar="TITLE", help="one document of a corpus, links marked; else tables"
-    )
+    parser.add_argument("--page", metavar="TITLE", help="a document with its links; else tables")
     parser.add_argument(
         "--templates", action="store_true", help="templates that left holes in prose, and rules"
     )
-    parser.add_argument(
-        "--jsonl", action="store_true", help="all pairs of shards as text, one JSON object per line"
-    )
+    parser.add_argument("--jsonl", action="store_true", help="all pairs of shards as text lines")
     parser.add_argument(
         "--limit", type=whole_number(1), default=5, metavar="N", help="rows of a table"
     )
@@ -382,9 +378,7 @@ def _add_push(commands: Any) -> None:
         commands, "push", "upload a model or shards to a hub of Hugging Face",
         "linkbert/export/push.py", "push model my-name/my-linkbert --private",
     )  # fmt: skip
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="that export or sample wrote; no notes go up"
-    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that export or sample wrote")
     parser.add_argument("repo_id", metavar="REPO_ID", help="OWNER/NAME; made where there is none")
     parser.add_argument("--private", action="store_true", help="only you can see it")
 
