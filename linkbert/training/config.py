@@ -20,6 +20,7 @@ from schemas.errors import ConfigError
 
 PRESETS = ("demo", "tiny", "mini", "small", "medium", "base", "large")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+SCHEDULES = ("linear", "constant", "warmup-stable-decay")
 
 CHANGEABLE_ON_RESUME = frozenset(
     {
@@ -60,6 +61,13 @@ class PretrainConfig:
     )
     warmup_steps: int = field(
         default=5000, metadata={"help": "linear; paper: 5,000 for all three sizes"}
+    )
+    schedule: str = field(
+        default="linear",
+        metadata={
+            "help": "after the warm-up: linear decay (paper), constant, or constant up to the last "
+            "fifth of the steps (warmup-stable-decay)"
+        },
     )
     max_position_embeddings: int = field(default=512, metadata={"help": "tokens"})
     extend_positions: bool = field(
@@ -140,6 +148,7 @@ class PretrainConfig:
         for name in _NON_NEGATIVE:
             self._check(name, getattr(self, name) >= 0, "a number of at least 0")
         self._check("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+        self._check("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
         self._check("num_heads", self.hidden_size % self.num_heads == 0, "a divisor of hidden_size")
         self._check("mask_prob", self.mask_prob > 0, "a number above 0")
         self._check(

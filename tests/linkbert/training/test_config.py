@@ -58,6 +58,7 @@ def test_unknown_key_is_answered_with_the_closest(tmp_path: Path) -> None:
         ("max_steps=0", "max_steps to be a number above 0, found 0"),
         ("max_steps=1.5", "max_steps to be of type int, found 1.5"),
         ("precision=fp8", "precision to be one of auto, fp32, bf16, fp16, found 'fp8'"),
+        ("schedule=cosine", "schedule to be one of linear, constant, warmup-stable-decay, found"),
         ("num_heads=3", "num_heads to be a divisor of hidden_size, found 3"),
         ("mask_prob=1.5", "mask_prob to be a number from 0 to 1"),
         ("warmup_steps=999999", "warmup_steps to be at most max_steps"),

@@ -1,4 +1,4 @@
-"""fp16 with its gradient scaler, which `choose_precision` leaves to GPUs, computed on a CPU."""
+"""Schedules, and fp16 with its gradient scaler, left to GPUs but computed on a CPU here."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,9 +10,10 @@ import torch
 
 from linkbert.training import distributed
 from linkbert.training.checkpoint import checkpoint_path, load_checkpoint
+from linkbert.training.config import load_config
 from linkbert.training.distributed import join_ranks
 from linkbert.training.learner import Learner
-from linkbert.training.optimizer import Precision, choose_precision
+from linkbert.training.optimizer import Precision, choose_precision, learning_rate_at
 from linkbert.training.trainer import pretrain
 from schemas.errors import ConfigError, StageError
 from tests.linkbert.conftest import small_config
@@ -146,3 +147,14 @@ def test_each_rank_takes_the_gpu_of_its_number_and_tells_it_to_nccl(
         join_ranks(),
     ):
         pass
+
+
+def test_a_schedule_decides_what_follows_the_warm_up() -> None:
+    def rates(schedule: str) -> list[float]:
+        overrides = ["max_steps=20", "warmup_steps=4", "learning_rate=1.0", f"schedule={schedule}"]
+        config = load_config("tiny", overrides)
+        return [round(learning_rate_at(step, config), 3) for step in (0, 3, 4, 12, 16, 19)]
+
+    assert rates("linear") == [0.25, 1.0, 1.0, 0.5, 0.25, 0.062]
+    assert rates("constant") == [0.25, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert rates("warmup-stable-decay") == [0.25, 1.0, 1.0, 1.0, 1.0, 0.25]
