@@ -40,7 +40,11 @@ def lock_folder(
         lock.truncate(0)
         lock.write(json.dumps(writer or {"process": os.getpid()}).encode())
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            # What a process was called tells nothing once it has ended, and bytes stay the same.
+            lock.truncate(0)
 
 
 def _who(path: Path) -> str:

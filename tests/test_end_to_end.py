@@ -35,7 +35,9 @@ def test_the_readme_shows_what_the_demo_prints(demo: Path) -> None:
     rows = [line for line in table.splitlines() if line and not line.startswith(learned)]
     assert len(rows) == 9
     assert [row for row in rows if row not in readme] == []
-    assert pairs.split("\nnext\n")[0].strip() in readme
+    linked = pairs.split("\nnext\n")[0].split("\n\n")[-1]
+    assert linked.startswith("linked: ")
+    assert linked in readme
 
 
 def test_three_pairs_are_shown_one_of_each_relation(demo: Path) -> None:

@@ -290,7 +290,10 @@ def test_no_code_loads_pickles_or_evaluates_text() -> None:
         for path in sorted((REPOSITORY / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in _FORBIDDEN:
-                    found.add(f"{path.name}: {ast.unparse(node.func)}")
+                    given = {ast.unparse(each) for each in node.keywords}
+                    # Tensors and plain containers alone; anything else is refused unrun.
+                    if "weights_only=True" not in given:
+                        found.add(f"{path.name}: {ast.unparse(node.func)}")
                 if isinstance(node, ast.keyword) and ast.unparse(node) in _FORBIDDEN:
                     found.add(f"{path.name}: {ast.unparse(node)}")
     assert found == set()

@@ -159,21 +159,21 @@ def rank(
     model = load(AutoModelForSequenceClassification, model_folder, num_labels=2)
     frame = PairFrame.from_facts(facts)
     features = [
-        _feature(query.a, candidate, frame) | {"labels": int(place == 0)}
+        feature | {"labels": int(place == 0)}
         for query in learned
-        for place, candidate in enumerate(query.candidates)
+        for place, feature in enumerate(_features_of(query, frame))
     ]
     hyper = Hyper(_LEARNING_RATE, _BATCH_SIZE, 1)
     trainer = train(model, features, DataCollatorWithPadding(tokenizer), hyper, seed, scratch)
-    asked = [
-        _feature(query.a, candidate, frame)
-        for query in queries
-        for candidate in query.candidates
-    ]  # fmt: skip
+    asked = [feature for query in queries for feature in _features_of(query, frame)]
     logits = np.asarray(predict(trainer, asked)).reshape(len(queries), -1, 2)
     keys = np.array([query.article for query in queries], np.int64)
     articles = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return RankingScores(articles, ranks_of(logits[:, :, 1] - logits[:, :, 0]))
+
+
+def _features_of(query: Query, frame: PairFrame) -> list[dict[str, Any]]:
+    return [_feature(query.a, candidate, frame) for candidate in query.candidates]
 
 
 def _feature(a: Ids, b: Ids, frame: PairFrame) -> dict[str, Any]:

@@ -76,7 +76,6 @@ class ExperimentConfig:
         target_segment: of a linked document.
         mix: wanted parts of contiguous, random and linked in the arms with links.
         mix_policy: of the whole plan, or of each A by itself.
-        max_tokens: cut the corpus anew into segments of at most so many; 0 keeps its own.
         init: a Hugging Face BERT folder that all arms start from; "" draws weights from the seed.
         warm_up_corpus: documents outside the corpus to warm up on, "" for none. One run, with
             BERT's own pairs; what it exports is where all arms start.
@@ -101,7 +100,6 @@ class ExperimentConfig:
     target_segment: str = "uniform"
     mix: tuple[float, ...] = (1.0, 1.0, 1.0)
     mix_policy: str = "exact"
-    max_tokens: int = 0
     init: str = ""
     warm_up_corpus: str = ""
     warm_up_steps: int = 0
@@ -187,7 +185,7 @@ class ExperimentConfig:
 
 _AT_LEAST = dict.fromkeys(
     ("epochs", "passes", "max_pairs", "num_resamples", "ranking_queries"), 1
-) | dict.fromkeys(("ranking_pairs", "warm_up_steps", "max_tokens"), 0)
+) | dict.fromkeys(("ranking_pairs", "warm_up_steps"), 0)
 
 _TYPES = {
     each.name: str(each.type) for each in fields(ExperimentConfig) if each.name != "overrides"

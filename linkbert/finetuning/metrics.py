@@ -123,7 +123,8 @@ def score_classes(
     """
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-    labels = [each for each in np.union1d(predicted, gold).tolist() if each != negative]
+    classes = np.union1d(predicted, gold).tolist()
+    num_classes, labels = len(classes), [each for each in classes if each != negative]
     given: dict[str, Any] = {"labels": labels, "zero_division": 0.0}
     # No finding, neither predicted nor gold, has no F1: it counts as 0.
     mean = {
@@ -135,7 +136,8 @@ def score_classes(
         "macro_f1": mean["macro"],
         "micro_f1": mean["micro"],
         "f1": float(f1_score(gold == 1, predicted == 1, zero_division=0.0)),
-        "matthews": float(matthews_corrcoef(gold, predicted)),
+        # Without a second class there is nothing to correlate.
+        "matthews": float(matthews_corrcoef(gold, predicted)) if num_classes > 1 else 0.0,
     }
     return {name: 100 * value for name, value in found.items()}
 

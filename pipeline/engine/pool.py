@@ -126,9 +126,9 @@ class _Pool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=_serve, args=(theirs, self._job, self._phase, self._store_options), daemon=True
-        )
+        # The server that workers are forked from has the environment of when it started.
+        given = (theirs, self._job, self._phase, self._store_options, dict(os.environ))
+        process = self._context.Process(target=_serve, args=given, daemon=True)
         with without_script():
             process.start()
         theirs.close()
@@ -154,7 +154,11 @@ class _Pool:
 
 
 def _serve(
-    connection: Connection, job: AnyJob, phase: AnyPhase, store_options: dict[str, Any]
+    connection: Connection,
+    job: AnyJob,
+    phase: AnyPhase,
+    store_options: dict[str, Any],
+    environment: dict[str, str],
 ) -> None:
     """Run tasks until the pipe closes; leave when the parent does, even in mid-task."""
     # Ctrl-C and the end of a terminal reach all its processes: they are for the main one, which
@@ -162,6 +166,8 @@ def _serve(
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
     _tune_process()
     files.use_store_options(store_options)
     while True:

@@ -72,7 +72,11 @@ def dataset_card(described: Mapping[str, Mapping[str, Any]], config: Mapping[str
             ],
         ),
         "## How it was made\n",
-        _table(("option", "value"), [(name, str(config[name])) for name in sorted(config)]),
+        _table(
+            ("option", "value"),
+            # How tokens came to the shards changes nothing in them, so nothing in their card.
+            [(name, str(config[name])) for name in sorted(config) if name != "join"],
+        ),
         _USE.format(dtype=train["token_dtype"], width=train["token_dtype"][-1]).lstrip(),
     ]  # fmt: skip
     return "\n".join(sections)

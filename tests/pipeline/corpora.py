@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.engine.lifecycle import open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import open_job, plan_phase, run_task, seal
 from pipeline.engine.outputs import part_name, part_writer, write_folder_manifest
 from pipeline.engine.stage import Job, Stage
 from pipeline.graph.config import GraphConfig
@@ -76,6 +76,8 @@ def write_corpus(root: Path, parts: list[list[ParsedPage]], redirects: Any = ())
         rows_in = sum(len(rows) for rows in table_parts)
         record = {"counts": {}, "files": entries}
         write_folder_manifest(job, table, [record], table=table, rows_in=rows_in)
+    seal(job.state_path(), {})
+    files.write_json(job.state_path("_summary.json"), {})
     return root
 
 

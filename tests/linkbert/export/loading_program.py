@@ -63,7 +63,7 @@ def check_tokenizer(tokenizer: Any, folder: str) -> None:
     assert tokenizer.convert_tokens_to_ids(vocabulary) == list(range(len(vocabulary)))
     special = (tokenizer.pad_token, tokenizer.unk_token, tokenizer.mask_token)
     assert special == ("[PAD]", "[UNK]", "[MASK]")
-    assert tokenizer.model_max_length == 31
+    assert tokenizer.model_max_length == 32
 
 
 def check_numbers(models: dict[Any, Any], tokenizer: Any, folder: str) -> None:

@@ -91,8 +91,9 @@ def test_a_signal_ends_all_processes_at_once(
     said = process.communicate(timeout=60)[1]
     assert process.returncode == status, said
     assert "ForkServerProcess" not in said
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((trouble / "sleeping").read_text()), 0)
+    worker = (trouble / "sleeping").read_text()
+    state = subprocess.run(["ps", "-o", "stat=", "-p", worker], capture_output=True, text=True)
+    assert state.stdout.strip() in ("", "Z"), "gone, or waiting for init to notice"
 
 
 def test_an_interrupt_is_not_for_workers(

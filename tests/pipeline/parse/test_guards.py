@@ -148,9 +148,9 @@ def test_note_outlives_a_death_and_not_an_end(tmp_path: Path) -> None:
 def test_page_that_kills_its_worker_is_rejected_alone(
     tmp_path: Path, mini_dump: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill(wikitext: str, title: str, site: Any) -> Any:
+    def kill(wikitext: str, title: str, site: Any, *rules: Any) -> Any:
         assert title not in ("Pear", "Orchard"), "tried although it crashes"
-        return extract(wikitext, title, site)
+        return extract(wikitext, title, site, *rules)
 
     from pipeline.wikitext.extract import extract
 
@@ -179,9 +179,9 @@ DYING_ON_TWO_PAGES = """
 import os, signal
 import pipeline.parse.sorter as sorting
 original = sorting.extract
-def extract(wikitext, title, site):
+def extract(wikitext, title, *more):
     if title in ("Pear", "Orchard"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return original(wikitext, title, site)
+    return original(wikitext, title, *more)
 sorting.extract = extract
 """

@@ -209,10 +209,10 @@ def test_chosen_namespaces_are_kept(tmp_path: Path, mini_dump: Path) -> None:
 def test_page_that_never_ends_hits_the_cpu_limit(
     tmp_path: Path, mini_dump: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_away(wikitext: str, title: str, site: Any) -> Any:
+    def run_away(wikitext: str, title: str, site: Any, *rules: Any) -> Any:
         while title == "Pear":
             pass
-        return extract(wikitext, title, site)
+        return extract(wikitext, title, site, *rules)
 
     from pipeline.wikitext.extract import extract
 
@@ -227,10 +227,10 @@ def test_page_that_never_ends_hits_the_cpu_limit(
 def test_error_in_one_page_rejects_that_page_alone(
     tmp_path: Path, mini_dump: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(wikitext: str, title: str, site: Any) -> Any:
+    def fail(wikitext: str, title: str, site: Any, *rules: Any) -> Any:
         if title == "Pear":
             raise RecursionError("too deep")
-        return extract(wikitext, title, site)
+        return extract(wikitext, title, site, *rules)
 
     from pipeline.wikitext.extract import extract
 

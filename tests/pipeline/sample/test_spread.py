@@ -18,7 +18,6 @@ from pipeline.engine.lifecycle import open_job, plan_phase, run_task
 from pipeline.engine.run import run_job
 from pipeline.engine.stage import Job
 from pipeline.sample import spread as sample_spread
-from pipeline.sample.card import CARD_NAME
 from pipeline.sample.config import SampleConfig
 from pipeline.sample.spread import file_runs, is_shuffled, plan_senders, send
 from pipeline.sample.stage import SAMPLE
@@ -59,9 +58,8 @@ def job_of(out: Path, sources: tuple[str, str], join: str = "auto") -> Job:
 
 
 def comparable(out: Path) -> dict[str, Any]:
-    """Return all files but the card, manifests without the option that says how tokens came."""
+    """Return all files, manifests without the option that says how tokens came."""
     found: dict[str, Any] = dict(tree_bytes(out))
-    del found[CARD_NAME]  # it names that option
     for name in found:
         if name.endswith("_manifest.json"):
             found[name] = json.loads(found[name])

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from apache_beam.io import filesystems
@@ -47,8 +48,7 @@ def test_a_local_path_is_its_own_copy(tmp_path: Path) -> None:
 
 def test_remote_paths_go_through_beams_filesystems(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(
-        filesystems.FileSystems, "exists", staticmethod(lambda path: asked.append(path) or True)
-    )
+    store = SimpleNamespace(exists=lambda path: asked.append(path) or True)
+    monkeypatch.setattr(filesystems.FileSystems, "get_filesystem", staticmethod(lambda path: store))
     assert files.exists("gs://bucket/corpus/pages/_manifest.json")
     assert asked == ["gs://bucket/corpus/pages/_manifest.json"]
