@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/linkbert demo
 
 test: $(VENV)/installed-dev $(COMPAT)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzz_wikitext --seconds 60
@@ -40,11 +40,9 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The API documentation: build/docs/index.html, from the docstrings, without a network.
-DOCS ?= build/docs
+# The documentation: build/docs/index.html, links checked, without a network.
 docs: $(VENV)/installed-dev
-	$(BIN)/pdoc --docformat google --output-directory $(DOCS) \
-		linkbert linkbert.api linkbert.training.config schemas pipeline
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .compat build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -34,7 +34,10 @@ REPORT = [
     "matplotlib>=3.8",  # the plots of report and experiment, as SVG
 ]
 COMPLETION = ["shtab>=1.7"]  # what the shell completes
-DOCS = ["pdoc>=15"]  # the API documentation, from docstrings
+DOCS = [
+    "mkdocs-material>=9.5",  # the site of docs/
+    "mkdocstrings[python]>=0.26",  # its API page, from docstrings
+]
 FINETUNE = [
     "transformers>=4.57",  # models and Trainer of every task
     "accelerate>=1.1",  # what the Trainer asks for
@@ -48,8 +51,10 @@ AWS = ["apache-beam[aws]>=2.76"]  # s3://
 DEV = [
     "moto[server]>=5",  # S3, on loopback
     "pytest>=8",
+    "pytest-xdist>=3.5",  # one process per core
     "pytest-timeout>=2.3",  # ends a test that hangs
     "hypothesis>=6.100",  # properties of offsets and titles
+    "pre-commit>=3.5",  # runs before a commit what CI runs
     "ruff>=0.6",  # lint and format
     "mypy>=1.11",  # strict types
     "playwright>=1.40",  # the report in a real browser, where one is installed

@@ -1,7 +1,8 @@
-"""`make docs` builds the API documentation from the docstrings."""
+"""What the README and the docs tell to type runs, and the site builds."""
 
+import json
 import re
-import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,26 +10,124 @@ from pathlib import Path
 import pytest
 
 import linkbert
+from linkbert.cli import main
+from linkbert.cli.options import build_parser
+from tests.docs_pages import DUMP, README, REPOSITORY, blocks, commands, pages, shell_lines
 
-REPOSITORY = Path(__file__).parents[1]
+pytestmark = pytest.mark.end_to_end
+
+BUNDLED = REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
+NEEDS_A_NETWORK = ("download", "push")
 
 
-@pytest.mark.end_to_end
-def test_make_docs_documents_every_public_name(tmp_path: Path) -> None:
-    pytest.importorskip("pdoc", reason="the extra docs is not installed")
-    recipe = subprocess.run(
-        ["make", "-n", "docs", f"DOCS={tmp_path}"],
-        cwd=REPOSITORY, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    [arguments] = re.findall(r"bin/pdoc (.*)", recipe.replace("\\\n", " "))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a reader of all pages works in, with what the pages say is there."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copy(BUNDLED, folder / DUMP)
+    [(_, documents)] = blocks(REPOSITORY / "docs/stages/ingest.md", "json")
+    (folder / "documents.jsonl").write_text(documents)
+    (folder / "sentences.csv").write_text("text,label\n" + "upe,good\nkolns,bad\n" * 4)
+    return folder
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_what_a_page_tells_to_type_runs(
+    page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the dump is a smaller one under the same name, and training is cut to a few steps."""
+    monkeypatch.chdir(folder)
+    for language, body in blocks(page, "console", "python", "py"):
+        if language == "console":
+            for argv in commands(body):
+                run(argv)
+        else:
+            exec(compile(body, page.name, "exec"), {})
+
+
+def run(argv: list[str]) -> None:
+    if argv == ["demo"] or "--" in argv:  # run by test_end_to_end; built by the test below
+        return
+    if argv[0] in NEEDS_A_NETWORK or argv[:2] == ["run", "simplewiki"]:
+        build_parser().parse_args(argv)
+        return
+    if argv[0] in ("run", "pretrain"):
+        argv += ["--set", "max_steps=4", "--set", "validation_instances=64"]
+        argv += ["--set", "batch_size=4"]
+    if argv[0] == "run":
+        argv += ["--vocab-size", "2000"]
+    assert main([*argv, "--quiet"]) == 0, argv
+
+
+def test_the_cloud_commands_build_their_jobs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is submitted, and the package is not built each time."""
+    pytest.importorskip("google.cloud.storage", reason="the extra gcp is not installed")
+    monkeypatch.chdir(REPOSITORY)
+    consoles = [body for _, body in blocks(REPOSITORY / "docs/dataflow.md", "console")]
+    typed = [line for body in consoles for line in shell_lines(body)]
+    variables = dict(
+        found.groups() for line in typed if (found := re.match(r'([A-Z]+)="?(.*?)"?$', line))
+    )
+    built = []
+    for argv in (argv for body in consoles for argv in commands(body)):
+        words = [word for each in argv for word in expand(each, variables).split()]
+        image = ["--sdk_container_image=europe-docker.pkg.dev/my-project/linkbert/worker:1"]
+        options = [word for word in words if not word.startswith("--setup_file")]
+        assert main([*options, *image, "--dry_run=True", "--no_auth"]) == 0, words
+        built.append(argv[0])
+    assert set(built) == {"parse", "graph", "tokenizer", "segment", "sample"}
+    assert capsys.readouterr().out.count("built, not submitted") == len(built)
+
+
+def expand(word: str, variables: dict[str, str]) -> str:
+    return re.sub(r"\$([A-Z]+)", lambda found: variables[found[1]], word)
+
+
+def test_the_demo_stands_at_the_top_of_the_readme() -> None:
+    assert "make demo" in "\n".join(README.read_text().splitlines()[:20])
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "bench", "torture", "check", "docs"])
+def test_the_make_targets_of_the_readme_exist(target: str) -> None:
+    assert f"make {target}" in README.read_text()
+    subprocess.run(["make", "-n", target], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("page", [README, REPOSITORY / "docs/stages/ingest.md"])
+def test_the_shown_records_are_valid_and_their_offsets_cut_the_anchors(page: Path) -> None:
+    [(_, documents)] = blocks(page, "json")
+    for line in documents.splitlines():
+        record = json.loads(line)
+        for link in record["links"]:
+            assert record["text"][link["start"] : link["end"]].lower() == link["target"].lower()
+
+
+@pytest.mark.parametrize("page", [*pages(), REPOSITORY / ".github/CONTRIBUTING.md"])
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`((?:tests|pipeline|linkbert|schemas)/[a-z0-9_/.]+)`", page.read_text())
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README.read_text()):
+        if not target.startswith("http"):
+            assert (REPOSITORY / target.split("#")[0]).exists(), target
+
+
+def test_the_site_builds_with_every_link_and_documents_every_public_name(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
     built = subprocess.run(
-[sys.executable, "-m", "pdoc", *shlex.split(arguments)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
         cwd=REPOSITORY, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
-    assert "does not resolve" not in built.stderr
-    page = (tmp_path / "linkbert.html").read_text()
-    assert [name for name in linkbert.__all__ if f'<section id="{name}">' not in page] == []
-    assert "sections 4.2, 4.3" in page
-    tables = {path.stem for path in (tmp_path / "schemas").iterdir()}
-    assert {"pages", "nodes", "edges", "segments", "instances"} <= tables
+    page = (tmp_path / "api.html").read_text()
+    places = [getattr(linkbert, name) for name in linkbert.__all__]
+    missing = [
+        place.__qualname__
+        for place in places
+        if f'id="{place.__module__}.{place.__qualname__}"' not in page
+    ]
+    assert missing == []
