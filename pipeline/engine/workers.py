@@ -15,7 +15,8 @@ from types import ModuleType
 
 from schemas.errors import ConfigError
 
-# unix(7) allows 108 bytes with the final zero; Python adds `/pymp-XXXXXXXX/listener-XXXXXXXX`.
+# unix(7) allows 108 bytes with the final zero; Python adds `/pymp-` and `/listener-`, each with
+# eight random characters.
 _MAX_TMPDIR_BYTES = 107 - 32
 
 

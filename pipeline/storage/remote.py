@@ -310,6 +310,7 @@ def _digest_there(path: str) -> bytes | None:
     try:
         with open_read(path) as there:
             return _digest(there)
+    # Whatever a store's client raises: the caller then raises the error of the upload itself.
     except Exception:
         return None
 
@@ -334,6 +335,7 @@ def _delete(path: str) -> None:
             s3io.S3IO(options=_options()).delete(path)
         else:
             store.delete([path])
+    # Clients name a missing object each in their own way: nothing is hidden while one is there.
     except Exception:
         if store.exists(path):
             raise
