@@ -12,6 +12,10 @@ from tests.running import DEMO_STEPS
 
 REPOSITORY = Path(__file__).parents[1]
 
+# Children of the tests never look in the current folder, and a dependency of apache-beam[gcp]
+# installs a package of its own by the name of `tests`.
+os.environ["PYTHONPATH"] = str(REPOSITORY)
+
 # A busy machine must fail no test, nor may one that has passed fail by another draw.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
