@@ -19,12 +19,14 @@ fuzz: $(VENV)/installed-dev
 torture: $(VENV)/installed-dev
 	$(BIN)/python -m tests.torture $(DUMP)
 
+# DUMP, a large dump of real pages, makes figures worth quoting; BENCH may hold --reference, --wikrs.
 bench: $(VENV)/installed-dev
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(DUMP) $(BENCH)
 
-# 100 MB, 2 GB and 10 GB of XML from dump to model; wants 60 GB of disk and hours on two cores.
+# DUMP's pages over and over, 100 MB and 2 GB of XML, from dump to model. BENCH takes other sizes:
+# "--megabytes 10000 --folder /big/disk" wants 60 GB of disk and hours on two cores.
 bench-large: $(VENV)/installed-dev
-	$(BIN)/python -m tests.benchmarks.bench_large
+	$(BIN)/python -m tests.benchmarks.bench_large $(or $(DUMP),$(error DUMP=a dump to repeat)) $(BENCH)
 
 # One piece of the real run on a GPU; give it again until it says where the report lies.
 experiment: $(VENV)/installed

@@ -1,9 +1,9 @@
 """All measurements, one after the other, under a line that names the hardware.
 
-    python -m tests.benchmarks [DUMP.xml.bz2]
+    python -m tests.benchmarks [DUMP.xml.bz2 [what bench_parse takes beside it]]
 
 The dump is the bundled one unless another is named; figures for a README should come from a large
-one on a quiet machine.
+one of real pages on a quiet machine: `repeated_dump` makes one.
 """
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ import os
 import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
-
-import numpy
-import pyarrow
-import torch
 
 BUNDLED = Path(__file__).parents[2] / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
 
 
 def main() -> int:
     """Run every benchmark; return 1 if one of them failed."""
-    dump = sys.argv[1] if len(sys.argv) > 1 else str(BUNDLED)
+    dump, *options = sys.argv[1:] or [str(BUNDLED)]
     print(hardware(), flush=True)
     failed = False
     for name, *arguments in (
-        ("bench_parse", dump),
+        ("bench_parse", dump, *options),
         ("bench_graph",),
         ("bench_graph", "--titles", "17000000", "--links", "10000000", "40000000"),
         ("bench_segment", dump),
@@ -52,9 +49,10 @@ def hardware() -> str:
             model = line.split(":", 1)[1].strip()
             break
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pyarrow", "torch"))
     return (
         f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; Python {platform.python_version()}, "
-        f"numpy {numpy.__version__}, pyarrow {pyarrow.__version__}, torch {torch.__version__}"
+        f"{versions}; load {os.getloadavg()[0]:.1f}"
     )
 
 

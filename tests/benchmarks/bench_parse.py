@@ -1,14 +1,18 @@
 """How fast a dump becomes tables, beside its peers and what bounds it, in one table.
 
     python -m tests.benchmarks.bench_parse DUMP.xml.bz2 [--processes 2] [--every 20]
+        [--reference LINKS.jsonl] [--wikrs BINARY]
 
-The first rows are whole programs on the whole dump, by the clock: ours, ours on the same XML as one
-bz2 stream, and wikiextractor without templates, which gives text alone. Then what bounds the stage:
-bz2 alone, and pages found and read. Last, on every 20th article and a core, the extraction beside
-what the documentation of mwparserfromhell shows: parse, filter_wikilinks, strip_code.
+The first rows are whole programs on the whole dump: ours, wikiextractor without templates, wikrs
+where its binary is. Then our stage alone, on the dump and on the same XML as one bz2 stream, and
+what bounds it: bz2 alone, and pages found and read. Then, on every 20th article and a core, the
+extraction beside what the documentation of mwparserfromhell shows: parse, filter_wikilinks,
+strip_code. Last what each program gives: the share of the links of a reference that it keeps, how
+many of their anchors are right, and how many of our cases of prose, blanks apart.
 
-MB are 10^6 bytes of XML, of wikitext in the last two rows. CPU is that of the tasks, memory the
-most that a process which runs tasks ever took.
+MB are 10^6 bytes of XML, of wikitext in the two rows of the extraction. CPU is that of all
+processes of a program, of the tasks in the rows of a stage; memory is the most that a process which
+runs tasks ever took.
 """
 
 from __future__ import annotations
@@ -18,8 +22,6 @@ import bz2
 import dataclasses
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -42,6 +44,16 @@ from pipeline.storage import files
 from pipeline.storage.bz2_ranges import read_blocks
 from pipeline.wiki.site_info import default_site
 from pipeline.wikitext.extract import extract
+from tests.benchmarks.__main__ import hardware
+from tests.benchmarks.peers import (
+    Extractor,
+    Links,
+    extractors,
+    read_reference,
+    right_cases,
+    run,
+    share_of_links,
+)
 
 MAX_PAGE_BYTES = 1 << 26
 
@@ -57,20 +69,21 @@ class Row:
     peak_bytes: int = 0
 
     def __str__(self) -> str:
-        def rate(seconds: float) -> str:
-            return f"{self.num_bytes / 1e6 / seconds:.1f}" if seconds else ""
+        def cells(seconds: float) -> str:
+            rate = self.num_bytes / 1e6 / seconds if seconds else 0.0
+            return f"{seconds:9.1f}{rate:11.1f}" if seconds else " " * 20
 
         peak = f"{self.peak_bytes / 1e6:.0f}" if self.peak_bytes else ""
         return (
-            f"{self.name:42}{self.num_bytes / 1e6:8.1f}{rate(self.wall_seconds):>11}"
-            f"{rate(self.cpu_seconds):>15}{peak:>9}"
+            f"{self.name:34}{self.num_bytes / 1e6:8.1f}{cells(self.wall_seconds)}"
+            f"{cells(self.cpu_seconds)}{peak:>8}"
         )
 
 
-def measured(run: Callable[[Job, Task], Record], job: Job, task: Task) -> Record:
+def measured(part: Callable[[Job, Task], Record], job: Job, task: Task) -> Record:
     """Run a task; its record tells its cost."""
     started = time.process_time()
-    record = run(job, task)
+    record = part(job, task)
     record["cpu_seconds"] = time.process_time() - started
     record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return record
@@ -100,17 +113,25 @@ def stage_row(name: str, dump: str, num_bytes: int, processes: int) -> Row:
     return Row(name, num_bytes, wall, cpu, peak)
 
 
-def command_row(name: str, num_bytes: int, command: list[str]) -> Row:
-    """Measure a whole command by the clock."""
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", *command, folder + "/out"], capture_output=True, check=False
-        )
-        wall = time.perf_counter() - started
-    if done.returncode:
-        raise SystemExit(f"{name} failed: {done.stderr.decode()[-300:]}")
-    return Row(name, num_bytes, wall)
+def program_rows(
+    dump: str, num_bytes: int, workers: int, programs: list[Extractor], reference: dict[str, Links]
+) -> list[str]:
+    """Run each program on the dump, print a row each; return a line each of what it gives."""
+    given = []
+    for program in programs:
+        if program.missing:
+            print(f"{program.name:34}{program.missing}", flush=True)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            cost = run(program, dump, folder, workers)
+            print(Row(program.name, num_bytes, cost.wall_seconds, cost.cpu_seconds), flush=True)
+            shares = f"{'':22}"
+            if reference:
+                kept, right = share_of_links(reference, program.pages(Path(folder)))
+                shares = f"{kept:11.2%}{right:11.2%}" if kept else f"{'none':>11}{'':11}"
+        num_right, num_cases = right_cases(program)
+        given.append(f"{program.name:34}{shares}{num_right:8} of {num_cases}")
+    return given
 
 
 # ------------------------------------------------------------------------------ what bounds it
@@ -144,7 +165,7 @@ def read_pages(task: Task, use: Callable[[RawPage], object]) -> Record:
 
 
 def bound_row(
-    name: str, run: Callable[[Job, Task], Record], dump: str, num_bytes: int, processes: int
+    name: str, part: Callable[[Job, Task], Record], dump: str, num_bytes: int, processes: int
 ) -> Row:
     """Measure part of the work on the ranges of the stage."""
     size = files.size(dump)
@@ -154,7 +175,7 @@ def bound_row(
     ]
     with tempfile.TemporaryDirectory() as folder:
         job = Job(PARSE, folder, ParseConfig(), (dump,))
-        phase = Phase("bound", _no_plan, partial(measured, run))
+        phase = Phase("bound", _no_plan, partial(measured, part))
         started = time.perf_counter()
         records = list(run_tasks(job, phase, tasks, processes))
         wall = time.perf_counter() - started
@@ -202,65 +223,70 @@ def parse_plainly(page: Page) -> None:
     code.strip_code()
 
 
+def repack(dump: str, path: str | None) -> int:
+    """Return the bytes of XML of a bz2 dump; write them as one stream where a path is given."""
+    num_bytes, packer = 0, bz2.BZ2Compressor()
+    with bz2.open(dump) as source, open(path or os.devnull, "wb") as file:
+        while piece := source.read(1 << 20):
+            num_bytes += len(piece)
+            if path:
+                file.write(packer.compress(piece))
+        if path:
+            file.write(packer.flush())
+    return num_bytes
+
+
+def stage_rows(dump: str, num_bytes: int, processes: int) -> None:
+    """Measure our stage without the start of its command, and what bounds it."""
+    print(stage_row("our stage alone", dump, num_bytes, processes), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        single = f"{folder}/{Path(dump).name}"
+        repack(dump, single)
+        print(stage_row("the same, one bz2 stream", single, num_bytes, processes), flush=True)
+    for name, part in (
+        ("bz2 alone", decode),
+        ("bz2, pages found", split),
+        ("bz2, pages found, fields read", read_fields),
+    ):
+        print(bound_row(name, part, dump, num_bytes, processes), flush=True)
+
+
+def core_rows(dump: str, every: int) -> None:
+    """Measure the extraction of articles in memory, beside mwparserfromhell's full parse."""
+    pages = sample_articles(dump, every)
+    site = parse_siteinfo(inspect_source(dump, False).head, None) or default_site()
+    ours = page_row("extraction", pages, lambda page: extract(page.text, page.title, site))
+    print(ours, flush=True)
+    plain = page_row("mwparserfromhell, full parse", pages, parse_plainly)
+    print(plain, f"  {plain.cpu_seconds / ours.cpu_seconds:.1f} times ours")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dump", help="a bz2 dump")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--every", type=int, default=20, help="articles for the rows of one core")
+    parser.add_argument("--reference", help="links of its pages as another parser finds them")
+    parser.add_argument("--wikrs", help="its binary, where it is not on the path")
     args = parser.parse_args()
     dump, processes = args.dump, args.processes
-    xml = bz2.decompress(Path(dump).read_bytes())
-    num_bytes = len(xml)
-    print(f"{Path(dump).name}, {processes} processes")
-    print(f"{'':42}{'MB':>8}{'MB/s wall':>11}{'MB/s CPU core':>15}{'MB mem':>9}", flush=True)
-
-    def show(row: Row) -> Row:
-        print(row, flush=True)
-        return row
-
-    workers = str(processes)
-    ours = show(
-        command_row(
-            "linkbert parse, the command",
-            num_bytes,
-            ["linkbert", "parse", dump, "--quiet", "--workers", workers, "--out"],
-        )
-    )
-    show(stage_row("  the stage alone", dump, num_bytes, processes))
-    with tempfile.TemporaryDirectory() as folder:
-        single = Path(folder) / Path(dump).name
-        single.write_bytes(bz2.compress(xml))
-        del xml
-        show(stage_row("  the stage, one bz2 stream", str(single), num_bytes, processes))
-    peer = show(
-        command_row(
-            "wikiextractor, no templates, text alone",
-            num_bytes,
-            [
-                *("wikiextractor.WikiExtractor", "--json", "--links", "--no-templates", "--quiet"),
-                *("--processes", workers, dump, "-o"),
-            ],
-        )
-    )
-    for name, run in (
-        ("bz2 alone", decode),
-        ("bz2, pages found", split),
-        ("bz2, pages found, fields read", read_fields),
-    ):
-        show(bound_row(name, run, dump, num_bytes, processes))
-    pages = sample_articles(dump, args.every)
-    site = parse_siteinfo(inspect_source(dump, False).head, None) or default_site()
-    extraction = show(
-        page_row("extraction, a core", pages, lambda page: extract(page.text, page.title, site))
-    )
-    plain = show(page_row("mwparserfromhell, a core", pages, parse_plainly))
-    print(
-        f"linkbert parse is {peer.wall_seconds / ours.wall_seconds:.2f} times as fast as "
-        f"wikiextractor, its extraction {plain.cpu_seconds / extraction.cpu_seconds:.1f} times as "
-        "fast as mwparserfromhell's full parse"
-    )
+    num_bytes = repack(dump, None)
+    print(f"{hardware()}\n{Path(dump).name}, {processes} processes")
+    columns = f"{'wall s':>9}{'MB/s wall':>11}{'CPU s':>9}{'MB/s CPU':>11}{'MB mem':>8}"
+    print(f"{'':34}{'MB':>8}{columns}", flush=True)
+    reference = read_reference(args.reference) if args.reference else {}
+    given = program_rows(dump, num_bytes, processes, extractors(args.wikrs), reference)
+    stage_rows(dump, num_bytes, processes)
+    core_rows(dump, args.every)
+    print(f"\n{'what each gives':34}{'links':>11}{'anchors':>11}{'cases':>14}")
+    print(*given, sep="\n")
+    if not reference:
+        print("links and anchors need --reference")
 
 
 if __name__ == "__main__":
-    main()
+    # Workers find what they run by the name of its module, which `__main__` is not to them.
+    from tests.benchmarks import bench_parse
+
+    bench_parse.main()
