@@ -29,6 +29,7 @@ FILE: Final = 6
 CATEGORY: Final = 14
 
 FIRST_LETTER: Final = "first-letter"
+_PROJECTS: Final = (PROJECT, PROJECT + 1)
 
 CANONICAL_NAMES: Final[Mapping[int, str]] = {
     -2: "Media",
@@ -156,8 +157,10 @@ class SiteInfo:
         name = self.namespace_names.get(namespace)
         if name is None:
             shipped = language_facts(self.language)["namespaces"].get(str(namespace))
+            # What a Wikipedia calls its project pages is no other wiki's name for them.
+            is_known = shipped and (self._rules.is_wikipedia or namespace not in _PROJECTS)
             english = CANONICAL_NAMES.get(namespace, f"Namespace {namespace}")
-            name = shipped[0] if shipped else english
+            name = shipped[0] if shipped and is_known else english
         return name
 
     def has_subpages(self, namespace: int) -> bool:
@@ -295,7 +298,7 @@ def _namespace_ids(site: SiteInfo, is_wikipedia: bool) -> dict[str, int]:
         number = int(key)
         # What a Wikipedia calls its project pages says nothing about another wiki, and a
         # namespace above 15 exists only where siteinfo names it (or where there is none).
-        if number in (PROJECT, PROJECT + 1) and not is_wikipedia:
+        if number in _PROJECTS and not is_wikipedia:
             continue
         if number > 15 and site.namespace_names and number not in site.namespace_names:
             continue

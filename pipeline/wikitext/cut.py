@@ -14,22 +14,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final
 
 from pipeline.wiki.site_info import SiteInfo
 from pipeline.wikitext import marks
 from pipeline.wikitext.hidden_tags import (
-    DROPPED,
     KNOWN,
     Closers,
     gallery_captions,
     gallery_links,
     literal_content,
+    openers_and_closers,
     tabs_of,
 )
 from pipeline.wikitext.holes import hole_between
 from pipeline.wikitext.loose_rows import ROW_FOLLOWS, ROWS, ROWS_END, drop_loose_rows
+from pipeline.wikitext.markup import LIST_MARKS, begun_with_list_mark
 from pipeline.wikitext.templates.rules import Rules
 from pipeline.wikitext.unruled import Losses, UnruledTemplates
 from pipeline.wikitext.variants import choose_variant, variants_of
@@ -37,15 +37,14 @@ from pipeline.wikitext.variants import choose_variant, variants_of
 MAX_DEPTH: Final = 60
 """Frames within frames; MediaWiki itself gives up at 40 levels of expansion."""
 
-# What may stand before a table on its line: marks of a list, and what is cut away.
+# What may stand before a table on its line: marks of a list, tags, holes of what was left out.
 _LINE_START: Final = re.compile(
-    r"(?>(?:[ \t:*#;]|<!--[^<>]*-->|</?(?:only|no)include\s*>|\{\{[^{}\n]*\}\})*)",
-    re.IGNORECASE,
+    rf"(?>(?:[ \t:*#;{marks.HOLE}{marks.BARRIER}{ROWS}]|</?[a-zA-Z][^<>]*>)*)"
 )
 _BLANK_LINE: Final = re.compile(r"[ \t]*")
 _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
-_LIST_MARKS: Final = frozenset("*#:;")
+_ADDRESS: Final = re.compile(r"\s*(?:server\s*$|(?:full|canonical|local)url:)", re.IGNORECASE)
 # Marks and blanks before a table's `{|`; a bound, so that a long line is not searched again.
 _MAX_INDENT: Final = 200
 
@@ -76,23 +75,6 @@ def cut(text: str, title: str, site: SiteInfo, rules: Rules, losses: Losses) -> 
     return _Cutter(text, title, site, rules, losses).run()
 
 
-@cache
-def _tokens(has_variants: bool) -> re.Pattern[str]:
-    """Return what opens or closes something.
-
-    The first choice is a template with nothing in it that could open a frame: nine of ten.
-    """
-    variants = r"-\{(?!\{[^{])|\}-|" if has_variants else ""
-    content = r"(?:[^{}<-]|-(?!\{))*" if has_variants else "[^{}<]*+"
-    return re.compile(
-        rf"\{{\{{({content})\}}\}}(?!\}})"
-        rf"|<(?:!--|/?table(?=[\s/>])|(?:{DROPPED})(?=[\s/>])"
-        rf"|(?!(?:{'|'.join(sorted(KNOWN))})[\s/>])[a-z][a-z0-9-]*(?=[\s/>]))"
-        rf"|{variants}\{{\{{+|\}}\}}+|\{{\||\|\}}(?!\}})",
-        re.IGNORECASE,
-    )
-
-
 class _Cutter:
     """The state of one pass: where it is, and the frames that are open."""
 
@@ -115,7 +97,7 @@ class _Cutter:
 
     def run(self) -> str:
         text, pieces, position = self.text, self.pieces, 0
-        search = _tokens(bool(self.variants)).search
+        search = openers_and_closers(bool(self.variants)).search
         recall, render = self.rules.recall, self.rules.render
         match = search(text)
         while match:
@@ -132,7 +114,7 @@ class _Cutter:
                     pieces.append(text[position:start])
                 if unruled is not None and not rendered and len(self.frames) == 1:
                     self.unruled_templates.note_hole(unruled, content, text, start, end)
-                rendered = self._beside(rendered, start, end)
+                rendered = self._beside(rendered, content, start, end)
                 if rendered:
                     pieces.append(rendered)
                 position = end
@@ -154,18 +136,20 @@ class _Cutter:
             self.losses.dropped["in_table"] += num_lost
         return text
 
-    def _beside(self, rendered: str, start: int, end: int) -> str:
+    def _beside(self, rendered: str, content: str, start: int, end: int) -> str:
         """Fit what a template shows to what stands beside it in the text."""
         text = self.text
         if rendered:
-            # MediaWiki begins a new line for a list that a template begins.
-            is_list = rendered[0] in _LIST_MARKS and text[start - 1 : start] not in ("", "\n")
-            return f"\n{rendered}" if is_list else rendered
-        after = text[end : end + 1]
+            if rendered[0] in LIST_MARKS:
+                return begun_with_list_mark(rendered, content, text[start - 1 : start])
+            return rendered
+        after, before = text[end : end + 1], text[max(0, start - 2) : start]
         if after in "\n <\t" and len(self.frames) == 1 and ROW_FOLLOWS.match(text, end):
             self.has_rows = True
             return ROWS
-        return hole_between(text[start - 1 : start], after)
+        if before[-1:] == "[" and before != "[[" and _ADDRESS.match(content):
+            return "//-"
+        return hole_between(before, after)
 
     def _take(self, token: str, start: int, end: int) -> None:
         """Take what opens or closes something."""
@@ -207,14 +191,20 @@ class _Cutter:
         return content
 
     def _is_line_start(self, index: int) -> bool:
-        nearest = max(0, index - _MAX_INDENT)
-        line = self.text.rfind("\n", nearest, index) + 1
         if self.position == index > 1 and self.text[index - 2 : index] == "}}":
             # After a template of any size: its text ends where the table begins.
             return True
-        if line == 0 and nearest > 0:
+        start = max(self.position, index - _MAX_INDENT)
+        line = self.text[start:index]
+        if start == self.position:
+            # What was cut away is gone; what is kept of the line lies in the last pieces.
+            for piece in reversed(self.pieces):
+                if "\n" in line or len(line) > _MAX_INDENT:
+                    break
+                line = piece[-_MAX_INDENT:] + line
+        elif "\n" not in line:
             return False
-        return _LINE_START.fullmatch(self.text, line, index) is not None
+        return _LINE_START.fullmatch(line, line.rfind("\n") + 1) is not None
 
     def _close_table(self, kind: int, start: int, end: int) -> None:
         if len(self.frames) > 1 and self.frames[-1].kind == kind:
@@ -272,7 +262,7 @@ class _Cutter:
         if self.unruled and len(self.frames) == 1:
             templates = self.unruled_templates
             templates.note_hole(self.unruled, content, self.text, frame.start, end)
-        rendered = self._beside(rendered, frame.start, end)
+        rendered = self._beside(rendered, content, frame.start, end)
         self.pieces.append(marks.LITERAL["{"] * frame.braces + rendered)
 
     def _unwind(self) -> str:
@@ -332,7 +322,7 @@ class _Cutter:
             return
         is_known = name in KNOWN
         if text[close - 1] == "/":
-            if is_known or "=" in text[end:close]:
+            if is_known or "=" in text[end:close] or "-" in name:
                 self._skip(start, close + 1, marks.BARRIER if name == "nowiki" else "")
             return
         closer = self.closers.after(name, close)
@@ -342,7 +332,7 @@ class _Cutter:
                 self._unclosed_tag(name, start, close + 1)
             return
         content = self._content_of(name, text[close + 1 : closer[0]], text[end:close])
-        between = text[start - 1 : start], text[closer[1] : closer[1] + 1]
+        between = text[max(0, start - 2) : start], text[closer[1] : closer[1] + 1]
         self._skip(start, closer[1], content or hole_between(*between))
 
     def _has_table_end(self, start: int) -> bool:
@@ -364,7 +354,8 @@ class _Cutter:
             if line > 0 and not text[line:start].strip(" \t"):
                 self._skip(line, line_end.end() + 1)
                 return
-        self._skip(start, after)
+        is_alone = text[start - 1 : start] + text[after : after + 1] in ("()", "（）")
+        self._skip(start, after, marks.HOLE if is_alone else "")
 
     def _unclosed_tag(self, name: str, start: int, end: int) -> None:
         """Drop the tag; an unclosed reference also hides the rest of its line."""

@@ -22,12 +22,12 @@ from pipeline.wiki.site_info import MAIN, SiteInfo
 from pipeline.wiki.titles import InvalidTitle, Target, normalise_title
 from pipeline.wikitext import marks
 from pipeline.wikitext.cut import cut
-from pipeline.wikitext.layout import lay_out
+from pipeline.wikitext.layout import lay_out, with_prefixes
 from pipeline.wikitext.markup import protect_loose_brackets, strip_markup
 from pipeline.wikitext.pieces import walk_pieces
 from pipeline.wikitext.subpages import absolute_links
 from pipeline.wikitext.templates.rules import Rules, rules_of
-from pipeline.wikitext.tokens import Walk, walk_tokens, with_prefixes
+from pipeline.wikitext.tokens import Walk, walk_tokens
 from pipeline.wikitext.unruled import Losses
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_left
+from functools import cache
 from typing import Final
 
 from pipeline.wikitext import marks
@@ -27,22 +28,43 @@ _HTML: Final = (
     "header hgroup hr html i iframe img input ins kbd label legend li link main map mark menu meta "
     "meter nav noscript object ol optgroup option output p param picture progress q rb rp rt rtc "
     "ruby s samp script section select small span strike strong style sub summary sup svg table "
-    "tbody td template textarea tfoot th thead time title tr track tt u ul var video wbr"
+    "tbody td template textarea tfoot th thead time title tr track tt u ul var video wbr "
+    "acronym blink marquee nobr"
 )
 # Tags that show the wikitext in them.
 _SHOWN: Final = (
-    "poem tabs tab spoiler spoilers hidden translate languages tvar onlyinclude noinclude verse"
+    "poem tabs tab spoiler spoilers hidden translate languages tvar onlyinclude noinclude verse "
+    "lyrics"
 )
 KNOWN: Final = frozenset([*_HTML.split(), *_SHOWN.split(), *DROPPED.split("|")])
 """Names of all tags that are no sign of an extension unknown to us."""
 
-_CLOSER: Final = re.compile(r"</([A-Za-z][A-Za-z0-9-]*)\s*>")
+_CLOSER: Final = re.compile(r"</([A-Za-z][A-Za-z0-9_:-]*)\s*>")
 _GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
 _GALLERY_NAME: Final = "gallery"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
 # <nowiki> around nothing but these shields them from the wiki; prose has other signs for them.
 _ESCAPES: Final = {"''": '"', "{{": "{ {", "}}": "} }"}
 _TAB: Final = re.compile(r"\s*([^=\n|]{1,200})=(.*)", re.DOTALL)
+
+
+@cache
+def openers_and_closers(has_variants: bool) -> re.Pattern[str]:
+    """Return the pattern of what opens or closes something in wikitext.
+
+    The first choice is a template with nothing in it that could open a frame: nine of ten.
+    """
+    # The last of three braces before a dash ends a variant that a template ends.
+    variants = r"-\{(?!\{[^{])|\}-|(?:\}\})+(?=\}-)|" if has_variants else ""
+    content = r"(?:[^{}<-]|-(?!\{))*" if has_variants else "[^{}<]*+"
+    last, bar = (r"(?!\}(?!-))", r"(?![-}])") if has_variants else (r"(?!\})",) * 2
+    return re.compile(
+        rf"\{{\{{({content})\}}\}}{last}"
+        rf"|<(?:!--|/?table(?=[\s/>])|(?:{DROPPED})(?=[\s/>])"
+        rf"|(?!(?:{'|'.join(sorted(KNOWN))})[\s/>])[a-z][a-z0-9_:-]*(?=[\s/>]))"
+        rf"|{variants}\{{\{{+|\}}\}}+|\{{\||\|\}}{bar}",
+        re.IGNORECASE,
+    )
 
 
 class Closers:

@@ -2,8 +2,8 @@
 
     Athens ({{IPA|x}}; born 5), ANSI (ANSI, {{IPA|y}})  ─▶  Athens (born 5), ANSI (ANSI)
 
-Only brackets and stops beside such a hole go: those that an author wrote around nothing, as in
-`main()`, are text.
+Only what stands beside such a hole goes: brackets, quotation marks, stops, and dashes between a
+hole and a bracket. What an author wrote around nothing, as in `main()`, is text.
 """
 
 from __future__ import annotations
@@ -13,30 +13,68 @@ from typing import Final
 
 from pipeline.wikitext import marks
 
-_PAIRS: Final = dict(zip("(（[［「『《〈【〔“„«‹", ")）]］」』》〉】〕””»›", strict=True))
+_SQUARE: Final = marks.LITERAL["["] + marks.LITERAL["]"]
+_PAIRS: Final = dict(
+    zip(
+        f"(（[［「『《〈【〔｛﴿〖｢⟨“„«‹‘‚{_SQUARE[0]}",
+        f")）]］」』》〉】〕｝﴾〗｣⟩”“»›’‘{_SQUARE[1]}",
+        strict=True,
+    )
+)
+"""Openers, each with its closer."""
+_QUOTES: Final = frozenset(('""', "''", "””", "’’", "»«", "›‹", "»»", "״״", "„”", "﴾﴿"))
+"""Quotation marks that open here and close there: a pair only with nothing but a hole between."""
 _OPENERS: Final = frozenset(_PAIRS)
-_CLOSERS: Final = frozenset(")）]］」』》〉】〕”“»›")
-_STOPS: Final = ",;:，；：、،؛"
+_CLOSERS: Final = frozenset(_PAIRS.values()) - {"‘", "’"}
+_WIDE_STOPS: Final = "，；：、"
+_STOPS: Final = f",;:،؛՝{_WIDE_STOPS}"
 _LOOSE: Final = f"{_STOPS} "
-_RUN: Final = re.compile(f"[{_LOOSE}{marks.HOLE}]*")
-_ENDS: Final = frozenset(".。!?！？")
-# Square brackets may be those of a link.
-_BEFORE: Final = _OPENERS - {"["}
+_AFTER_LABEL: Final = frozenset(";；、，؛")  # a comma may have the romanised word behind it
+_ENDS: Final = frozenset(".。!?！？।։؟۔")
+# What joins two things, and in brackets says nothing beside a hole; then the signs of birth, death.
+_LINKING: Final = r"\-–—―－〜～~/／・·•‧"
+_JOINTS: Final = f"{_LINKING}−&+=＝"
+_SIGNS: Final = "*†✝∗⚭"
+_CLOSING: Final = "".join(re.escape(closer) for closer in sorted(_CLOSERS))
+_HOLE: Final = marks.HOLE
+_LEFT: Final = re.compile(
+    rf"(?:[{_LOOSE}{_HOLE}]|(?<![^{_LOOSE}{_HOLE}(（])[{_JOINTS}{_SIGNS}](?=[ {_HOLE}])"
+    rf"|[{_LINKING}](?={_HOLE}))*\Z"
+)
+_RIGHT: Final = re.compile(
+    rf"(?:[{_LOOSE}{_HOLE}]|[{_JOINTS}](?=[{_LOOSE}{_HOLE}{_CLOSING}])"
+    rf"|[{_SIGNS}.。](?= ?[{_STOPS}{_HOLE}{_CLOSING}])|(?<={_HOLE})[{_LINKING}])*"
+)
+_RUN: Final = re.compile(f"[{_LOOSE}{_HOLE}]*")
+# "or" between two holes of a bracket, in any language.
+_ALONE: Final = re.compile(rf"(?<=[(（]){_HOLE} ?\w{{1,5}} ?{_HOLE}(?=[)）])")
+_DOUBLED: Final = re.compile(rf"( ?[–—-]) *{_HOLE} *[–—-](?= )")
+_SLASHES: Final = re.compile(rf"(?<!\w)/ ?{_HOLE} ?/(?!\w)")
+_LINE_STARTS: Final = frozenset(f"\n{marks.ITEM}{marks.LINE}{marks.HEADINGS}")
+# Square brackets may be those of a link: `hole_between` looks at one more character for them.
+_BEFORE: Final = _OPENERS - {"["} | frozenset(_WIDE_STOPS)
 _AFTER: Final = (_CLOSERS | frozenset(_STOPS)) - {"]"}
 # Tags and quotes around it will be gone, too, when holes are mended.
-_AROUND: Final = frozenset(("  ", "><", "''", " <", "> "))
+_AROUND: Final = frozenset(("  ", "><", "''", " <", "> ", "\n ", "//")) | _QUOTES
 _REACH: Final = 40
 """How many blanks and stops before a hole are looked at: more is no sentence."""
 _MAX_NESTED: Final = 4
 
 
 def hole_between(before: str, after: str) -> str:
-    """Return what to leave for something left out between two characters, "" for nothing.
+    """Return what to leave for something left out after `before`, up to two characters.
 
-    >>> hole_between("(", "a") == marks.HOLE, hole_between("a", "b")
-    (True, '')
+    >>> hole_between("(", "a") == marks.HOLE, hole_between("ab", "c"), hole_between("[[", "a")
+    (True, '', '')
     """
-    is_seen = before in _BEFORE or after in _AFTER or before + after in _AROUND
+    last = before[-1:]
+    is_seen = (
+        last in _BEFORE
+        or after in _AFTER
+        or last + after in _AROUND
+        or (last == " " and after in _ENDS)
+        or (last == "[" and after in "] ," and before != "[[")
+    )
     return marks.HOLE if is_seen else ""
 
 
@@ -46,10 +84,11 @@ def mend_holes(text: str) -> str:
     >>> mend_holes(f"a ({marks.HOLE}) is, and b (c, {marks.HOLE}) or main()")
     'a is, and b (c) or main()'
     """
+    text = _DOUBLED.sub(rf"\1{_HOLE}", _ALONE.sub(_HOLE, text))
     for _ in range(_MAX_NESTED):
         if marks.HOLE not in text:
             return text
-        text = _mend_once(text)
+        text = _mend_once(_SLASHES.sub(_HOLE, text))
     return text.replace(marks.HOLE, "")
 
 
@@ -57,35 +96,47 @@ def _mend_once(text: str) -> str:
     pieces: list[str] = []
     position, hole = 0, text.find(marks.HOLE)
     while hole >= 0:
-        before = text[max(position, hole - _REACH) : hole]
-        start = hole - len(before) + len(before.rstrip(_LOOSE))
-        run = _RUN.match(text, start)
-        end = run.end() if run else hole + 1
-        opener = text[start - 1 : start] if start > position else ""
-        closer = text[end : end + 1]
-        if opener in _OPENERS:
-            if closer == _PAIRS[opener]:
-                # The brackets held nothing else: now they are the hole.
-                start, end = start - 1, end + 1
-                between = marks.HOLE
-            else:
-                between = ""
-        elif closer in _CLOSERS:
-            between = ""
-        else:
-            between = _between(text[start:end], closer)
+        start, end, between = _mended(text, position, hole)
         pieces += (text[position:start], between)
         position, hole = end, text.find(marks.HOLE, end)
     pieces.append(text[position:])
     return "".join(pieces)
 
 
+def _mended(text: str, position: int, hole: int) -> tuple[int, int, str]:
+    """Return where the text around a hole is to be replaced, and by what."""
+    window = text[max(position, hole - _REACH) : hole + 1]
+    left, right = _LEFT.search(window), _RIGHT.match(text, hole)
+    assert left is not None, "the pattern matches nothing at all, too"
+    assert right is not None, "the pattern matches nothing at all, too"
+    start, end = hole + 1 - len(left[0]), right.end()
+    opener, closer = text[start - 1 : start] if start > position else "", text[end : end + 1]
+    is_open = opener in _OPENERS
+    if is_open and closer == _PAIRS[opener]:
+        # The brackets held nothing else: now they are the hole.
+        return start - 1, end + 1, marks.HOLE
+    if hole > position and text[hole - 1] + text[hole + 1 : hole + 2] in _QUOTES:
+        return hole - 1, hole + 2, marks.HOLE
+    if opener in _LINE_STARTS and text[end : end + 2] == ". ":
+        end += 2
+    if is_open or opener in _LINE_STARTS or closer in _CLOSERS:
+        return start, end, ""
+    start = hole + 1 - len(window) + len(window[:-1].rstrip(_LOOSE))
+    run = _RUN.match(text, hole)
+    end = run.end() if run else hole + 1
+    return start, end, _between(text[start:end], text[end : end + 2])
+
+
 def _between(run: str, after: str) -> str:
     """Return what stays of blanks and stops around a hole: those of one side."""
+    if after[:1] in _ENDS and not (after[0] == "." and after[1:].isalnum()):
+        return ""
     before, _, rest = run.partition(marks.HOLE)
     rest = rest.replace(marks.HOLE, "")
-    if before.strip(" "):
+    stop = rest.strip(" ")[:1]
+    is_label = stop in _AFTER_LABEL and before.strip(" ") in (":", "：")
+    if before.strip(" ") and not is_label:
         return f"{before} " if rest.endswith(" ") and not before.endswith(" ") else before
-    if stop := rest.strip(" ")[:1]:
+    if stop:
         return f"{stop} " if rest.endswith(" ") else stop
-    return " " if (before or rest) and after not in _ENDS else ""
+    return " " if before or rest else ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate
 from typing import Final
 
@@ -50,6 +51,22 @@ def lay_out(marked: str) -> Layout:
     ('a b c\n\nT', [(2, 3)], [('T', 2, 7)])
     """
     return _measure(_join_blocks(_clean(marked)))
+
+
+def with_prefixes(text: str, letter: str) -> str:
+    """Return marked text in which letters before a link belong to it, where the wiki has such.
+
+    >>> with_prefixes(f"a «{marks.ANCHOR_OPEN}b", "[„«]") == f"a {marks.ANCHOR_OPEN}«b"
+    True
+    """
+    return _prefix_pattern(letter).sub(rf"{marks.ANCHOR_OPEN}\1", text) if letter else text
+
+
+@cache
+def _prefix_pattern(letter: str) -> re.Pattern[str]:
+    # Blanks and marks are no letters, whatever the range says.
+    one = rf"(?![\s{marks.FIRST}-\ufdef]){letter}"
+    return re.compile(rf"(?<!{one})((?:{one})+){marks.ANCHOR_OPEN}")
 
 
 def _clean(text: str) -> str:

@@ -20,11 +20,19 @@ ROWS: Final = marks.HEADINGS[0]
 ROWS_END: Final = marks.HEADINGS[1]
 """Where a `|}` closes no table of the page."""
 
-ROW_FOLLOWS: Final = re.compile(r"[ \t]*(?:<!--[^<>]*-->[ \t]*)?\n\s{0,9}[|!]")
+_COMMENT: Final = r"<!--(?>(?:[^-]|-(?!->)){0,400})-->"
+# Comments vanish, those alone on their line with it.
+ROW_FOLLOWS: Final = re.compile(
+    rf"(?>(?:[ \t]|{_COMMENT}){{0,9}})\n(?>(?:\s|{_COMMENT}){{0,12}})[|!]"
+)
 _ROW_LINE: Final = re.compile(rf"[ \t]*(?:[|!]|{ROWS_END})")
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n\s*")
 # What a line beginning with ! is beside when it is a row of headers, not a sentence.
-_SURE_ROW: Final = re.compile(r"\n[ \t]*\||!!|\|\|")
+_SURE_ROW: Final = re.compile(r"\n[ \t]*\||(?<!!)!!(?!!)|\|\|")
+# "|x| is a length": what stands before the second bar of a cell would be an attribute.
+_BARS_AROUND_WORD: Final = re.compile(
+    r"\|(?![|+}-])[^|=\n]{1,40}\|(?!\|)[^|\n]+(?:\n[ \t]*\n|\n?\Z)"
+)
 
 
 def drop_loose_rows(text: str) -> tuple[str, int]:
@@ -50,6 +58,8 @@ def _end_of_rows(piece: str) -> int:
     heading = piece.find("\n=", start)
     limit = heading if heading >= 0 else len(piece)
     close = piece.find(ROWS_END, start, limit)
+    if close < 0 and _BARS_AROUND_WORD.match(piece, start, limit):
+        return 0
     if piece[start : start + 1] == "!" and close < 0:
         block = _BLANK_LINES.search(piece, start, limit)
         if not _SURE_ROW.search(piece, start, block.start() if block else limit):

@@ -17,12 +17,12 @@ _PARAGRAPH: Final = "\n\n"
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)\b[^<>]*>")
 _BLOCK_TAGS: Final = (
     "p div center blockquote ul ol dl section hr table tr td th tbody caption figure poem aside "
-    "tabs spoiler spoilers hidden verse"
+    "tabs spoiler spoilers hidden verse lyrics details summary"
 )
 _INLINE_TAGS: Final = (
     "abbr b bdi bdo big cite code data del dfn em font i ins kbd mark noinclude nowiki onlyinclude "
     "q rb rp rt rtc ruby s samp small span strike strong sub sup time translate tt tvar u var wbr "
-    "a img ref references includeonly languages ce math chem gallery pre"
+    "a img ref references includeonly languages ce math chem gallery pre acronym blink marquee nobr"
 )
 _TAG_TEXT: Final = {
     **dict.fromkeys(_BLOCK_TAGS.split(), _PARAGRAPH),
@@ -34,13 +34,21 @@ _TAG_TEXT: Final = {
 }
 _HEADING_TAG: Final = re.compile(r"[hH]([1-6])")
 _TAB_NAME: Final = re.compile(r"\bname\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
-# A raised number behind a digit is a power, not one more digit of it.
+# A raised number behind a digit is a power, not one more digit of it, whatever its look.
 _POWER: Final = re.compile(
-    r"(?<=\d)<sup\b[^<>]*>(?=\s*(?:[-+−–]|&(?:minus|ndash|#8722);)?\s*\d[\d.,/−–-]*\s*</sup)",
+    r"(\d(?:''+|\]\]|</(?!su[bp])[a-z]+>)?)<sup\b[^<>]*>(?:\s|&nbsp;)*"
+    r"(?=(?:\s|&nbsp;|''+|\[\[|[-+−–]|&(?:minus|ndash|thinsp|#8722);)*"
+    r"\d[\d.,/−–-]*(?:\s|''+|\]\])*</?sup)",
     re.IGNORECASE,
 )
-_VERSE_INDENT: Final = re.compile(r"^[ \t]*:+[ \t]*", re.MULTILINE)
+_VERSE_INDENT: Final = re.compile(r"^[ \t]*(?:[:*#;]+[ \t]*)+|^-{4,}", re.MULTILINE)
 _POEM: Final = re.compile(r"<poem\b[^<>]*>|</poem\s*>", re.IGNORECASE)
+
+# Variables of a translation are gone before anything is parsed.
+_TVAR: Final = re.compile(r"</?tvar\b[^<>]*>|</>")
+LIST_MARKS: Final = frozenset("*#:;")
+# A list in an argument of a template begins on a line of its own.
+_LISTED: Final = re.compile(r"\n[ \t]*[*#:;]")
 
 _QUOTES: Final = re.compile("''+")
 
@@ -76,10 +84,13 @@ def strip_markup(text: str) -> tuple[str, bool]:
     ('\nA b c', False)
     """
     is_disambiguation = False
-    if "<" in text:
-        text = _strip_tags(text)
+    if "<tvar" in text:
+        text = _TVAR.sub("", text)
+    # A tag ends an address, so labels are found before the tags are gone.
     if "//" in text or "[mailto:" in text:
         text = _LABELLED.sub(_label, text)
+    if "<" in text:
+        text = _strip_tags(text)
     if "''" in text:
         text = _strip_quotes(text)
     if "__" in text:
@@ -91,6 +102,19 @@ def strip_markup(text: str) -> tuple[str, bool]:
     if f"{marks.ITEM};" in text:
         text = _TERM.sub(rf"\1\n{marks.ITEM}", text).replace(f"{marks.ITEM};", marks.ITEM)
     return _RULE.sub(_PARAGRAPH, text) if "----" in text else text, is_disambiguation
+
+
+def begun_with_list_mark(rendered: str, content: str, before: str) -> str:
+    r"""Return what a template shows that begins with `*`, `#`, `:` or `;`, after `before`.
+
+    MediaWiki begins a new line for a list; in a span of the template's own the mark is a sign.
+
+    >>> begun_with_list_mark("* a", "ubl|\n* a", "x"), begun_with_list_mark("*", "i|*", "")
+    ('\n* a', '\ufde9')
+    """
+    if "\n" in rendered or _LISTED.search(content):
+        return rendered if before in ("", "\n") else f"\n{rendered}"
+    return marks.LITERAL.get(rendered[0], rendered[0]) + rendered[1:]
 
 
 def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> str:
@@ -205,10 +229,8 @@ def _strip_tags(text: str) -> str:
         text = _break_verse(text)
     if "\n</h" in text:
         text = text.replace("\n</h", "</h")
-    if "<tvar" in text:
-        text = text.replace("</>", "")
     if "<sup" in text:
-        text = _POWER.sub("^", text)
+        text = _POWER.sub(r"\1^", text)
     text = _TAG.sub(_tag_text, text)
     return text.replace("<", marks.LITERAL["<"])
 

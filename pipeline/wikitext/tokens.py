@@ -216,7 +216,9 @@ class Walker:
         del pieces[link.start :]
         raw = self._without_links(raw)
         # Printable text holds no marks and no stand-ins.
-        link.raw = raw if raw.isprintable() else marks.restore(raw.replace(_AMPERSAND, "&amp;"))
+        if not raw.isprintable():
+            raw = marks.restore(raw.replace(marks.HOLE, "").replace(_AMPERSAND, "&amp;"))
+        link.raw = raw
         link.target = self._target(link.raw)
         if link.target.__class__ is Target and link.target[2] == FILE:
             link.is_file = not link.raw.lstrip().startswith(":")
@@ -309,22 +311,6 @@ class Walker:
         anchor = f"{before}{_OPEN}{stripped}"
         self.found.pieces += (anchor, _CLOSE + after)
         return not after
-
-
-def with_prefixes(text: str, letter: str) -> str:
-    """Return marked text in which letters before a link belong to it, where the wiki has such.
-
-    >>> with_prefixes(f"a «{_OPEN}b{_CLOSE}", "[„«]") == f"a {_OPEN}«b{_CLOSE}"
-    True
-    """
-    return _prefix_pattern(letter).sub(rf"{_OPEN}\1", text) if letter else text
-
-
-@cache
-def _prefix_pattern(letter: str) -> re.Pattern[str]:
-    # Blanks and marks are no letters, whatever the range says.
-    one = rf"(?![\s{marks.FIRST}-\ufdef]){letter}"
-    return re.compile(rf"(?<!{one})((?:{one})+){_OPEN}")
 
 
 def _is_whole_target(raw: str) -> bool:

@@ -41,15 +41,19 @@ _RELATED: Final = {
     "zh-hk": "zh-hant zh-mo zh-tw",
     "zh-mo": "zh-hant zh-hk zh-tw",
     "zh-hant": "zh-tw zh-hk zh-mo",
+    "zh-hans": "zh-cn zh-sg zh-my",
+    "zh-cn": "zh-hans zh-sg zh-my",
+    "zh-sg": "zh-hans zh-cn zh-my",
+    "zh-my": "zh-hans zh-sg zh-cn",
     "sr-el": "sr-latn",
     "sr-latn": "sr-el",
     "sr-cyrl": "sr-ec",
 }
 _HIDING: Final = frozenset("THND-")
 _TAG: Final = r"[a-z]{2,8}(?:-[a-z]{2,8})*"
-_CODE: Final = re.compile(rf"\s*({_TAG})\s*")
+_CODE: Final = re.compile(rf"\s*({_TAG})\s*", re.IGNORECASE)
 # A semicolon ends a text only before the next variant, or at the end.
-_BETWEEN: Final = re.compile(rf";\s*(?=(?:[^;:=]{{0,99}}=>\s*)?{_TAG}\s*:|$)")
+_BETWEEN: Final = re.compile(rf";\s*(?=(?:[^;:=]{{0,99}}=>\s*)?{_TAG}\s*:|$)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=16)
@@ -101,5 +105,5 @@ def _texts_by_variant(rules: str) -> Iterator[tuple[str, str]]:
             if rule.strip():
                 return
             continue
-        found.append((known[1], text.strip()))
+        found.append((known[1].lower(), text.strip()))
     yield from reversed(found)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pipeline.wiki.site_info import default_site
+from pipeline.wiki.languages import language_codes
 from pipeline.wikitext import marks
 
 Arguments = Mapping[str, str]
@@ -89,14 +89,16 @@ def _date(table: Table, language: str) -> Renderer:
 
     Other languages write it in their own way where `dates` of the table says how, else in numbers.
     """
-    first = int(table.get("first", 1))
+    first, is_reversed = int(table.get("first", 1)), table.get("order") == "day month year"
     words = table["dates"].get(language, {})
     months: list[str] = words.get("months", [])
 
     def render(arguments: Arguments) -> str:
         year, month, day = (arguments.get(str(first + index), "") for index in range(3))
-        if not (month.isascii() and month.isdigit() and 1 <= int(month) <= 12):
-            return year
+        if is_reversed:
+            year, day = day, year
+        if not (month.isdecimal() and len(month) < 3 and 1 <= int(month) <= 12):
+            return " ".join(filter(None, (day, month, year) if is_reversed else (year,)))
         number = int(month)
         if not words:
             return "-".join(
@@ -115,10 +117,13 @@ def _date(table: Table, language: str) -> Renderer:
 def _join(table: Table, language: str) -> Renderer:
     """{{hlist|a|b}} is "a, b" with separator ", "."""
     separator: str = table["separator"]
+    # A list with an item on each line begins and ends a block of its own.
+    outside = "\n" if separator == "\n" else ""
 
     def render(arguments: Arguments) -> str:
         values = (value for key, value in arguments.items() if key.isdigit())
-        return separator.join(value for value in values if value)
+        joined = separator.join(value for value in values if value)
+        return f"{outside}{joined}{outside}" if joined else ""
 
     return render
 
@@ -142,13 +147,16 @@ def _language(table: Table, language: str) -> Renderer:
 
 
 # What templates for pages of other wikis call the page here, and the text that they show.
-_TITLE_KEYS: Final = ("fr", "pl", "ro", "надо", "треба", "عر", "ar", "he", "local", "título")
+_TITLE_KEYS: Final = (
+    *("fr", "pl", "ro", "zh", "ja", "ko", "vi", "cs", "надо", "треба", "عر", "ar", "he", "local"),
+    *("titre", "título", "titolo", "tar"),
+)
 _TEXT_KEYS: Final = (
     *("lt", "label", "2x", "texte", "texto", "text", "tekst", "testo", "текст", "نص", "d"),
     *("display", "etiqueta", "תצוגה", "表示", "顯示", "显示", "표시", "anzeige"),
 )
 # Which argument is the title here, and which the text, by the order that a template has.
-_ORDERS: Final = {
+ORDERS: Final = {
     "title language": ("1", ""),
     "title text": ("1", "2"),
     "title foreign text": ("1", "3"),
@@ -162,7 +170,7 @@ def _foreign(table: Table, language: str) -> Renderer:
     `order` says what the arguments are. In old pages the language may stand first.
     """
     order: str = table.get("order", "title language")
-    title_key, text_key = _ORDERS[order]
+    title_key, text_key = ORDERS[order]
 
     def render(arguments: Arguments) -> str:
         get = arguments.get
@@ -172,7 +180,7 @@ def _foreign(table: Table, language: str) -> Renderer:
         if order == "title language" and second and _is_code(first) and not _is_code(second):
             title, text = second, text or get("4", "")
         elif order == "language foreign title text" and not title:
-            title = second if _is_code(first) or not first else first
+            title = second or first
         elif text == second and _is_code(text) and not _is_code(get("3", "")) and get("3"):
             text = ""
         if "[[" in title or not title:
@@ -183,7 +191,7 @@ def _foreign(table: Table, language: str) -> Renderer:
 
 
 def _is_code(text: str) -> bool:
-    return text.islower() and default_site().is_language_prefix(text)
+    return text.islower() and text in language_codes()
 
 
 def _fraction(table: Table, language: str) -> Renderer:
@@ -198,7 +206,20 @@ def _fraction(table: Table, language: str) -> Renderer:
     return render
 
 
+def _authors(table: Table, language: str) -> Renderer:
+    """{{harvtxt|Smith|Jones|2000}} is "Smith & Jones (2000)", part of a sentence."""
+
+    def render(arguments: Arguments) -> str:
+        values = [value for key, value in arguments.items() if key.isdigit() and value]
+        year = values.pop() if len(values) > 1 and values[-1][:4].isdecimal() else ""
+        names = " & ".join(filter(None, (", ".join(values[:-1]), *values[-1:])))
+        return f"{names} ({year})" if year else names
+
+    return render
+
+
 FUNCTIONS: Final[Mapping[str, Callable[[Table, str], Renderer]]] = {
+    "authors": _authors,
     "convert": _convert,
     "date": _date,
     "foreign": _foreign,

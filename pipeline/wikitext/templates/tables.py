@@ -15,7 +15,14 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from pipeline.wikitext.templates.functions import FUNCTIONS, WANTED, Arguments, Renderer, hatnote
+from pipeline.wikitext.templates.functions import (
+    FUNCTIONS,
+    ORDERS,
+    WANTED,
+    Arguments,
+    Renderer,
+    hatnote,
+)
 from schemas.errors import ConfigError
 
 _SHIPPED: Final = ("any_language.toml", "one_language.toml")
@@ -27,6 +34,9 @@ _KEYS: Final = {
     "hatnote": set[str](),
 }
 _COMMON_KEYS: Final = {"reason", "names", "languages"}
+_SHARED: Final = ("units", "dates", "languages_of")
+"""What a table of a function need not repeat: the shipped one has it."""
+_PARTS: Final = {"in": str, "units": dict, "dates": dict, "languages_of": dict}
 _PAGES: Final = re.compile(r"all|first|(?:alternate )?from [1-9]\d?")
 _PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
 _PATTERN_KEYS: Final = re.compile(r"\{([^{}]*)\}")
@@ -49,7 +59,8 @@ class Table:
             return compile_pattern(self._pattern(language))
         if self.kind == "hatnote":
             return hatnote(self.record["pages"])
-        return FUNCTIONS[self.record["function"]](self.record, language)
+        function = self.record["function"]
+        return FUNCTIONS[function]({**_shared(function), **self.record}, language)
 
     @property
     def wanted(self) -> frozenset[str] | None:
@@ -58,7 +69,9 @@ class Table:
             return WANTED.get(self.record.get("function", ""))
         patterns = (self.record["text"], *self.record.get("in", {}).values())
         keys = (keys for pattern in patterns for keys in _PATTERN_KEYS.findall(pattern))
-        return frozenset(key for group in keys for key in group.split("|") if key[:1] != "=")
+        return frozenset(
+            key.partition("==")[0] for group in keys for key in group.split("|") if key[:1] != "="
+        )
 
     def _pattern(self, language: str) -> str:
         pattern: str = self.record.get("in", {}).get(language, self.record["text"])
@@ -71,6 +84,18 @@ def shipped_tables() -> tuple[Table, ...]:
     folder = resources.files(__package__)
     texts = (folder.joinpath(name).read_text("utf-8") for name in _SHIPPED)
     return tuple(table for text in texts for table in _tables(tomllib.loads(text)))
+
+
+@cache
+def _shared(function: str) -> Mapping[str, Any]:
+    """Return the units, dates or names of languages that the shipped table of a function has."""
+    records = (table.record for table in shipped_tables() if table.kind == "function")
+    return {
+        key: record[key]
+        for record in records
+        for key in _SHARED
+        if key in record and record["function"] == function
+    }
 
 
 def read_own_tables(text: str) -> tuple[Table, ...]:
@@ -116,8 +141,38 @@ def _checked(kind: str, record: Any, index: int) -> Table:
         raise _fault(f"one of {', '.join(sorted(FUNCTIONS))} as function {where}, found {main!r}")
     if kind == "hatnote" and not _PAGES.fullmatch(main):
         raise _fault(f'pages = "all", "first", "from 2" or the like {where}, found {main!r}')
+    _check_details(record, where)
     folded = (" ".join(name.replace("_", " ").split()).casefold() for name in names)
     return Table(kind, tuple(folded), frozenset(record.get("languages", ())), record)
+
+
+def _check_details(record: Mapping[str, Any], where: str) -> None:
+    """Check what a table may say beside its names.
+
+    Raises:
+        ConfigError: a value has another type, or is none of those that its function knows.
+    """
+    languages = record.get("languages", [])
+    if not (isinstance(languages, list) and all(isinstance(code, str) for code in languages)):
+        raise _fault(f'languages = ["..."] {where}, found {languages!r}')
+    for key in ("in", *_SHARED):
+        value = record.get(key, {})
+        if not (
+            isinstance(value, dict)
+            and all(isinstance(part, _PARTS[key]) for part in value.values())
+        ):
+            raise _fault(f"a table {key} by language {where}, found {value!r}")
+    function = record.get("function")
+    if function == "join" and not isinstance(record.get("separator"), str):
+        raise _fault(f'separator = "..." {where}, found {record.get("separator")!r}')
+    orders = {"foreign": tuple(ORDERS), "date": ("year month day", "day month year")}
+    order = record.get("order")
+    if order is not None and order not in orders.get(str(function), ()):
+        known = ", ".join(orders.get(str(function), ())) or "no order"
+        raise _fault(f"order {known} {where}, found {order!r}")
+    first = record.get("first", 1)
+    if not (isinstance(first, int) and 1 <= first < 100):
+        raise _fault(f"first from 1 to 99 {where}, found {first!r}")
 
 
 def _fault(text: str) -> ConfigError:
@@ -128,12 +183,14 @@ def compile_pattern(pattern: str) -> Renderer:
     """Compile a pattern of the rule file.
 
     `{1|name}` is the first of these arguments that is not empty, `{1|=x}` is x for an empty one;
-    what stands in `<...>` appears
-    only when all arguments in it are not empty.
+    what stands in `<...>` appears only when all arguments in it are not empty; `{2==x}` there shows
+    nothing itself and wants the argument to be x.
 
     >>> render = compile_pattern("{1}< ({2|kanji})>")
     >>> render({"1": "Kobe", "kanji": "神戸"}), render({"1": "Kobe"})
     ('Kobe (神戸)', 'Kobe')
+    >>> compile_pattern("<siglo {2==s}>{1}")({"1": "XX", "2": "s"})
+    'siglo XX'
     """
     parts = [_compile_part(match) for match in _PATTERN_TOKEN.finditer(pattern)]
     if len(parts) == 1:
@@ -167,9 +224,16 @@ def _choice(keys: list[str]) -> Renderer:
 
 
 def _optional_group(tokens: list[re.Match[str]]) -> Renderer:
-    parts = [(_compile_part(token), token[1] is not None) for token in tokens]
+    conditions = [token[1].split("==") for token in tokens if "==" in (token[1] or "")]
+    parts = [
+        (_compile_part(token), token[1] is not None)
+        for token in tokens
+        if "==" not in (token[1] or "")
+    ]
 
     def render(arguments: Arguments) -> str:
+        if any(arguments.get(key, "") != value for key, value in conditions):
+            return ""
         values = []
         for part, is_needed in parts:
             value = part(arguments)

@@ -44,6 +44,11 @@ def test_a_hole_is_marked_where_mending_may_be_needed(pair: str) -> None:
     assert hole_between(*pair) == HOLE
 
 
-@pytest.mark.parametrize("pair", ["ab", "]s", "[]", "a ", "\n\n", "|]"])
+@pytest.mark.parametrize("pair", ["ab", "]s", "a ", "\n\n", "|]"])
 def test_no_hole_is_marked_inside_links_and_words(pair: str) -> None:
     assert hole_between(*pair) == ""
+
+
+def test_a_hole_in_square_brackets_is_marked_but_not_in_those_of_a_link() -> None:
+    assert hole_between(" [", "]") == HOLE
+    assert hole_between("[[", "]") == hole_between("[[", "|") == ""
