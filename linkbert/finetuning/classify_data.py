@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from linkbert.finetuning.data_files import is_json, json_values, read_table
+from linkbert.finetuning.data_files import (
+    is_json,
+    json_values,
+    plain_value,
+    read_table,
+    spelled_lists,
+)
 from linkbert.finetuning.options import FinetuneOptions
 from schemas.errors import ConfigError, SchemaError
 
@@ -30,7 +36,9 @@ _TEXT_COLUMNS = (
     ("content",), ("review",), ("tweet",), ("document",),
 )  # fmt: skip
 """What columns of texts are called, in lower case; the first that a file has are taken."""
-_LABEL_COLUMNS = ("label", "labels", "gold_label", "class", "category", "score", "sentiment")
+_LABEL_COLUMNS = (
+    "label", "labels", "gold_label", "class", "category", "score", "sentiment", "target",
+)  # fmt: skip
 _ID_COLUMNS = ("index", "id", "idx", "_id", "pairid")
 
 _NLI_CLASSES = {"entailment", "neutral", "contradiction"}
@@ -191,7 +199,10 @@ def read_examples(
     header, rows, num_short = _rows_of(path, task)
     texts = _text_columns(task, header, path, is_other=is_test)
     labels = _label_columns(task, header, path, is_test=is_test)
-    _check_rows(rows, (*texts, *labels), path)
+    twice = next((name for name in (*texts, *labels) if header.count(name) > 1), None)
+    if twice is not None:
+        raise SchemaError(f"expected one column {twice!r} in {path}, found several: rename one")
+    _check_rows(rows, texts, labels, path)
     kind, values = _labels_of(rows, labels, task.kind, options.label_separator)
     if is_test and all(value == () or value in _UNLABELLED for value in values):
         values = [None] * len(rows)
@@ -218,6 +229,7 @@ def _rows_of(path: Path, task: Task) -> tuple[list[str], list[dict[str, Any]], i
         return list(objects[0]) if objects else [], objects, 0
     # In GLUE's files a quotation mark is a character like any other.
     table = read_table(path, is_quoted=False if task.submission else None)
+    table = [[name.strip() for name in row] for row in table[:1]] + table[1:]
     # CoLA has a header in its test file alone.
     has_header = task.has_header or bool(table and _known_texts(table[0]))
     if has_header:
@@ -244,12 +256,20 @@ def _check_short(table: list[list[str]], num_columns: int, path: Path) -> None:
         logger.warning("%d rows of %s left out: they lack columns", len(short), path)
 
 
-def _check_rows(rows: Sequence[dict[str, Any]], columns: tuple[str, ...], path: Path) -> None:
+def _check_rows(
+    rows: Sequence[dict[str, Any]], texts: tuple[str, ...], labels: tuple[str, ...], path: Path
+) -> None:
     for number, row in enumerate(rows, 1):
-        missing = [name for name in columns if name not in row]
+        missing = [name for name in (*texts, *labels) if name not in row]
         if missing:
             raise SchemaError(
                 f"expected {missing[0]!r} in object {number} of {path}, found {', '.join(row)[:80]}"
+            )
+        other = next((name for name in texts if isinstance(row[name], list | dict)), None)
+        if other is not None:
+            raise SchemaError(
+                f"expected one text as {other!r} of object {number} of {path}, found "
+                f"{str(row[other])[:40]!r}: write one example per line"
             )
 
 
@@ -274,8 +294,8 @@ def _text_columns(
         return known
     wanted = repr(missing[0]) if missing else "of a text, such as 'sentence' or 'text',"
     raise SchemaError(
-        f"expected a column {wanted} in {path}, found {', '.join(header)[:80]}: name the right "
-        "--task, or --text-columns and --label-columns"
+        f"expected a column {wanted} in {path}, found {', '.join(header)[:80] or 'none'}: name the "
+        "right --task, or --text-columns and --label-columns (places from 1 without a header)"
     )
 
 
@@ -307,9 +327,11 @@ def _labels_of(
         return SEVERAL, [tuple(name for name in columns if _is_set(row[name])) for row in rows]
     if not columns:
         return kind, [None] * len(rows)
-    values = [row[columns[0]] for row in rows]
+    values = [plain_value(row[columns[0]]) for row in rows]
     if separator:
         return SEVERAL, [_parted(str(value), separator) for value in values]
+    if kind in ("auto", SEVERAL):
+        values = spelled_lists(values)
     if any(isinstance(value, list) for value in values):
         return SEVERAL, _listed(values)
     labels = ["" if value is None else str(value).strip() for value in values]

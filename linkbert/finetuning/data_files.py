@@ -1,22 +1,27 @@
 """The files of a fine-tuning: which is which, and how text, JSON and tables are read from them.
 
 In: a folder as it was distributed, or files named one by one. Out: one file per split, and their
-rows. Any file may be plain, .gz or .xz.
+rows. Any file of text may be plain, .gz or .xz; objects may come as Parquet, too.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import gzip
 import io
 import json
 import lzma
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas.errors import SchemaError
 
@@ -31,6 +36,10 @@ _WORDS = {
 }
 """Words of a file's name that tell its split; CoNLL-2003 calls its splits testa and testb."""
 
+_NO_DATA = (".bak", ".lock", ".md5", ".orig", ".rej", ".sha1", ".sha256", ".swp", ".tmp", "~")
+"""Ends of names that editors, downloads and archives leave beside the files themselves."""
+
+_PARQUET = ".parquet"
 _COMPRESSED = {".gz": gzip.open, ".xz": lzma.open}
 _JSON_BEGINNINGS = ("{", "[")
 _MAX_FIELD_CHARS = 2**31 - 1
@@ -76,12 +85,12 @@ def find_files(data: Sequence[Path]) -> DataFiles:
         )
     found: dict[str, list[Path]] = {}
     for path in sorted(data[0].iterdir()):
-        split = split_of(path) if path.is_file() else None
+        is_data = path.is_file() and path.name[0] != "." and not path.name.endswith(_NO_DATA)
+        split = split_of(path) if is_data else None
         if split is not None:
             found.setdefault(split, []).append(path)
-    # The name alone (dev.tsv) goes before a name with more to it (dev_ids.tsv).
     for split, paths in found.items():
-        found[split] = [path for path in paths if path.name.lower().split(".")[0] == split] or paths
+        found[split] = _preferred(paths, split)
     for split in (TRAIN, DEV, *found):
         if len(found.get(split, ())) != 1:
             names = ", ".join(path.name for path in found.get(split, ())) or "none"
@@ -91,6 +100,15 @@ def find_files(data: Sequence[Path]) -> DataFiles:
             )
     held_out = {split: paths[0] for split, paths in sorted(found.items()) if split != TRAIN}
     return DataFiles(found[TRAIN][0], held_out)
+
+
+def _preferred(paths: list[Path], split: str) -> list[Path]:
+    """Return the files of a split that are meant where a folder has several."""
+    # The name alone (dev.tsv) goes before a name with more to it (dev_ids.tsv).
+    found = [path for path in paths if path.name.lower().split(".")[0] == split] or paths
+    # Universal Dependencies have each split a second time, as bare text.
+    treebanks = [path for path in found if path.suffix == ".conllu"]
+    return treebanks if treebanks and len({path.stem for path in found}) == 1 else found
 
 
 def _named_files(data: Sequence[Path]) -> DataFiles:
@@ -145,8 +163,8 @@ def read_text(path: Path) -> str:
 
 
 def is_json(path: Path) -> bool:
-    """Tell whether a file holds JSON: by its name, or by its first line."""
-    if set(path.suffixes) & {".json", ".jsonl"}:
+    """Tell whether a file holds objects: by its name, or by its first line."""
+    if set(path.suffixes) & {".json", ".jsonl", _PARQUET}:
         return True
     with _opened(path) as file:
         first = next((line.strip() for line in file if line.strip()), "")
@@ -162,11 +180,31 @@ def is_json(path: Path) -> bool:
 def json_values(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a file: those of its lines, those of its list, or the one it is.
 
-    Lines are read one at a time: the largest files have that form.
+    Lines are read one at a time: the largest files have that form. An object whose `data` are a
+    list of objects stands for them; so do the rows of a Parquet file.
 
     Raises:
         SchemaError: it is no JSON, or something in it is no object.
     """
+    for value in _parquet_rows(path) if path.suffix == _PARQUET else _json_rows(path):
+        inner = value.get("data")
+        if isinstance(inner, list) and all(isinstance(each, dict) for each in inner):
+            yield from inner
+        else:
+            yield value
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        told = str(error).splitlines()[0]
+        raise SchemaError(f"expected a Parquet file in {path}, found {told}") from error
+
+
+def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
     with _opened(path) as file:
         lines = enumerate(file, 1)
         number, first = next(((n, line) for n, line in lines if line.strip()), (1, ""))
@@ -230,3 +268,28 @@ def _are_fields_quoted(quoted: list[list[str]], plain: list[list[str]]) -> bool:
         return False
     # Two stray marks could join the rows between them: that must not hide whole rows.
     return len(quoted) == len(plain) or len({len(row) for row in plain}) != 1
+
+
+def plain_value(value: Any) -> Any:
+    """Return a label without what tables of numbers add: 1.0 is 1, and NaN is none.
+
+    >>> [plain_value(value) for value in (1.0, "1.0", float("nan"), "4.5", "x")]
+    [1, '1', None, '4.5', 'x']
+    """
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    is_whole = isinstance(value, str) and re.fullmatch(r"\s*-?\d+\.0+\s*", value)
+    return value.strip().partition(".")[0] if is_whole else value
+
+
+def spelled_lists(values: list[Any]) -> list[Any]:
+    """Return lists of labels where a table spells them in every row: "['x', 'y']".
+
+    >>> spelled_lists(["['x', 'y']", "[]"]), spelled_lists(["[x]", "y"])
+    ([['x', 'y'], []], ['[x]', 'y'])
+    """
+    try:
+        found = [ast.literal_eval(value) for value in values]
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return values
+    return found if all(isinstance(each, list) for each in found) else values

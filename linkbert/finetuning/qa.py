@@ -77,7 +77,7 @@ def finetune_qa(
     check_model(model)
     files = find_files(data)
     read = {
-        name: read_questions(path, is_strict=options.strict)
+        name: read_questions(path, is_strict=options.strict, is_test=name not in (TRAIN, DEV))
         for name, path in {TRAIN: files.train, **files.held_out}.items()
     }
     task = _QuestionTask(

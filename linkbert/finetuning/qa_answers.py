@@ -92,14 +92,19 @@ def place_answers(question: Question, path: Path, *, is_strict: bool) -> Placed:
 def nearest(text: str, answer: str, start: int) -> tuple[int, int] | None:
     """Return begin and end of the occurrence of an answer nearest to a place, None without one.
 
-    Blanks of one kind and number may stand for others. Whole words are preferred.
+    Blanks of one kind and number may stand for others, and capitals for small letters where the
+    answer stands nowhere as it is spelled. Whole words are preferred.
 
     >>> nearest("the man said he would", "he", 9), nearest("a  b", "a b", 0), nearest("x", "y", 0)
     ((13, 15), (0, 4), None)
+    >>> nearest("in Rome", "rome", 0)
+    (3, 7)
     """
     form = r"\s+".join(re.escape(word) for word in answer.split())
-    # Looked for ahead, so that occurrences may overlap.
-    found = [match.span(1) for match in re.finditer(f"(?=({form}))", text)] if form else []
+    found: list[tuple[int, int]] = []
+    for rule in (re.NOFLAG, re.IGNORECASE) if form else ():
+        # Looked for ahead, so that occurrences may overlap.
+        found = found or [m.span(1) for m in re.finditer(f"(?=({form}))", text, rule)]
     return min(found, key=lambda span: _distance(text, span, start), default=None)
 
 

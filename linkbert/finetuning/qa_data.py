@@ -56,7 +56,7 @@ class QuestionFile:
         return {"num_questions": len(self.questions), **{n: getattr(self, n) for n in names}}
 
 
-def read_questions(path: Path, *, is_strict: bool = False) -> QuestionFile:
+def read_questions(path: Path, *, is_strict: bool = False, is_test: bool = False) -> QuestionFile:
     """Read a file of questions; its form is told by its content.
 
     An answer that does not stand where the file says is moved to its nearest occurrence; one that
@@ -66,6 +66,7 @@ def read_questions(path: Path, *, is_strict: bool = False) -> QuestionFile:
     Args:
         path: plain, .gz or .xz.
         is_strict: whether an answer at another place is refused.
+        is_test: whether the file may keep its answers back.
 
     Raises:
         SchemaError: it is of no known form, or holds no question, or `is_strict` refuses it.
@@ -77,7 +78,8 @@ def read_questions(path: Path, *, is_strict: bool = False) -> QuestionFile:
     try:
         for row in _rows_of(json_values(path)):
             form = form or _form_of(row)
-            for each in _READERS[form](row, len(questions)):
+            for each in _READERS[form](row, len(questions), is_test):
+                _check_texts(each)
                 context = contexts.setdefault(each.context, each.context)
                 questions.append(replace(each, context=context))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
@@ -104,12 +106,14 @@ def read_questions(path: Path, *, is_strict: bool = False) -> QuestionFile:
 
 
 def _rows_of(values: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield articles, contexts or questions, without MRQA's header and SQuAD's wrapper."""
-    for value in values:
-        if "data" in value:
-            yield from value["data"]
-        elif "header" not in value:
-            yield value
+    """Yield articles, contexts or questions, without MRQA's header."""
+    return (value for value in values if "header" not in value)
+
+
+def _check_texts(question: Question) -> None:
+    for each in (question.question, question.context, *question.golds):
+        if not isinstance(each, str):
+            raise ValueError(f"{each!r} where a text should be")
 
 
 def _form_of(row: dict[str, Any]) -> str:
@@ -120,20 +124,24 @@ def _form_of(row: dict[str, Any]) -> str:
     return FLAT if isinstance(row["context"], str) else HOTPOT
 
 
-def _from_squad(article: dict[str, Any], number: int) -> Iterator[Question]:
+def _from_squad(article: dict[str, Any], number: int, is_test: bool) -> Iterator[Question]:
     group = str(article.get("title", number))
     for paragraph in article["paragraphs"]:
         for qa in paragraph["qas"]:
-            yield _question(qa, paragraph["context"], group)
+            yield _question(qa, str(qa["id"]), paragraph["context"], group, is_test)
 
 
-def _from_flat(row: dict[str, Any], _number: int) -> Iterator[Question]:
-    yield _question(row, row["context"], str(row.get("title") or row["context"]))
+def _from_flat(row: dict[str, Any], number: int, is_test: bool) -> Iterator[Question]:
+    group = str(row.get("title") or row["context"])
+    yield _question(row, str(row.get("id", number)), row["context"], group, is_test)
 
 
-def _question(qa: dict[str, Any], context: str, group: str) -> Question:
-    texts, starts = _answers_of({} if qa.get("is_impossible") else qa["answers"])
-    return Question(str(qa["id"]), qa["question"], context, texts, starts, group, texts)
+def _question(qa: dict[str, Any], name: str, context: str, group: str, is_test: bool) -> Question:
+    told = qa.get("answers", qa.get("answer"))
+    if told is None and not is_test and not qa.get("is_impossible"):
+        raise ValueError(f"no answers of question {name}")
+    texts, starts = _answers_of([] if qa.get("is_impossible") else told or [])
+    return Question(name, qa["question"], context, texts, starts, group, texts)
 
 
 def _answers_of(answers: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -142,10 +150,13 @@ def _answers_of(answers: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
         texts, starts = answers.get("text", []), answers.get("answer_start", [])
         if isinstance(texts, str):
             texts, starts = [texts], [starts]
+        if starts and len(starts) != len(texts):
+            raise ValueError(f"{len(texts)} answers with {len(starts)} places")
         answers = [
             {"text": text, "answer_start": start}
             for text, start in zip(texts, starts or [-1] * len(texts), strict=True)
         ]
+    answers = [answers] if isinstance(answers, str) else answers
     rows = [{"text": each} if isinstance(each, str) else each for each in answers]
     # Some files write a start as a string or as a float.
     return tuple(row["text"] for row in rows), tuple(
@@ -153,28 +164,42 @@ def _answers_of(answers: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
     )
 
 
-def _from_mrqa(row: dict[str, Any], number: int) -> Iterator[Question]:
+def _from_mrqa(row: dict[str, Any], number: int, is_test: bool) -> Iterator[Question]:
     context = row["context"]
     for qa in row["qas"]:
-        # Both ends of a span are inside it. Its text in the context is what can be found.
-        spans = [span for found in qa["detected_answers"] for span in found["char_spans"]]
-        answers = tuple(context[start : last + 1] for start, last in spans)
+        spans = [
+            (start, _spelled(context[start : last + 1], found.get("text")))
+            for found in qa.get("detected_answers", [] if is_test else None)
+            for start, last in found["char_spans"]  # both ends are inside
+        ]
+        answers = tuple(answer for _, answer in spans)
         yield Question(
             str(qa["qid"] if "qid" in qa else qa["id"]), qa["question"], context, answers,
             tuple(start for start, _ in spans), str(number), tuple(qa.get("answers", answers)),
         )  # fmt: skip
 
 
-def _from_hotpot(row: dict[str, Any], _number: int) -> Iterator[Question]:
+def _spelled(found: str, told: str | None) -> str:
+    """Return an answer as the context spells it, or as it is told where the place is another.
+
+    >>> _spelled("U. S.", "u.s."), _spelled("n Rom", "Rome")
+    ('U. S.', 'Rome')
+    """
+    is_same = told is None or "".join(found.lower().split()) == "".join(told.lower().split())
+    return found if is_same else str(told)
+
+
+def _from_hotpot(row: dict[str, Any], _number: int, is_test: bool) -> Iterator[Question]:
     paragraphs, facts = row["context"], row.get("supporting_facts", [])
     if isinstance(paragraphs, dict):  # as Hugging Face writes it, by columns
         paragraphs = list(zip(paragraphs["title"], paragraphs["sentences"], strict=True))
         facts = list(zip(facts["title"], facts["sent_id"], strict=True)) if facts else []
     name = str(row["_id"] if "_id" in row else row["id"])
-    context, span = supported_span(row["answer"], paragraphs, facts, _DECISIONS)
-    answers = (row["answer"],) if span is not None else ()
-    starts = (span,) if span is not None else ()
-    yield Question(name, row["question"], context, answers, starts, name, (row["answer"],))
+    answer = row.get("answer", "") if is_test else row["answer"]
+    context, span = supported_span(answer, paragraphs, facts, _DECISIONS)
+    answers, starts = ((answer,), (span,)) if span is not None else ((), ())
+    golds = (answer,) if answer else ()
+    yield Question(name, row["question"], context, answers, starts, name, golds)
 
 
 _READERS = {SQUAD: _from_squad, FLAT: _from_flat, MRQA: _from_mrqa, HOTPOT: _from_hotpot}

@@ -46,6 +46,9 @@ _BYTE_LEVEL = "ByteLevel"
 _WORD_KEYS = ("tokens", "words")
 _TAG_KEYS = ("ner_tags", "tags", "labels", "pos_tags", "chunk_tags")
 
+_HEADINGS = {"bio", "iob", "label", "labels", "ner", "ner_tag", "ner_tags", "tag", "tags"}
+"""What a first line calls the last column, where it names columns."""
+
 _CONLLU_COLUMNS = 10
 _CONLLU_WORD, _CONLLU_TAG = 1, 3
 """FORM and UPOS (universaldependencies.org/format.html)."""
@@ -65,9 +68,10 @@ class Sentence:
 def read_sentences(path: Path) -> list[Sentence]:
     """Read tagged sentences; the form is told by the content.
 
-    CoNLL columns have the word first and its tag last, parted by blanks or tabs, with an empty
-    line between sentences; lines of -DOCSTART- and of metadata ("# id 7") are left out. CoNLL-U
-    gives words with their universal parts of speech. JSON objects have `tokens` and `ner_tags`.
+    CoNLL columns have the word first and its tag last, parted by tabs where every line has one,
+    else by blanks, with an empty line between sentences; a line of headings, lines of -DOCSTART-
+    and of metadata ("# id 7") are left out. CoNLL-U gives words with their universal parts of
+    speech. JSON objects have `tokens` and `ner_tags`.
 
     Raises:
         SchemaError: the file has another form, or holds no sentence.
@@ -106,20 +110,17 @@ def _from_columns(path: Path) -> Iterator[Sentence]:
 
 def _conll_words(lines: Sequence[str], path: Path) -> Iterator[tuple[str, str] | None]:
     """Yield words with their tags, and None between sentences."""
-    # Words may hold blanks of Unicode: only ASCII ones part columns.
-    rows = [_COLUMN.findall(line) for line in lines]
-    if any(row[:2] == ["#begin", "document"] for row in rows):
-        raise SchemaError(
-            f"expected the word first and its tag last in each line of {path}, found CoNLL-2012: "
-            "convert it to JSON lines of tokens and ner_tags"
-        )
-    plain = [row for row in rows if row and not row[0].startswith("#")]
+    rows = _columns(lines)
+    plain = [row for row in rows if row and not row[0].startswith("#") and row[0] != "-DOCSTART-"]
+    heading = plain[0] if plain and plain[0][-1].lower() in _HEADINGS else None
+    plain = plain[heading is not None :]
+    _check_columns(rows, plain, path)
     width, tags = len(plain[0]) if plain else 0, {row[-1] for row in plain}
     num_metadata = 0
     for number, row in enumerate(rows, 1):
         if not row or row[0] == "-DOCSTART-":
             yield None
-        elif _is_metadata(row, width, tags):
+        elif row is heading or _is_metadata(row, width, tags):
             num_metadata += 1
         elif len(row) == 1:
             raise SchemaError(
@@ -129,6 +130,43 @@ def _conll_words(lines: Sequence[str], path: Path) -> Iterator[tuple[str, str] |
             yield row[0], row[-1]
     if num_metadata:
         logger.info("%d lines of metadata left out of %s", num_metadata, path)
+
+
+def _columns(lines: Sequence[str]) -> list[list[str]]:
+    """Return the columns of each line, none of a blank one."""
+    told = [line for line in lines if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
+    if told and all("\t" in line.strip() for line in told):  # then a word may hold blanks
+        known = set(told)
+        return [
+            [part for each in line.split("\t") if (part := each.strip(" "))]
+            if line in known
+            else _COLUMN.findall(line)
+            for line in lines
+        ]
+    # Words may hold blanks of Unicode: only ASCII ones part columns.
+    return [_COLUMN.findall(line) for line in lines]
+
+
+def _check_columns(rows: Sequence[list[str]], plain: Sequence[list[str]], path: Path) -> None:
+    """Refuse lines that do not have the word first and its tag last.
+
+    Raises:
+        SchemaError: they are CoNLL-2012's, number their words, or hold a sentence each.
+    """
+    numbers = [row[0] for row in rows if row and not row[0].startswith("#")]
+    found = None
+    if any(row[:2] == ["#begin", "document"] for row in rows):
+        found = "CoNLL-2012"
+    elif len(numbers) > 1 and all(number.isdecimal() for number in numbers) and numbers[0] == "1":
+        found = "numbers of words"
+    elif len({len(row) for row in plain}) > 1 and not are_entity_tags({row[-1] for row in plain}):
+        odd = next(row for row in plain if len(row) != len(plain[0]))
+        found = f"{len(plain[0])} columns in the first and {len(odd)} in {' '.join(odd)[:40]!r}"
+    if found is not None:
+        raise SchemaError(
+            f"expected the word first and its tag last in each line of {path}, found {found}: "
+            "convert it to JSON lines of tokens and ner_tags"
+        )
 
 
 def _is_metadata(row: Sequence[str], width: int, tags: set[str]) -> bool:

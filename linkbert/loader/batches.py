@@ -29,7 +29,6 @@ import pyarrow as pa
 import torch
 
 from linkbert.loader.dataset import MASK_PASS, InstanceReader
-from linkbert.loader.heap import steady_heap
 from linkbert.loader.masking import (
     InstanceKeys,
     Int32Array,
@@ -91,7 +90,6 @@ class BatchMaker:
     ) -> None:
         self._reader, self._rule, self._share = reader, rule, share
         self._token_dtype, self._is_pinned = np.dtype(token_dtype), is_pinned
-        steady_heap()
 
     def make(self, start: int, stop: int) -> StepBatch:
         """Make this rank's part of the global batch [start, stop) of the training order."""

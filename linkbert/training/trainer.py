@@ -11,6 +11,7 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
+from linkbert.loader.heap import steady_heap
 from linkbert.training import checkpoint as checkpoints
 from linkbert.training import run_folder
 from linkbert.training.config import PretrainConfig
@@ -53,6 +54,7 @@ def pretrain(
         CheckpointError: a checkpoint cannot be written or read.
         StageError: the loss is not a number or jumped, or the process was told to stop.
     """
+    steady_heap()
     opened = run_folder.open_shards(Path(shards))
     _check_memory(config, opened.facts["max_length"])
     run, init = Path(run), None if init is None else Path(init)

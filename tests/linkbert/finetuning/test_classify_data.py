@@ -40,6 +40,8 @@ def lines(*rows: dict[str, Any]) -> str:
         ("x.csv", "Review,Rating\ngood,5\nbad,1\n",
          {"text_columns": ("Review",), "label_columns": ("Rating",)}),
         ("x.csv", "text,label\ngood,5\nbad,1\n", {}),
+        ("x.csv", " text , target \ngood,5.0\nbad,1.0\n", {}),
+        ("x.json", '{"data": [{"text": "good", "label": 5.0}, {"text": "bad", "label": 1}]}', {}),
         ("x.tsv", "id\tSentence\tLABEL\n0\tgood\t5\n1\tbad\t1\n", {}),
         ("x.csv", "5,good\n1,bad\n", {"text_columns": ("2",), "label_columns": ("1",)}),
         ("x.jsonl", lines({"text": "good", "label": 5}, {"text": "bad", "label": 1}), {}),
@@ -67,6 +69,7 @@ def test_columns_of_any_name_and_form(
          [("x", "y"), ()]),
         (lines({"text": "a", "labels": [27]}, {"text": "b", "labels": [0, 1]}), {},
          [("27",), ("0", "1")]),
+        ("text,labels\na,\"['x', 'y']\"\nb,[]\n", {}, [("x", "y"), ()]),
         ("text,label\na,x|y\nb,\n", {"label_separator": "|"}, [("x", "y"), ()]),
         ("text,toxic,rude\na,1,0\nb,0,0\nc,1.0,True\n", {"label_columns": ("toxic", "rude")},
          [("toxic",), (), ("toxic", "rude")]),
@@ -106,6 +109,7 @@ def test_labels_are_scores_where_a_number_is_not_whole(
         ("text\tlabel", ["a\t-", "b\t+"], 2),
         ("text\tlabel", ["a\t-1", "b\t1"], 2),
         ("text\tlabel", ["a\t", "b\t1"], 1),
+        ("text\tlabel", ["a\t", "b\t1.0"], 1),
     ],
 )
 def test_rows_without_a_gold_label_are_left_out_and_counted(
@@ -151,6 +155,8 @@ def test_colas_test_file_alone_has_a_header(tmp_path: Path) -> None:
         ("x.csv", "text,b\n1,2\n", None, "'label' in .* found text, b: name the right --task"),
         ("x.jsonl", lines({"text": "a", "label": 1}, {"text": "b"}), None, "'label' in object 2"),
         ("x.tsv", "sentence\tlabel\n", "sst-2", "expected rows, found none"),
+        ("x.csv", "text,text,label\na,b,c\n", None, "one column 'text'"),
+        ("x.json", json.dumps({"text": ["a", "b"], "label": [0, 1]}), None, "one text as 'text'"),
         ("x.tsv", "", None, "of a text"),
     ],
 )  # fmt: skip

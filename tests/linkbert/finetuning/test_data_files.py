@@ -4,9 +4,18 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from linkbert.finetuning.data_files import find_files, is_json, json_values, read_table, read_text
+from linkbert.finetuning.data_files import (
+    find_files,
+    is_json,
+    json_values,
+    read_table,
+    read_text,
+    split_of,
+)
 from schemas.errors import SchemaError
 
 
@@ -32,6 +41,9 @@ def folder_of(root: Path, *names: str) -> Path:
         # MRPC and BioBERT's folders hold more than the splits.
         (("train.tsv", "dev.tsv", "dev_ids.tsv", "train_dev.tsv"), {"dev": "dev.tsv"}),
         (("training.csv", "validation.csv.gz"), {"dev": "validation.csv.gz"}),
+        (("train.tsv", "train.tsv~", ".dev.tsv.swp", "dev.tsv", "dev.tsv.md5"), {"dev": "dev.tsv"}),
+        # Universal Dependencies'.
+        (("x-train.conllu", "x-train.txt", "x-dev.conllu", "x-dev.txt"), {"dev": "x-dev.conllu"}),
     ],
 )  # fmt: skip
 def test_a_folder_tells_its_splits_by_names(
@@ -100,12 +112,24 @@ ROWS = [{"a": 1, "text": "U+2028 \u2028 and U+0085 \x85 end no line"}, {"a": 2, 
         "\n\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS) + "\n\n",
         json.dumps(ROWS),
         json.dumps(ROWS, indent=1) + "\n",
+        json.dumps({"version": "1", "data": ROWS}),
     ],
 )
 def test_every_form_of_json_gives_the_same_objects(text: str, tmp_path: Path) -> None:
     (tmp_path / "rows").write_text(text, encoding="utf-8")
     assert is_json(tmp_path / "rows")
     assert list(json_values(tmp_path / "rows")) == ROWS
+
+
+def test_parquet_gives_the_same_objects(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "train-00000-of-00001.parquet")
+    [path] = tmp_path.iterdir()
+    assert split_of(path) == "train"
+    assert is_json(path)
+    assert list(json_values(path)) == ROWS
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(SchemaError, match=r"expected a Parquet file in .*train-00000"):
+        list(json_values(path))
 
 
 @pytest.mark.parametrize(

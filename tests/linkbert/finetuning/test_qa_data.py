@@ -143,6 +143,8 @@ FLAT_ROW = {
         [{"answer_start": 13, "text": "Italy"}],
         {"text": ["Italy"]},
         ["Italy"],
+        "Italy",
+        {"answer_start": [13], "text": ["italy"]},
     ],
 )
 def test_flat_lines_of_the_released_repository(answers: Any, tmp_path: Path) -> None:
@@ -150,6 +152,49 @@ def test_flat_lines_of_the_released_repository(answers: Any, tmp_path: Path) -> 
     found = read_questions(tmp_path / "dev.json")
     assert found.form == FLAT
     assert [(each.answers, each.starts) for each in found.questions] == [(("Italy",), (13,))]
+
+
+def test_a_test_may_keep_its_answers_back_and_nothing_else_may(tmp_path: Path) -> None:
+    flat = {key: FLAT_ROW[key] for key in ("question", "context")}
+    hotpot = {"_id": "h", "question": "Who?", "context": [["First", ["Ann."]]]}
+    paragraph = {"context": "x", "qas": [{"id": "a", "question": "Why?"}]}
+    for row in (
+        flat,
+        hotpot,
+        {"paragraphs": [paragraph]},
+        paragraph | {"qas": [{"qid": "m", "question": "Why?"}]},
+    ):
+        (tmp_path / "x.json").write_text(json.dumps(row))
+        [found] = read_questions(tmp_path / "x.json", is_test=True).questions
+        assert (found.answers, found.golds) == ((), ())
+        with pytest.raises(SchemaError, match=r"x\.json, found"):
+            read_questions(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"question": None}, "None where a text should be"),
+        ({"answers": {"text": ["Italy"], "answer_start": [13, 1]}}, "1 answers with 2 places"),
+        ({"answers": None}, "no answers of question a"),
+    ],
+)
+def test_what_of_a_question_is_wrong_is_told(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(FLAT_ROW | change))
+    with pytest.raises(SchemaError, match=said):
+        read_questions(tmp_path / "x.json")
+
+
+def test_a_span_of_mrqa_that_is_off_is_moved(tmp_path: Path) -> None:
+    found = [{"text": "Italy", "char_spans": [[12, 16]]}]
+    qa = {"qid": "q", "question": "Where?", "answers": ["Italy"], "detected_answers": found}
+    row = {"context": "Rome lies in Italy.", "qas": [qa]}
+    (tmp_path / "dev.jsonl").write_text(json.dumps(row))
+    read = read_questions(tmp_path / "dev.jsonl")
+    assert [(each.answers, each.starts) for each in read.questions] == [(("Italy",), (13,))]
+    assert read.num_moved == 1
 
 
 def test_flat_lines_without_an_answer_are_unanswerable(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ ROME = [(["In", "Rome", "."], ["O", "B", "O"]), (["Hm"], ["O"])]
         "# id 8f-1\tdomain=en\nIn\tO\nRome\tB\n.\tO\n\n# id 8f-2\tdomain=en\nHm\tO\n",
         # As many columns as the words have, but no tag.
         "# id x 7\nIn _ _ O\nRome _ _ B\n. _ _ O\n\n# id y 8\nHm _ _ O\n",
+        "Token\tTag\nIn\tO\nRome\tB\n.\tO\n\nHm\tO\n",
         "# text = In Rome . O\nIn O\nRome B\n. O\n\nHm O\n",
         json.dumps({"tokens": ["In", "Rome", "."], "ner_tags": ["O", "B", "O"]})
         + "\n" + json.dumps({"id": 1, "tokens": ["Hm"], "ner_tags": ["O"]}),
@@ -39,6 +40,11 @@ ROME = [(["In", "Rome", "."], ["O", "B", "O"]), (["Hm"], ["O"])]
 )  # fmt: skip
 def test_every_form_gives_the_same_sentences(text: str, tmp_path: Path) -> None:
     assert words_and_tags(tmp_path / "dev.txt", text) == ROME
+
+
+def test_a_word_may_hold_blanks_where_tabs_part_columns(tmp_path: Path) -> None:
+    text = "-DOCSTART- -X- O\n\n# id 3\nNew York\tB\nis\t O\n"
+    assert words_and_tags(tmp_path / "dev.txt", text) == [(["New York", "is"], ["B", "O"])]
 
 
 def test_conllu_gives_words_with_their_parts_of_speech(tmp_path: Path) -> None:
@@ -65,6 +71,8 @@ def test_a_word_may_be_a_hash_or_begin_with_one(tmp_path: Path) -> None:
         ("lonely\n", "line 1 of .*dev.txt, found 'lonely'"),
         ("", "expected sentences, found none"),
         ("#begin document (x); part 000\nx 0 0 Rome NNP *\n", "found CoNLL-2012"),
+        ("Rome|NNP|B is|VBZ|O\nIn|IN|O Rome|NNP|B .|.|O\n", "2 columns in the first and 3 in"),
+        ("# from x\n1\tRome\tB\n2\tis\tO\n\n1\tHm\tO\n", "found numbers of words"),
         ('{"text": "x", "label": 1}\n', "object 1 of .* found text, label"),
         ('{"tokens": ["a"], "ner_tags": ["O", "O"]}\n', "equally many tokens"),
         ('{"tokens": "a", "ner_tags": "O"}\n', "equally many tokens"),
