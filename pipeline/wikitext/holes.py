@@ -46,10 +46,13 @@ _RIGHT: Final = re.compile(
     rf"|[{_SIGNS}.。](?= ?[{_STOPS}{_HOLE}{_CLOSING}])|(?<={_HOLE})[{_LINKING}])*"
 )
 _RUN: Final = re.compile(f"[{_LOOSE}{_HOLE}]*")
-# "or" between two holes of a bracket, in any language.
-_ALONE: Final = re.compile(rf"(?<=[(（]){_HOLE} ?\w{{1,5}} ?{_HOLE}(?=[)）])")
+# "or" between two holes of a bracket, in any language. A pattern that begins with a hole is found
+# a hundred times as fast as one that may begin anywhere: the others wait for one that does.
+_ALONE: Final = re.compile(rf"{_HOLE}(?<=[(（]{_HOLE}) ?\w{{1,5}} ?{_HOLE}(?=[)）])")
 _DOUBLED: Final = re.compile(rf"( ?[–—-]) *{_HOLE} *[–—-](?= )")
+_MAYBE_DOUBLED: Final = re.compile(rf"{_HOLE} *[–—-] ")
 _SLASHES: Final = re.compile(rf"(?<!\w)/ ?{_HOLE} ?/(?!\w)")
+_MAYBE_SLASHES: Final = re.compile(rf"{_HOLE} ?/")
 _LINE_STARTS: Final = frozenset(f"\n{marks.ITEM}{marks.LINE}{marks.HEADINGS}")
 # Square brackets may be those of a link: `hole_between` looks at one more character for them.
 _BEFORE: Final = _OPENERS - {"["} | frozenset(_WIDE_STOPS)
@@ -84,11 +87,15 @@ def mend_holes(text: str) -> str:
     >>> mend_holes(f"a ({marks.HOLE}) is, and b (c, {marks.HOLE}) or main()")
     'a is, and b (c) or main()'
     """
-    text = _DOUBLED.sub(rf"\1{_HOLE}", _ALONE.sub(_HOLE, text))
+    text = _ALONE.sub(_HOLE, text)
+    if _MAYBE_DOUBLED.search(text):
+        text = _DOUBLED.sub(rf"\1{_HOLE}", text)
     for _ in range(_MAX_NESTED):
         if marks.HOLE not in text:
             return text
-        text = _mend_once(_SLASHES.sub(_HOLE, text))
+        if _MAYBE_SLASHES.search(text):
+            text = _SLASHES.sub(_HOLE, text)
+        text = _mend_once(text)
     return text.replace(marks.HOLE, "")
 
 
