@@ -260,6 +260,34 @@ def run_experiment(
     )
 
 
+def run_control(out: AnyPath, *, overwrite: bool = False, quiet: bool = False) -> Summary:
+    """Run the positive control: a made corpus where a linked partner must help; resumable.
+
+    Args:
+        out: the folder to write; the corpus lies beside it, in OUT.corpus.
+        overwrite: discard what lies there.
+        quiet: no progress lines.
+    """
+    from linkbert.experiment.control import (
+        CONTROL_SEGMENTS,
+        CONTROL_VOCABULARY,
+        control_experiment,
+        write_documents,
+    )
+    from pipeline.ingest.config import IngestConfig
+
+    corpus = Path(f"{Path(out)}.corpus")
+    documents = corpus / "documents.jsonl"
+    if overwrite or not documents.is_file():
+        write_documents(documents)
+    ingest(documents, corpus, IngestConfig(format="jsonl"), overwrite=overwrite)
+    graph(corpus, overwrite=overwrite)
+    tokenizer(corpus, CONTROL_VOCABULARY, overwrite=overwrite)
+    segment(corpus, CONTROL_SEGMENTS, overwrite=overwrite)
+    config = control_experiment(str(corpus))
+    return run_experiment(config, out, overwrite=overwrite, quiet=quiet)
+
+
 def pack(corpus: AnyPath, file: AnyPath) -> int:
     """Write what an experiment needs of a corpus as one small file; return its bytes.
 

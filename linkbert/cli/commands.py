@@ -29,7 +29,7 @@ from linkbert.cli.results import print_result
 from linkbert.extras import missing_extra
 from linkbert.inspection.terminal import printable
 from pipeline.download.config import DownloadConfig
-from schemas.errors import LinkBertError
+from schemas.errors import ConfigError, LinkBertError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,13 +198,18 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _experiment(args: argparse.Namespace) -> None:
+    given = {"overwrite": args.overwrite, "quiet": args.quiet}
+    if args.control:
+        if args.pack:
+            raise ConfigError("expected FILE.toml with --pack, found --control: name a file")
+        print_result(args, api.run_control(args.out, **given))
+        return
     config = linkbert.load_experiment(args.experiment)
     if args.pack:
         num_bytes = linkbert.pack(config.corpus, args.pack)
         print_result(args, {"packed": args.pack, "bytes": num_bytes})
         return
-    result = linkbert.run_experiment(config, args.out, overwrite=args.overwrite, quiet=args.quiet)
-    print_result(args, result)
+    print_result(args, linkbert.run_experiment(config, args.out, **given))
 
 
 def _finetune(args: argparse.Namespace) -> None:

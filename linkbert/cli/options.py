@@ -252,11 +252,9 @@ def _add_finetune(commands: Any) -> None:
         obeys=("seed", "overwrite"),
     )  # fmt: skip
     parser.add_argument(
-        "task_kind",
-        choices=("qa", "classify", "tag", "choice"),
-        metavar="KIND",
+        "task_kind", choices=("qa", "classify", "tag", "choice"), metavar="KIND",
         help="qa, classify, tag or choice",
-    )
+    )  # fmt: skip
     parser.add_argument("model", type=Path, metavar="HF_DIR", help="a Hugging Face folder")
     parser.add_argument(
         "data",
@@ -284,9 +282,8 @@ def _add_evaluate(commands: Any) -> None:
         "linkbert/evaluation/evaluate.py", "evaluate link-context model shards",
         obeys=("seed",),
     )  # fmt: skip
-    parser.add_argument(
-        "kind", choices=("link-context", "drp", "mlm", "ranking"), help="what to measure"
-    )
+    kinds = ("link-context", "drp", "mlm", "ranking")
+    parser.add_argument("kind", choices=kinds, help="what to measure")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a Hugging Face folder")
     parser.add_argument("shards", type=Path, metavar="SHARDS", help="with held-out splits")
     add_fields(parser, EvaluationOptions)
@@ -298,7 +295,10 @@ def _add_experiment(commands: Any) -> None:
         "linkbert/experiment/experiment.py", "experiment small.toml --out small",
         obeys=("overwrite",),
     )  # fmt: skip
-    parser.add_argument("experiment", type=Path, metavar="FILE.toml", help="what to compare")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("experiment", nargs="?", type=Path, metavar="FILE.toml", help="what to run")
+    told = "a made corpus in which a linked partner must help; 15 minutes on two cores"
+    what.add_argument("--control", action="store_true", help=told)
     _add_out(parser, "DIR")
     parser.add_argument(
         "--pack", metavar="FILE",

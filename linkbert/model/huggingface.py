@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from linkbert.model.network import INITIAL_STD, NUM_TOKEN_TYPES, LinkBert, ModelConfig, initialise
+from linkbert.model.network import NUM_TOKEN_TYPES, LinkBert, ModelConfig, initialise
 from linkbert.model.weights import Shapes, Weights, read_weights
 from schemas.errors import CheckpointError
 from schemas.model_folder import CONFIG_NAME, check_encoder, read_object
@@ -138,7 +138,7 @@ def hugging_face_config(model: ModelConfig, pad_id: int) -> dict[str, Any]:
         "attention_probs_dropout_prob": model.attention_dropout,
         "max_position_embeddings": model.max_position_embeddings,
         "type_vocab_size": NUM_TOKEN_TYPES,
-        "initializer_range": INITIAL_STD,
+        "initializer_range": model.initial_std,
         "layer_norm_eps": model.layer_norm_epsilon,
         "pad_token_id": pad_id,
         "tie_word_embeddings": True,

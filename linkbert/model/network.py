@@ -52,6 +52,7 @@ class ModelConfig:
     hidden_dropout: float = 0.1
     attention_dropout: float = 0.0
     layer_norm_epsilon: float = 1e-12  # BERT's
+    initial_std: float = INITIAL_STD
 
     @property
     def max_positions(self) -> int:
@@ -249,10 +250,10 @@ class LinkBert(nn.Module):
 
 
 def initialise(model: LinkBert, seed: int) -> None:
-    """Draw BERT's initial weights: normal with deviation 0.02, zero biases, unit norms."""
+    """Draw initial weights as BERT does: normal, zero biases, unit norms."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, std=INITIAL_STD, generator=generator)
+            nn.init.normal_(module.weight, std=model.config.initial_std, generator=generator)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -75,6 +75,9 @@ class PretrainConfig:
         metadata={"help": "with --init: further positions begin as copies of the learned ones"},
     )
     hidden_dropout: float = field(default=0.1, metadata={"help": "BERT: 0.1; the paper is silent"})
+    initial_std: float = field(
+        default=0.02, metadata={"help": "of drawn weights; narrow networks want more; BERT: 0.02"}
+    )
     attention_dropout: float = field(
         default=0.0, metadata={"help": "BERT: 0.1; above 0 slower, see configs/tiny.toml"}
     )
@@ -175,7 +178,7 @@ _MAX_INSTANCES = 10**15
 
 _POSITIVE = (
     "hidden_size", "num_layers", "num_heads", "intermediate_size", "max_steps", "learning_rate",
-    "batch_size", "micro_batch_size", "max_position_embeddings", "adam_epsilon",
+    "batch_size", "micro_batch_size", "max_position_embeddings", "adam_epsilon", "initial_std",
     "checkpoint_every", "keep_checkpoints", "validate_every", "validation_instances",
 )  # fmt: skip
 _PROBABILITIES = (

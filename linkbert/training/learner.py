@@ -190,6 +190,7 @@ def model_config_for(
         num_heads=config.num_heads,
         intermediate_size=config.intermediate_size,
         max_position_embeddings=config.max_position_embeddings,
+        initial_std=config.initial_std,
         **dropouts,
     )
     if init is None:
