@@ -233,28 +233,25 @@ def run_experiment(
     Raises:
         StageError: the corpus is unfinished, or the folder holds another experiment.
     """
+    from linkbert.experiment.corpora import prepare_corpora
     from linkbert.experiment.experiment import experiment
-    from linkbert.experiment.pack import corpus_fingerprint, unpack_corpus
+    from linkbert.experiment.pack import corpus_fingerprint
     from pipeline.engine.run import run_here
     from pipeline.engine.stage import Job
     from pipeline.sample.config import SampleConfig
     from pipeline.sample.stage import SAMPLE
 
-    corpus = config.corpus
-    packed = corpus if Path(corpus).is_file() else f"{corpus}.pack"
-    if not Path(corpus).is_dir() and Path(packed).is_file():
-        corpus = f"{Path(out)}.corpus"
-        unpack_corpus(packed, corpus)
+    config = prepare_corpora(config, Path(out), overwrite)
 
     def sample(source: str, shards: Path, options: dict[str, Any]) -> list[str]:
         found = run_here(Job(SAMPLE, str(shards), SampleConfig(**options), (source,)))
         return list(found.get("warnings", ()))
 
     return experiment(
-        replace(config, corpus=corpus),
+        config,
         Path(out),
         sample,
-        corpus_fingerprint=corpus_fingerprint(corpus),
+        corpus_fingerprint=corpus_fingerprint(config.corpus),
         overwrite=overwrite,
         quiet=quiet,
     )

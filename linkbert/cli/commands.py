@@ -206,7 +206,9 @@ def _experiment(args: argparse.Namespace) -> None:
         return
     config = linkbert.load_experiment(args.experiment)
     if args.pack:
-        num_bytes = linkbert.pack(config.corpus, args.pack)
+        from linkbert.experiment.corpora import prepare_corpora  # wants what packing alone wants
+
+        num_bytes = linkbert.pack(prepare_corpora(config, Path(args.out)).corpus, args.pack)
         print_result(args, {"packed": args.pack, "bytes": num_bytes})
         return
     print_result(args, linkbert.run_experiment(config, args.out, **given))

@@ -72,6 +72,7 @@ class ExperimentConfig:
         config: preset or TOML file of pretraining.
         overrides: `key=value` for it.
         epochs: plans drawn; every step must read a new instance.
+        max_tokens: of a segment, cut anew for this experiment; 0 takes the corpus as it is cut.
         link_scope: see `sample`, as the next three.
         target_segment: of a linked document.
         mix: wanted parts of contiguous, random and linked in the arms with links.
@@ -96,6 +97,7 @@ class ExperimentConfig:
     config: str = "demo"
     overrides: tuple[str, ...] = ()
     epochs: int = 1
+    max_tokens: int = 0
     link_scope: str = "segment"
     target_segment: str = "uniform"
     mix: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -174,7 +176,7 @@ class ExperimentConfig:
         """Return what may not change while results are kept; arms and seeds may be added."""
         # Where a folder lies may change; what it holds, each run and each shards folder know.
         free = (
-            "corpus", "init", "warm_up_corpus", "arms", "seeds", "num_resamples",
+            "corpus", "max_tokens", "init", "warm_up_corpus", "arms", "seeds", "num_resamples",
             "ranking_queries", "ranking_pairs",
         )  # fmt: skip
         chosen = {key: value for key, value in asdict(self).items() if key not in free}
@@ -185,7 +187,7 @@ class ExperimentConfig:
 
 _AT_LEAST = dict.fromkeys(
     ("epochs", "passes", "max_pairs", "num_resamples", "ranking_queries"), 1
-) | dict.fromkeys(("ranking_pairs", "warm_up_steps"), 0)
+) | dict.fromkeys(("ranking_pairs", "warm_up_steps", "max_tokens"), 0)
 
 _TYPES = {
     each.name: str(each.type) for each in fields(ExperimentConfig) if each.name != "overrides"
