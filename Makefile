@@ -54,9 +54,10 @@ $(VENV)/installed: setup.py constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]"
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(VENV)/installed-dev: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
-	touch $@
+	touch $(VENV)/installed $@
 
 # The exported folder must also load in the older major version of transformers: a folder that a
 # subprocess puts before the installed packages.

@@ -93,7 +93,7 @@ def test_a_signal_ends_all_processes_at_once(
     assert "ForkServerProcess" not in said
     worker = (trouble / "sleeping").read_text()
     state = subprocess.run(["ps", "-o", "stat=", "-p", worker], capture_output=True, text=True)
-    assert state.stdout.strip() in ("", "Z"), "gone, or waiting for init to notice"
+    assert state.stdout.strip()[:1] in ("", "Z"), "gone, or waiting for init to notice"
 
 
 def test_an_interrupt_is_not_for_workers(

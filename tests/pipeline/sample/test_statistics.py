@@ -153,9 +153,9 @@ def check_frequencies(found: np.ndarray, expected: np.ndarray, variance: np.ndar
 def test_targets_on_english_wikipedia_follow_the_inverse_of_their_in_degree(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    """Every link of every document, 200 draws a document: 4,019 documents, 74,157 edges."""
+    """Every link of every document, 200 draws per document: 2,210 documents, 26,201 edges."""
     folder = shared_data / "linked" / "enwiki-linked"
-    documents = sorted(map(str, folder.glob("documents-*")))
+    documents = sorted(map(str, folder.glob("documents-*")))[:2]
     config = IngestConfig(format="jsonl", only_exact_links=True)
     sources = (*documents, str(folder / "redirects.jsonl.xz"))
     run_inline(Job(INGEST, str(tmp_path), config, sources))
