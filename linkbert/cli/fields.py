@@ -70,7 +70,8 @@ def config_of(config_class: Any, args: argparse.Namespace, **changes: Any) -> An
 def _text_of(path: str) -> str:
     """Return the text of a file that an option names; it becomes part of the config."""
     try:
-        return Path(path).read_text("utf-8")
+        # Windows editors put a byte order mark before UTF-8.
+        return Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"expected a text file in UTF-8 at {path}, found none that can be read: {error}"

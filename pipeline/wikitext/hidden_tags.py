@@ -9,7 +9,9 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_left
+from collections.abc import Iterable
 from functools import cache
+from itertools import groupby
 from typing import Final
 
 from pipeline.wikitext import marks
@@ -61,10 +63,20 @@ def openers_and_closers(has_variants: bool) -> re.Pattern[str]:
     return re.compile(
         rf"\{{\{{({content})\}}\}}{last}"
         rf"|<(?:!--|/?table(?=[\s/>])|(?:{DROPPED})(?=[\s/>])"
-        rf"|(?!(?:{'|'.join(sorted(KNOWN))})[\s/>])[a-z][a-z0-9_:-]*(?=[\s/>]))"
+        rf"|(?!(?:{_by_first_letter(KNOWN)})[\s/>])[a-z][a-z0-9_:-]*(?=[\s/>]))"
         rf"|{variants}\{{\{{+|\}}\}}+|\{{\||\|\}}{bar}",
         re.IGNORECASE,
     )
+
+
+def _by_first_letter(names: Iterable[str]) -> str:
+    """Return alternatives of names in which few letters are looked at.
+
+    >>> _by_first_letter(["b", "big", "i"])
+    'b(?:|ig)|i(?:)'
+    """
+    groups = groupby(sorted(names), key=lambda name: name[0])
+    return "|".join(f"{first}(?:{'|'.join(each[1:] for each in group)})" for first, group in groups)
 
 
 class Closers:

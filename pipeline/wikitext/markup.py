@@ -36,10 +36,11 @@ _HEADING_TAG: Final = re.compile(r"[hH]([1-6])")
 _TAB_NAME: Final = re.compile(r"\bname\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
 # A raised number behind a digit is a power, not one more digit of it, whatever its look.
 _POWER: Final = re.compile(
-    r"(\d(?:''+|\]\]|</(?!su[bp])[a-z]+>)?)<sup\b[^<>]*>(?:\s|&nbsp;)*"
-    r"(?=(?:\s|&nbsp;|''+|\[\[|[-+−–]|&(?:minus|ndash|thinsp|#8722);)*"
-    r"\d[\d.,/−–-]*(?:\s|''+|\]\])*</?sup)",
-    re.IGNORECASE,
+    # The tag stands first, and then what is before it: so few places are tried.
+    r"<[sS][uU][pP](?:(?<=\d....)|(?<=\d(?:''|\]\])....)|(?<=\d'{3}....)|(?<=\d</[a-zA-Z]>....)"
+    r"|(?<=\b10 ....))"
+    r"\b[^<>]*>(?:\s|&nbsp;)*(?=(?:\s|&nbsp;|''+|\[\[|[-+−–]|&(?:minus|ndash|thinsp|#8722);)*"
+    r"\d[\d.,/−–-]*(?:\s|''+|\]\])*</?[sS][uU][pP])"
 )
 _VERSE_INDENT: Final = re.compile(r"^[ \t]*(?:[:*#;]+[ \t]*)+|^-{4,}", re.MULTILINE)
 _POEM: Final = re.compile(r"<poem\b[^<>]*>|</poem\s*>", re.IGNORECASE)
@@ -230,7 +231,7 @@ def _strip_tags(text: str) -> str:
     if "\n</h" in text:
         text = text.replace("\n</h", "</h")
     if "<sup" in text:
-        text = _POWER.sub(r"\1^", text)
+        text = _POWER.sub("^", text)
     text = _TAG.sub(_tag_text, text)
     return text.replace("<", marks.LITERAL["<"])
 

@@ -14,6 +14,12 @@ _VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirs
 # Beside a template that stands alone on its line or begins an item of a list.
 _NO_PROSE: Final = frozenset(("", "\n", "*", "#", ":", "}", "|", ">"))
 _AFTER_WORDS: Final = frozenset(" ,.;)")
+# What the wiki itself counts or knows: no template, and no rule could say it.
+_VARIABLES: Final = (
+    *("currentyear", "currentmonth", "currentday", "currenttime", "currenthour", "currentweek"),
+    *("localyear", "localmonth", "localday", "localtime", "numberof", "revision", "servername"),
+    *("contentlang", "scriptpath", "stylepath", "currentiso", "namespacenumber"),
+)
 _MAX_CALL_CHARS: Final = 100
 
 
@@ -60,5 +66,5 @@ class UnruledTemplates:
         """Note a template that left nothing, where words stand before or after it on its line."""
         before, after = text[start - 1 : start], text[end : end + 1]
         is_in_prose = before not in _NO_PROSE or after in _AFTER_WORDS
-        if is_in_prose and ":" not in name:
+        if is_in_prose and ":" not in name and not name.startswith(_VARIABLES):
             self.losses.unruled.append((name, content[:_MAX_CALL_CHARS]))

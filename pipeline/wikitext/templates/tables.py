@@ -133,7 +133,7 @@ def _checked(kind: str, record: Any, index: int) -> Table:
     if unknown := sorted(set(record) - _COMMON_KEYS - _KEYS[kind] - {_KINDS[kind]}):
         raise _fault(f"no key {unknown[0]!r} {where}, found it")
     names, main = record.get("names"), record.get(_KINDS[kind])
-    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+    if not (isinstance(names, list) and names and all(map(_is_name, names))):
         raise _fault(f'names = ["..."] {where}, found {names!r}')
     if not isinstance(main, str):
         raise _fault(f'{_KINDS[kind]} = "..." {where}, found {main!r}')
@@ -162,6 +162,11 @@ def _check_details(record: Mapping[str, Any], where: str) -> None:
             and all(isinstance(part, _PARTS[key]) for part in value.values())
         ):
             raise _fault(f"a table {key} by language {where}, found {value!r}")
+    for pattern in (record.get("text", ""), *record.get("in", {}).values()):
+        if _PATTERN_TOKEN.sub("", pattern) or "{}" in pattern:
+            raise _fault(f"a pattern of {{1}} and <...> {where}, found {pattern!r}")
+    if not all(map(_is_date, record.get("dates", {}).values())):
+        raise _fault(f"dates with day, month and 12 months {where}, found {record['dates']!r}")
     function = record.get("function")
     if function == "join" and not isinstance(record.get("separator"), str):
         raise _fault(f'separator = "..." {where}, found {record.get("separator")!r}')
@@ -173,6 +178,21 @@ def _check_details(record: Mapping[str, Any], where: str) -> None:
     first = record.get("first", 1)
     if not (isinstance(first, int) and 1 <= first < 100):
         raise _fault(f"first from 1 to 99 {where}, found {first!r}")
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and bool(name.strip())
+
+
+def _is_date(words: Mapping[str, Any]) -> bool:
+    """Tell whether `day`, `month` and, if there, `day_first` and `months` write a date."""
+    forms = [words.get(key, "") for key in ("day", "month", "day_first")]
+    months = words.get("months", [""] * 12)
+    if not (all(isinstance(form, str) for form in (*forms, *months)) and len(months) == 12):
+        return False
+    return all(set(re.findall(r"\{(.*?)\}", form)) <= {"y", "m", "d"} for form in forms) and all(
+        forms[:2]
+    )
 
 
 def _fault(text: str) -> ConfigError:

@@ -113,9 +113,11 @@ def test_an_option_may_name_a_file_whose_text_the_field_is(tmp_path: Path) -> No
     parser = argparse.ArgumentParser()
     add_fields(parser, ParseConfig)
     rules = tmp_path / "rules.toml"
-    rules.write_text('[[text]]\nnames = ["Ж"]\ntext = "{1}"\n', encoding="utf-8")
+    text = '[[text]]\nnames = ["Ж"]\ntext = "{1}"\n'
     given = parser.parse_args(["--templates", str(rules)])
-    assert config_of(ParseConfig, given).templates == rules.read_text("utf-8")
+    for encoding in ("utf-8", "utf-8-sig"):
+        rules.write_text(text, encoding=encoding)
+        assert config_of(ParseConfig, given).templates == text
     assert config_of(ParseConfig, parser.parse_args([])).templates == ""
     for path in (tmp_path, tmp_path / "none.toml"):
         with pytest.raises(ConfigError, match="expected a text file"):

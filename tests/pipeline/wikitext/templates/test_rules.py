@@ -82,6 +82,18 @@ def test_own_rules_win_over_the_shipped_ones() -> None:
         ('[[text]]\nnames = ["a"]\ntext = "b"\nlanguage = "de"', "'language'"),
         ('[[function]]\nnames = ["a"]\nfunction = "eval"', "'eval'"),
         ('[[hatnote]]\nnames = ["a"]\npages = "from x"', "'from x'"),
+        ('[[text]]\nnames = []\ntext = "b"', "names ="),
+        ('[[text]]\nnames = [" "]\ntext = "b"', "names ="),
+        ('[[text]]\nnames = ["a"]\ntext = "<{1"', "a pattern of"),
+        ('[[text]]\nnames = ["a"]\ntext = "b"\nlanguages = "de"', "languages ="),
+        ('[[text]]\nnames = ["a"]\ntext = "b"\nin = {de = 3}', "a table in"),
+        ('[[function]]\nnames = ["a"]\nfunction = "join"', "separator ="),
+        ('[[function]]\nnames = ["a"]\nfunction = "foreign"\norder = "x"', "found 'x'"),
+        ('[[function]]\nnames = ["a"]\nfunction = "date"\nfirst = 0', "first from 1"),
+        (
+            '[[function]]\nnames = ["a"]\nfunction = "date"\ndates = {de = {day = "{q}"}}',
+            "12 months",
+        ),
     ],
 )
 def test_rules_that_say_nothing_possible_are_refused_in_one_line(text: str, fault: str) -> None:
@@ -89,6 +101,25 @@ def test_rules_that_say_nothing_possible_are_refused_in_one_line(text: str, faul
         read_own_tables(text)
     assert fault in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_function_of_a_user_s_table_knows_the_units_and_dates_of_the_package() -> None:
+    own = """
+        [[function]]
+        names = ["am"]
+        function = "date"
+        order = "day month year"
+        [[function]]
+        names = ["maß"]
+        function = "convert"
+    """
+    assert rules_of("de", own).render("am|3|5|2001").text == "3. Mai 2001"
+    assert rules_of("de", own).render("maß|5|km2").text == "5 km²"
+
+
+def test_a_pattern_may_want_a_value() -> None:
+    assert rules_of("it").render("bandiera|ITA").text == ""
+    assert rules_of("it").render("bandiera|Veneto|nome").text == "Veneto"
 
 
 def test_a_pattern_may_have_a_default() -> None:
