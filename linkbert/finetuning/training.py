@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from linkbert.finetuning.options import Hyper
-from linkbert.model.family_folder import family_config
+from linkbert.model.family_folder import family_config, transformers_config
 from linkbert.model.weights import check_files
 from linkbert.training.optimizer import choose_precision
 from schemas.counter_rng import counter_bits, counter_key
@@ -47,8 +47,8 @@ def check_model(folder: Path) -> None:
         try_tokenizer(folder / TOKENIZER_NAME)
 
 
-def load(factory: Any, model: Path, **options: Any) -> Any:
-    """Call `factory.from_pretrained`, quietly.
+def load(factory: Any, model: Path, config: Any = None, **options: Any) -> Any:
+    """Call `factory.from_pretrained`, quietly; `config` is the folder's own where None.
 
     Raises:
         CheckpointError: the folder is no model's.
@@ -60,7 +60,10 @@ def load(factory: Any, model: Path, **options: Any) -> Any:
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        return factory.from_pretrained(model, local_files_only=True, **options)
+        config = config or transformers_config(model)
+        return factory.from_pretrained(model, local_files_only=True, config=config, **options)
+    except CheckpointError:
+        raise
     # A damaged folder makes transformers raise anything, from a KeyError to safetensors' own.
     except Exception as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -69,15 +72,19 @@ def load(factory: Any, model: Path, **options: Any) -> Any:
         ) from error
 
 
-def load_model(factory: Any, folder: Path, **options: Any) -> Any:
+def load_model(factory: Any, folder: Path, **head: Any) -> Any:
     """Load a model with a new head for a task; its body must be the folder's.
 
-    Weights of the body that the folder lacks are drawn anew and named in the log: a pooler, often.
+    `head` are entries of its configuration, such as `num_labels`. Weights of the body that the
+    folder lacks are drawn anew and named in the log: a pooler, often.
 
     Raises:
         CheckpointError: the folder is no model's, or no weight of the body is in it.
     """
-    model, info = load(factory, folder, output_loading_info=True, **options)
+    config = transformers_config(folder)
+    for name, value in head.items():
+        setattr(config, name, value)
+    model, info = load(factory, folder, config, output_loading_info=True)
     prefix = f"{model.base_model_prefix}."
     body = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
     lost = sorted(set(body) & set(info["missing_keys"]))
@@ -98,9 +105,7 @@ def longest_sequence(model: Path, wanted: int) -> int:
     Raises:
         CheckpointError: the folder is no model's.
     """
-    from transformers import AutoConfig
-
-    config = load(AutoConfig, model)
+    config = transformers_config(model)
     positions = getattr(config, "max_position_embeddings", None) or wanted
     if config.model_type in _OFFSET_POSITIONS:
         positions -= (config.pad_token_id or 0) + 1

@@ -59,7 +59,7 @@ def family_config(
     told = read_object(path)
     check_encoder(told, str(path))
     check_sizes(told, path)
-    values = _resolved(folder)
+    values: dict[str, Any] = transformers_config(folder).to_dict()
     taken = {key: ours for key, ours in _DROPOUTS.items() if key in values and ours in dropouts}
     values |= {key: dropouts[ours] for key, ours in taken.items()}
     if facts is None:
@@ -103,13 +103,20 @@ def _transformers() -> Any:
     return transformers
 
 
-def _resolved(folder: Path) -> dict[str, Any]:
-    """Return a folder's config.json with the defaults of its family."""
+def transformers_config(folder: Path) -> Any:
+    """Return a folder's config.json as transformers has it, with the defaults of its family.
+
+    The oldest BERTs (SciBERT and its time) say no model_type, which transformers then guesses from
+    the folder's name; here they are BERTs under any name.
+
+    Raises:
+        CheckpointError: it is damaged, or of a network that transformers does not know.
+    """
+    values = read_object(folder / CONFIG_NAME)
+    if "model_type" not in values:
+        return _quietly(lambda: _transformers().BertConfig(**values), folder)
     options = {"local_files_only": True, "trust_remote_code": False}
-    found: dict[str, Any] = _quietly(
-        lambda: _transformers().AutoConfig.from_pretrained(folder, **options).to_dict(), folder
-    )
-    return found
+    return _quietly(lambda: _transformers().AutoConfig.from_pretrained(folder, **options), folder)
 
 
 def _quietly(call: Callable[[], Any], folder: Path) -> Any:

@@ -176,6 +176,11 @@ def model_config_for(
         "attention_dropout": config.attention_dropout,
     }
     if init is not None and kind_of(init) != "bert":
+        if config.extend_positions:
+            raise ConfigError(
+                f"expected a BERT to extend the positions of, found {kind_of(init)!r} in {init}: "
+                "leave extend_positions off, and segment with a smaller --max-tokens"
+            )
         return family_config(init, facts, dropouts)
     if facts["max_length"] > config.max_position_embeddings:
         raise ConfigError(

@@ -18,7 +18,12 @@ FRAME = PairFrame.of_bert(SPECIAL_IDS)
 FACTS: dict[str, Any] = {"token_dtype": "<u2", "special_ids": SPECIAL_IDS}
 
 NUM_STARTS = 8
-"""Segments begin with one of so many tokens, so that some tokens are frequent."""
+"""Segments begin with one of so many tokens, so that some tokens are frequent: the first ones, or
+the last where ids are beyond 16 bits."""
+
+
+def dtype_of(vocab_size: int) -> str:
+    return "<u2" if vocab_size <= 1 << 16 else "<u4"
 
 
 def write_shards(
@@ -72,7 +77,8 @@ def _write_split(
             columns = _instances(rng, size, epoch, first_id, vocab_size, max_tokens, frame)
             first_id += size
             with open(folder / name, "wb") as file:
-                writer = TableWriter(file, "instances", {b"token_dtype": b"<u2"})
+                dtype = dtype_of(vocab_size).encode()
+                writer = TableWriter(file, "instances", {b"token_dtype": dtype})
                 table = pa.table(columns)
                 for start in range(0, size, 20):
                     piece = table.slice(start, 20)
@@ -83,7 +89,7 @@ def _write_split(
                 counts[relation] += 1
     extra = {
         "vocab_size": vocab_size,
-        "token_dtype": "<u2",
+        "token_dtype": dtype_of(vocab_size),
         **({"special_ids": SPECIAL_IDS} if frame is FRAME else frame.to_facts()),
         "max_length": max_tokens * 2 + frame.num_special,
         "num_epochs": epochs,
@@ -134,7 +140,7 @@ def _instances(
         start = [a[-1] + 1, int(rng.integers(NUM_STARTS)), a[0]][relation]
         b = _run_of_tokens(start, num_b, vocab_size)
         ids = frame.wrap(a, b)
-        rows["token_ids"].append(np.array(ids, "<u2").tobytes())
+        rows["token_ids"].append(np.array(ids, dtype_of(vocab_size)).tobytes())
         rows["num_tokens"].append(len(ids))
         rows["num_tokens_a"].append(int(num_a))
     places = np.arange(size)
@@ -153,4 +159,5 @@ def _instances(
 
 def _run_of_tokens(start: int, length: int, vocab_size: int) -> list[int]:
     ordinary = vocab_size - NUM_SPECIAL
+    start = start if vocab_size <= 1 << 16 else start - NUM_STARTS
     return [NUM_SPECIAL + (start + index) % ordinary for index in range(length)]

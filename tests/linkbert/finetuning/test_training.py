@@ -23,6 +23,8 @@ from linkbert.finetuning.tag import finetune_tag
 from linkbert.finetuning.training import (
     check_model,
     draw_fraction,
+    labelled,
+    load,
     load_model,
     longest_sequence,
     training_arguments,
@@ -180,7 +182,9 @@ def test_a_damaged_model_is_one_line(
 
 def test_what_transformers_cannot_load_is_one_line(model: Path, tmp_path: Path) -> None:
     folder = broken(model, tmp_path / "model", "config.json", b'{"model_type": "nothing"}')
-    with pytest.raises(CheckpointError, match="expected a Hugging Face folder, found") as found:
+    with pytest.raises(
+        CheckpointError, match="expected a model that transformers can load, found"
+    ) as found:
         load_model(AutoModelForQuestionAnswering, folder)
     assert "\n" not in str(found.value)
 
@@ -201,3 +205,20 @@ def test_a_folder_in_which_no_weight_fits_is_refused_and_missing_ones_are_named(
     caplog.clear()
     load_model(AutoModelForQuestionAnswering, model)
     assert "drawn anew" not in caplog.text
+
+
+def test_the_oldest_berts_say_no_model_type(model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    values = json.loads((model / "config.json").read_text())
+    for name in ("model_type", "architectures"):
+        values.pop(name)
+    folder = broken(model, tmp_path / "x", "config.json", json.dumps(values).encode())
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        (folder / name).unlink()
+    check_model(folder)
+    assert longest_sequence(folder, 512) == 64
+    found = load_model(AutoModelForSequenceClassification, folder, **labelled(["a", "b", "c"]))
+    assert found.config.num_labels == 3
+    assert found.config.id2label[2] == "c"
+    assert load(AutoTokenizer, folder)("w1")["input_ids"] == [2, 6, 3]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
 from linkbert.export.export import export
@@ -24,7 +25,7 @@ from linkbert.training.trainer import pretrain
 from schemas.errors import CheckpointError, ConfigError
 from schemas.pair_frame import PairFrame
 from tests.linkbert.conftest import small_config
-from tests.linkbert.shards_folder import FRAME, SPECIAL_IDS, write_shards
+from tests.linkbert.shards_folder import FRAME, NUM_STARTS, SPECIAL_IDS, write_shards
 from tests.linkbert.training.test_trainer import lines, stop_after, weights
 
 ROBERTA_FRAME = PairFrame((2,), (3, 3), (3,), False, 0, 4, 1, tuple(SPECIAL_IDS.values()))
@@ -169,15 +170,32 @@ def test_a_family_trains_resumes_exactly_exports_and_is_evaluated(
     assert torch.allclose(mine.mlm_logits_BTV[is_token], theirs.logits[is_token], atol=1e-5)
 
 
-def test_what_of_a_folder_does_not_fit_is_one_line(roberta_shards: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
+def test_a_vocabulary_beyond_16_bits_is_trained(tmp_path: Path) -> None:
+    size = 70_000
+    shards = write_shards(tmp_path / "shards", num_instances=24, num_epochs=1, vocab_size=size)
+    tokenizer = shards / "tokenizer" / "tokenizer.json"
+    folder = folder_of("xlm-roberta", tmp_path / "hf", tokenizer, vocab_size=size, hidden_size=8)
+    reader = InstanceReader(open_split(shards / "train"), 0)
+    ids = np.frombuffer(reader.read(0, 24).column("token_ids").to_pylist()[0], "<u4")
+    assert ids[1] >= size - NUM_STARTS  # an id that 16 bits would have cut
+    result = pretrain(shards, tmp_path / "run", small_config("max_steps=2"), init=folder)
+    assert result.first_loss == pytest.approx(np.log(size) + np.log(3), rel=0.05)
+    export(tmp_path / "run", tmp_path / "model")
+    assert load_file(tmp_path / "model" / "model.safetensors")[
+        "roberta.embeddings.word_embeddings.weight"
+    ].shape == (size, 8)
+    assert (tmp_path / "model" / "drp.safetensors").is_file()
 
+
+def test_what_of_a_folder_does_not_fit_is_one_line(roberta_shards: Path, tmp_path: Path) -> None:
     shards = roberta_shards
     tokenizer = shards / "tokenizer" / "tokenizer.json"
     folder = folder_of("roberta", tmp_path / "short", tokenizer, max_position_embeddings=20)
     config = small_config("max_steps=2")
     with pytest.raises(ConfigError, match="expected positions for sequences of 32 tokens"):
         pretrain(shards, tmp_path / "run", config, init=folder)
+    with pytest.raises(ConfigError, match="a BERT to extend the positions of, found 'roberta'"):
+        pretrain(shards, tmp_path / "run", small_config("extend_positions=true"), init=folder)
     folder = folder_of("roberta", tmp_path / "few", tokenizer, vocab_size=60)
     with pytest.raises(ConfigError, match="expected rows for the 64 tokens"):
         pretrain(shards, tmp_path / "run", config, init=folder)

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForPreTraining
 
+from linkbert.export.export import export
 from linkbert.model.huggingface import load_folder
 from linkbert.model.network import ModelConfig
 from linkbert.model.starting import load_start, starting_config
@@ -90,6 +91,12 @@ def test_a_padded_vocabulary_is_trained_and_its_surplus_is_never_a_target(tmp_pa
     rows = saved["encoder.embeddings.word.weight"]
     assert rows.shape == (72, 32)
     assert torch.allclose(rows, load_file(folder / "model.safetensors")[WORDS], atol=1e-6)
+    for is_cut, size in ((False, 72), (True, 64)):
+        export(tmp_path / "run", tmp_path / f"{size}", cut_vocabulary=is_cut)
+        exported = load_file(tmp_path / f"{size}" / "model.safetensors")
+        assert torch.equal(exported[WORDS], rows[:size])
+        assert exported["cls.predictions.bias"].shape == (size,)
+        assert BertConfig.from_pretrained(tmp_path / f"{size}").vocab_size == size
     with pytest.raises(ConfigError, match="expected rows for the 80 tokens"):
         starting_config(wanted(vocab_size=80), 31, False, folder)
 
