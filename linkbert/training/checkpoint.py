@@ -49,6 +49,7 @@ class TrainingState:
     recent_loss: float | None = None  # running mean, to notice spikes
     best_step: int | None = None  # of the checkpoint with the lowest validation loss
     best_loss: float | None = None
+    num_worse: int = 0  # validations since then
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16 gradients
     threads: int | None = None  # that compute on a CPU: sums depend on their number
 

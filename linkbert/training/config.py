@@ -33,6 +33,7 @@ CHANGEABLE_ON_RESUME = frozenset(
         "validate_every",
         "validation_instances",
         "max_loss_spike",
+        "patience",
         "tensorboard",
     }
 )
@@ -49,7 +50,10 @@ class PretrainConfig:
     num_heads: int = field(metadata={"help": "BERT: hidden_size / 64"})
     intermediate_size: int = field(metadata={"help": "BERT: 4 * hidden_size"})
     max_steps: int = field(
-        metadata={"help": "optimizer steps; paper: 10,000 tiny, 40,000 base and large"}
+        metadata={
+            "help": "optimizer steps; paper: 10,000 tiny, 40,000 base and large; raise it to train "
+            "on, at the learning rate that the longer run has from there on"
+        }
     )
     learning_rate: float = field(metadata={"help": "peak; paper: 5e-3 tiny, 3e-4 base, 2e-4 large"})
     batch_size: int = field(
@@ -133,6 +137,10 @@ class PretrainConfig:
         default=3.0,
         metadata={"help": "stop when a loss exceeds so many times its recent mean; 0: never"},
     )
+    patience: int = field(
+        default=0,
+        metadata={"help": "end after so many validations without a lower loss; 0: never"},
+    )
     tensorboard: bool = field(
         default=True, metadata={"help": "write events where the package is installed"}
     )
@@ -187,7 +195,7 @@ _PROBABILITIES = (
 )  # fmt: skip
 _NON_NEGATIVE = (
     "warmup_steps", "weight_decay", "gradient_clip", "drp_weight", "max_loss_spike", "threads",
-    "checkpoint_minutes",
+    "checkpoint_minutes", "patience",
 )  # fmt: skip
 
 
@@ -252,10 +260,12 @@ def parse_override(text: str) -> tuple[str, Any]:
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """Return `key: found, not expected` for keys that must be equal for a run to go on.
 
-    A key that an older version did not know had its default there.
+    A key that an older version did not know had its default there. More steps are a continuation.
     """
     defaults = {each.name: each.default for each in fields(PretrainConfig)}
     found = {key: found.get(key, defaults.get(key)) for key in {*found, *expected}}
+    if found.get("max_steps", 0) < expected.get("max_steps", 0):
+        found["max_steps"] = expected["max_steps"]
     return [
         f"{key} was {found.get(key)!r}, is now {expected.get(key)!r}"
         for key in sorted(set(found) | set(expected))

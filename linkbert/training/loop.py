@@ -168,7 +168,7 @@ class Run:
         progress = Progress("pretrain", remaining * config.batch_size, "sequences")
         batches = self._maker.stream(state.position, config.batch_size, remaining)
         began = self._saved_at = time.monotonic()
-        for batch in batches:
+        for batch in () if self._is_patience_over() else batches:
             result = self._learn(
                 batch, lambda: Wishes(bool(signals), self._is_save_due()), self._tell(progress)
             )
@@ -177,11 +177,27 @@ class Run:
             self._check(result)
             self._advance(batch, result, time.monotonic() - began)
             self._validate_and_save(result.wishes.save)
+            if self._is_patience_over():
+                break
             if result.wishes.stop and state.step < config.max_steps:
                 self._stop(signals)
             began = time.monotonic()
         if self._show_progress:
             progress.close()
+
+    def _is_patience_over(self) -> bool:
+        """Tell whether the run ends here, because its validation loss no longer falls."""
+        state, limit = self._state, self._config.patience
+        is_over = 0 < limit <= state.num_worse and state.step < self._config.max_steps
+        if is_over:
+            self._save()
+            if self._show_progress:
+                logger.info(
+                    "ended at step %d of %d: %d validations without a lower loss than that of "
+                    "step %d, which `linkbert export --checkpoint best` takes",
+                    state.step, self._config.max_steps, state.num_worse, state.best_step,
+                )  # fmt: skip
+        return is_over
 
     def _tell(self, progress: Progress) -> Callable[[int], None]:
         """Return what a step tells its progress to: on a CPU one step of a preset takes minutes."""
@@ -314,6 +330,9 @@ class Run:
         loss = first["mlm_loss"] + self._config.drp_weight * first["drp_loss"]
         if self._state.best_loss is None or loss < self._state.best_loss:
             self._state.best_loss, self._state.best_step = loss, self._state.step
+            self._state.num_worse = 0
+        else:
+            self._state.num_worse += 1
         if self._logs is not None:
             self._logs.write_validation(self._state.step, self._validation)
         if self._show_progress:

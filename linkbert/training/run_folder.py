@@ -145,7 +145,13 @@ def prepare_run(
     if overwrite and (run / RUN_NAME).is_file():
         _remove_run(run)
     if (run / RUN_NAME).is_file():
-        check_identity(read_run(run)["identity"], identity, run)
+        described = read_run(run)
+        check_identity(described["identity"], identity, run)
+        if described["identity"]["config"]["max_steps"] < identity["config"]["max_steps"]:
+            # It is no longer finished. The manifest goes first: killed here, it begins here again.
+            for name in (MANIFEST_NAME, SEAL_NAME):
+                (run / name).unlink(missing_ok=True)
+            write_json(run / RUN_NAME, described | {"identity": identity})
         return
     data = shards.tokenizer.read_bytes()
     foreign = [path.name for path in run.iterdir() if not _is_left_behind(path, data)]
@@ -211,12 +217,13 @@ def validation_at(run: Path, step: int) -> dict[str, dict[str, Any]]:
     return found[-1] if found else {}
 
 
-def finished_result(run: Path) -> dict[str, Any] | None:
-    """Return the result of a finished run, None where it is not finished."""
+def finished_result(run: Path, max_steps: int) -> dict[str, Any] | None:
+    """Return the result of a run that is finished, None where it is not, or has steps left."""
     if not (run / MANIFEST_NAME).is_file():
         return None
-    result: dict[str, Any] = read_manifest(run).extra[RESULT_KEY]
-    return result
+    manifest = read_manifest(run)
+    result: dict[str, Any] = manifest.extra[RESULT_KEY]
+    return result if manifest.config["max_steps"] >= max_steps else None
 
 
 def finish_run(run: Path, identity: dict[str, Any], result: dict[str, Any], step: int) -> None:

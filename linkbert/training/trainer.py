@@ -57,10 +57,15 @@ def pretrain(
     steady_heap()
     opened = run_folder.open_shards(Path(shards))
     _check_memory(config, opened.facts["max_length"])
+    if config.patience and not any(each.num_instances for each in opened.validation.values()):
+        raise ConfigError(
+            f"expected pairs to validate on for patience={config.patience}, found none in "
+            f"{shards}: sample with --validation-fraction above 0, or leave patience off"
+        )
     run, init = Path(run), None if init is None else Path(init)
     shape = model_config_for(config, opened.facts, init)
     identity = run_folder.identity_of(opened, config, seed, init)
-    is_finished = not overwrite and run_folder.finished_result(run) is not None
+    is_finished = not overwrite and run_folder.finished_result(run, config.max_steps) is not None
     # Before RUN exists: a folder that cannot be started from leaves nothing behind.
     model = None if is_finished else initial_model(shape, seed, init, opened)
     with join_ranks() as ranks, run_folder.lock_run(run) if ranks.is_writer else nullcontext():
@@ -68,7 +73,7 @@ def pretrain(
             run_folder.prepare_run(run, opened, identity, describe_start(shape, init), overwrite)
             checkpoints.discard_leftovers(run)
         ranks.wait()
-        finished = run_folder.finished_result(run)
+        finished = run_folder.finished_result(run, config.max_steps)
         check_same_view(ranks, [identity, finished])
         if finished is not None:
             logger.info("%s is finished: %d steps were done before", run, finished["step"])
