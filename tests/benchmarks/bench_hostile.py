@@ -1,14 +1,15 @@
 """Measure what once took the square of its size: each input at 1, 2 and 4 times the size.
 
-    python -m tests.benchmarks.bench_hostile
+    python -m tests.benchmarks.bench_hostile [--megabytes 16]
 
 A line per kind: CPU seconds at each size. Linear work doubles; the command fails where four times
-the size takes more than six times the time. The last line is the largest page that `parse` takes by
-default, through all stages, with the most memory that a worker held.
+the size takes more than six times the time. The last lines are pages of the size of --megabytes,
+as large as `parse` takes by default, through all stages, with the most memory that a worker held.
 """
 
 from __future__ import annotations
 
+import argparse
 import bz2
 import io
 import multiprocessing
@@ -110,6 +111,10 @@ def peak_of(text: str) -> None:
 
 def main() -> int:
     """Print a line for each kind; return 1 if one grows faster than its input."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    limit = ParseConfig().max_page_bytes
+    parser.add_argument("--megabytes", type=float, default=limit / 1e6, help="of the last pages")
+    limit = min(limit, int(parser.parse_args().megabytes * 1e6)) - 1000
     failed = False
     for kind in (
         gap_between_pages, gaps_between_pages, tiny_bz2_streams, tiny_gz_members, long_word,
@@ -126,7 +131,6 @@ def main() -> int:
         figures = ", ".join(f"{each:.2f}" for each in seconds)
         print(f"{kind.__name__}: {figures} s{'' if is_linear else '  GROWS TOO FAST'}", flush=True)
     for sentence in ("A [[link]] to a word, and more. ", "a.\n", "word", "\u6c34\u3002"):
-        limit = ParseConfig().max_page_bytes - 1000
         text = sentence * (limit // len(sentence.encode()))
         process = multiprocessing.get_context("spawn").Process(target=peak_of, args=(text,))
         process.start()

@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import argparse
 import bz2
-import dataclasses
 import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ def measured_stage(stage: Stage, job: Job, processes: int) -> list[Record]:
     records: Records = {}
     for phase in stage.phases:
         tasks = plan(job, phase, records)
-        timed = dataclasses.replace(phase, run=partial(measured, phase.run))
+        timed = replace(phase, run=partial(measured, phase.run))
         found = run_tasks(job, timed, tasks, processes)
         records[phase.name] = sorted(found, key=lambda record: record["index"])
     finish_job(job, records)
@@ -123,8 +122,9 @@ def program_rows(
             print(f"{program.name:34}{program.missing}", flush=True)
             continue
         with tempfile.TemporaryDirectory() as folder:
-            cost = run(program, dump, folder, workers)
-            print(Row(program.name, num_bytes, cost.wall_seconds, cost.cpu_seconds), flush=True)
+            used = run(program, dump, folder, workers)
+            row = Row(program.name, num_bytes, used.wall_seconds, used.cpu_seconds)
+            print(replace(row, peak_bytes=used.process_bytes), flush=True)
             shares = f"{'':22}"
             if reference:
                 kept, right = share_of_links(reference, program.pages(Path(folder)))

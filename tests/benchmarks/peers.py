@@ -10,12 +10,10 @@ import importlib.util
 import json
 import lzma
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ import pyarrow.parquet as pq
 
 from pipeline.wiki.site_info import default_site
 from pipeline.wiki.titles import InvalidTitle, normalise_title
+from tests.benchmarks.watched import Usage, run_watched
 from tests.pipeline.wikitext.case_files import Case, read_cases
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -60,14 +59,6 @@ class Extractor:
     """Why it cannot run here, and how to get it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds of a command: by the clock, and of CPU in all its processes."""
-
-    wall_seconds: float
-    cpu_seconds: float
-
-
 def extractors(wikrs: str | None) -> list[Extractor]:
     """Return the programs to compare, ours first."""
     ours = [sys.executable, "-m", "linkbert", "parse", "--quiet", "--workers"]
@@ -96,23 +87,17 @@ def extractors(wikrs: str | None) -> list[Extractor]:
     ]
 
 
-def run(extractor: Extractor, dump: str, folder: str, workers: int) -> Cost:
+def run(extractor: Extractor, dump: str, folder: str, workers: int) -> Usage:
     """Run a program on a dump; it writes into the folder.
 
     Raises:
         SystemExit: it failed.
     """
     command = extractor.command(dump, folder, workers)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
-    with open(folder + "/stdout", "wb") as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False)
-    wall = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{extractor.name} failed: {done.stderr.decode()[-300:]}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(wall, cpu)
+    try:
+        return run_watched(command, Path(folder), Path(folder, "stdout"))
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{extractor.name} failed: {error}") from error
 
 
 def _our_pages(folder: Path) -> Iterator[Found]:
