@@ -4,13 +4,17 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COMPAT = .compat/transformers4
 
-.PHONY: demo test fuzz torture bench bench-large experiment check format docs clean
+.PHONY: demo test test-flink fuzz torture bench bench-large experiment check format docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/linkbert demo
 
 test: $(VENV)/installed-dev $(COMPAT)/installed
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# On a Flink of two task managers that it starts itself: Java 11 or 17, and some ten minutes.
+test-flink: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m flink tests/pipeline/engine/test_on_flink.py
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzz_wikitext --seconds 60

@@ -7,12 +7,15 @@ Manifests hold no time, host or absolute path: the same inputs give the same byt
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
+import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +29,20 @@ MANIFEST_NAME = "_manifest.json"
 
 SEAL_NAME = "_seal.json"
 """Beside the notes of a finished stage: the SHA-256 of each of them, by name."""
+
+SUMMARY_NAME = "_summary.json"
+"""Among the notes of a stage: it ended, and this is what it printed."""
+
+PACKED_NAME = "_packed.json"
+"""Beside the folders of a corpus that was packed: the size and SHA-256 of each file, by its path.
+
+A pack leaves out what `sample` does not read, so that files are thinner than manifests say.
+"""
+
+STAGES_WITH_NOTES = frozenset(
+    {"parse", "ingest", "subset", "graph", "tokenizer", "segment", "sample"}
+)
+"""Stages that keep notes in `_state` beside the folders that they write."""
 
 ASIDE_SUFFIX = ".tmp"
 """Ends the name of a file while it is being written."""
@@ -126,6 +143,21 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     return manifest
 
 
+def missing_note(root: str, stage: str, exists: Callable[[str], bool] = os.path.exists) -> str:
+    """Return the note of a stage's end that a folder lacks, empty if it lacks none.
+
+    Args:
+        root: the folder above those that the stage wrote; a pack of a corpus holds tables alone.
+        stage: the stage's name.
+        exists: tells whether there is a file.
+    """
+    if stage not in STAGES_WITH_NOTES:
+        return ""
+    notes = (f"{root}/_state/{stage}/{name}" for name in (SUMMARY_NAME, SEAL_NAME))
+    missing = next((path for path in notes if not exists(path)), "")
+    return "" if missing and exists(f"{root}/{PACKED_NAME}") else missing
+
+
 def _check_name(name: str, where: str) -> None:
     parts = name.split("/")
     if not name or name.startswith("/") or "\\" in name or "://" in name or ".." in parts:
@@ -154,7 +186,7 @@ def write_whole(path: str | os.PathLike[str], *, is_synced: bool = True) -> Iter
     # Begins with a dot: readers of a table folder skip what a killed writer may leave behind.
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{ASIDE_SUFFIX}")
     try:
-        with open(aside, "wb") as file:
+        with open(aside, "wb") as file, _held(file.fileno()):
             yield file
             file.flush()
             if is_synced:
@@ -163,6 +195,43 @@ def write_whole(path: str | os.PathLike[str], *, is_synced: bool = True) -> Iter
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder_aside(target: Path) -> Iterator[Path]:
+    """Make a folder beside a target, to be filled and then renamed; what stays there is deleted."""
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{ASIDE_SUFFIX}")
+    aside.mkdir(parents=True)
+    descriptor = os.open(aside, os.O_RDONLY)
+    try:
+        with _held(descriptor):
+            yield aside
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _held(descriptor: int) -> Iterator[None]:
+    """Show `sweep_aside` that the writer lives, where the file system has locks."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    yield
+
+
+def sweep_aside(target: Path) -> None:
+    """Delete what killed writers of a file or folder left beside it; living ones hold theirs."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*{ASIDE_SUFFIX}"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def encode_json(value: Json) -> bytes:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.errors import SchemaError
+
 FRAME_KEY = "pair_frame"
 """Where the `extra` of a manifest holds the frame."""
 
@@ -44,7 +46,11 @@ class PairFrame:
     special_ids: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        assert self.before, "the relation is read at the first token, a special one"
+        if not self.before:
+            raise SchemaError(
+                "expected a special token before segment A, where the relation is read, found none:"
+                " take another tokenizer"
+            )
 
     @staticmethod
     def of_bert(ids: dict[str, int]) -> PairFrame:

@@ -1,5 +1,8 @@
 """Run the tasks of a stage in this process, one by one: what every runner must equal."""
 
+import socket
+import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -42,6 +45,17 @@ def tokenizer_job(corpora: Sequence[str], config: TokenizerConfig, taken_from: s
     config = replace(config, is_taken=bool(taken_from))
     sources = TokenizerSources(tuple(corpora), taken_from or None)
     return Job(TOKENIZER, corpora[0], config, sources.paths())
+
+
+def wait_until_served(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process answers at a port of this machine."""
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"expected a server, found that it ended with {process.returncode}")
 
 
 DEMO_STEPS = ["--set", "max_steps=12", "--set", "validation_instances=200"]

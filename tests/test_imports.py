@@ -81,3 +81,15 @@ def test_the_pure_functions_run_without_beam_and_the_command_answers_without_tor
 def test_no_module_shadows_the_standard_library() -> None:
     names = {path.stem for path in MODULES} - {"__init__", "__main__"}
     assert not names & sys.stdlib_module_names
+
+
+def test_asserts_only_tell_a_type() -> None:
+    """`python -O` leaves them out: what could be wrong in data must raise an error of its own."""
+    told = [
+        ast.unparse(node.test)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assert)
+    ]
+    others = [each for each in told if "is not None" not in each and "isinstance(" not in each]
+    assert others == []

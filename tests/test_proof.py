@@ -19,7 +19,7 @@ from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
 from pipeline.sample.card import CARD_NAME
 from schemas.manifest import SEAL_NAME, FileEntry, read_manifest, write_json, write_manifest
-from tests.pipeline.engine.test_runners import DUMP, chain
+from tests.pipeline.chain import LTGWIKI, ltgwiki_chain
 from tests.running import run_inline
 
 pytestmark = pytest.mark.end_to_end
@@ -31,7 +31,7 @@ STEPS = [f"--set={each}" for each in ("max_steps=2", "batch_size=4", "validation
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with everything from the dump to the model."""
     root = tmp_path_factory.mktemp("whole")
-    for job in chain(root):
+    for job in ltgwiki_chain(root):
         run_inline(job)
     shards, run, model = (str(root / name) for name in ("shards", "run", "model"))
     assert main(["pretrain", shards, "--out", run, "--config", "demo", "--quiet", *STEPS]) == 0
@@ -79,7 +79,7 @@ def test_a_flipped_bit_in_any_kind_of_file_is_found_and_named(whole: Path) -> No
 
 
 def test_a_forged_table_that_fits_its_manifest_is_found_from_the_dump(tmp_path: Path) -> None:
-    dump = shutil.copy(DUMP, tmp_path)
+    dump = shutil.copy(LTGWIKI, tmp_path)
     corpus = tmp_path / "corpus"
     run_inline(Job(PARSE, str(corpus), ParseConfig(), (str(dump),)))
     part = corpus / "pages/part-00000.parquet"

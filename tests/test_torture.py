@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.stage import Job
-from tests.pipeline.engine.test_runners import DUMP, chain
+from tests.pipeline.chain import LTGWIKI, ltgwiki_chain
 from tests.running import run_inline
 from tests.torture import STAGES, Chain, assert_same, torture_stage
 
@@ -14,9 +14,9 @@ pytestmark = pytest.mark.end_to_end
 
 
 def test_kills_at_random_moments_change_no_byte(tmp_path: Path) -> None:
-    calm, disturbed = (Chain(str(DUMP), tmp_path / name, 2) for name in ("calm", "disturbed"))
+    calm, disturbed = (Chain(str(LTGWIKI), tmp_path / name, 2) for name in ("calm", "disturbed"))
     choice = random.Random(7)
-    for job in chain(calm.root):
+    for job in ltgwiki_chain(calm.root):
         stage = job.stage.name
         run_inline(job)
         if stage in STAGES:

@@ -16,6 +16,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def _run(argv: Sequence[str] | None) -> int:
     handler = _configure_logging(args.quiet)
     try:
         try:
-            status = _command_of(args)(args) or 0
+            with _reading(args):
+                status = _command_of(args)(args) or 0
         finally:
             if isinstance(handler, LiveLine):
                 handler.clear()
@@ -86,6 +88,16 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt as stop:
         _fail(args, None, str(stop) or "stopped; the same command resumes")
         return int(getattr(stop, "status", 128 + signal.SIGINT))
+
+
+def _reading(args: argparse.Namespace) -> AbstractContextManager[None]:
+    """Hold the folder to account for what fails in a command that only reads one."""
+    folder = {"show": "path", "report": "path", "export": "run"}.get(args.name)
+    if folder is None or args.debug:
+        return nullcontext()
+    from linkbert.inspection.damage import blamed_on
+
+    return blamed_on(getattr(args, folder))
 
 
 def _command_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int | None]:

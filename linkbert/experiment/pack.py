@@ -21,10 +21,9 @@ from hashlib import sha256
 import pyarrow.parquet as pq
 
 from pipeline.engine.outputs import load_manifest
-from pipeline.sample.verify import PACKED_NAME
 from pipeline.storage import files
 from schemas.errors import StageError
-from schemas.manifest import MANIFEST_NAME, encode_json, write_whole
+from schemas.manifest import MANIFEST_NAME, PACKED_NAME, encode_json, write_whole
 
 _TABLES = ("nodes", "csr", "segments", "tokens", "tokenizer")
 _NODE_COLUMNS = ("in_degree",)

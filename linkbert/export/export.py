@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,9 @@ from schemas.manifest import (
     MANIFEST_NAME,
     FileEntry,
     Manifest,
+    folder_aside,
     read_manifest,
+    sweep_aside,
     write_manifest,
 )
 from schemas.model_folder import CONFIG_NAME, sha256_of
@@ -87,28 +88,26 @@ def export(
     loaded = load_checkpoint(folder)
     facts = described["facts"]
     num_rows = facts["vocab_size"] if cut_vocabulary else None
-    aside = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    sweep_aside(out)
     try:
-        aside.mkdir(parents=True)
-        num_parameters = write_network(aside, described["model"], loaded.model, facts, num_rows)
-        for path in aside.iterdir():
-            share_as_usual(path)
-        write_tokenizer_files(
-            run / TOKENIZER_NAME, aside, PairFrame.from_facts(facts), _max_length(described)
-        )
-        write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
-        result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
-        _write_manifest(aside, described, identity, result)
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(aside, out)
+        with folder_aside(out) as aside:
+            num_parameters = write_network(aside, described["model"], loaded.model, facts, num_rows)
+            for path in aside.iterdir():
+                share_as_usual(path)
+            write_tokenizer_files(
+                run / TOKENIZER_NAME, aside, PairFrame.from_facts(facts), _max_length(described)
+            )
+            write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
+            result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
+            _write_manifest(aside, described, identity, result)
+            if out.exists():
+                shutil.rmtree(out)
+            os.replace(aside, out)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"expected to write {out}, found {error}: free space there, then run the same command "
             "again"
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return result
 
 

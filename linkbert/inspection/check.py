@@ -10,7 +10,6 @@ first line of each problem says where it is. What must be made again from the du
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,11 +25,14 @@ from schemas.errors import SchemaError
 from schemas.manifest import (
     MANIFEST_NAME,
     SEAL_NAME,
+    STAGES_WITH_NOTES,
     FileEntry,
     Manifest,
     encode_json,
+    missing_note,
     read_manifest,
 )
+from schemas.model_folder import sha256_of
 from schemas.parquet import check_schema
 from schemas.tables import mentions as mentions_table
 from schemas.tables import pages as pages_table
@@ -82,29 +84,37 @@ def check(path: Path) -> CheckReport:
 def _missing_notes(read: dict[Path, Manifest]) -> Iterator[str]:
     """Name the stages of which a folder has tables, but no notes of their end, or no seal on them.
 
-    A folder without any notes is a copy of tables alone, which is nobody's fault.
+    A pack of a corpus is tables alone.
     """
     stages = {(folder.parent / "_state", manifest.stage) for folder, manifest in read.items()}
     for state, stage in sorted(stages):
-        for name in ("_summary.json", SEAL_NAME) if state.is_dir() else ():
-            if not (state / stage / name).is_file():
-                yield (
-                    f"expected {state / stage / name}, found none: run `linkbert {stage}` again "
-                    "with --overwrite"
-                )
+        missing = missing_note(str(state.parent), stage)
+        if missing:
+            yield f"expected {missing}, found none: run `linkbert {stage}` again with --overwrite"
     for folder, manifest in read.items():
         if manifest.stage == "pretrain" and not (folder / SEAL_NAME).is_file():
             yield f"expected {folder / SEAL_NAME} in the run, found none: its notes may be changed"
 
 
 def _parts_without_manifest(path: Path) -> Iterator[str]:
-    """Name the folders of tables that nothing vouches for."""
-    folders = {part.parent for part in path.rglob("part-*.parquet")}
+    """Name the folders of tables, arrays or a tokenizer, or of nothing, that nobody vouches for."""
+    folders = {file.parent for kind in ("part-*", "*.npy") for file in path.rglob(kind)}
+    folders |= {
+        file.parent
+        for file in path.rglob("tokenizer/tokenizer.json")
+        if (file.parent.parent / "_state").is_dir()
+    }
+    folders |= {
+        folder
+        for state in path.rglob("_state")
+        for folder in state.parent.iterdir()
+        if folder.is_dir() and not any(folder.iterdir())
+    }
     for folder in sorted(folders):
         is_scratch = any(name.startswith(("_", ".")) for name in folder.relative_to(path).parts)
         if not is_scratch and not (folder / MANIFEST_NAME).is_file():
             yield (
-                f"expected {MANIFEST_NAME} beside the parts in {folder}, found none: run the stage "
+                f"expected {MANIFEST_NAME} beside the files in {folder}, found none: run the stage "
                 "that writes it to its end"
             )
 
@@ -125,7 +135,7 @@ def _seal_problems(seal: Path, report: CheckReport) -> Iterator[str]:
         if not path.is_file():
             yield f"expected the file {path} that {seal} names, found none"
             continue
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        found = sha256_of(path)
         if found != digest:
             yield f"expected SHA-256 {str(digest)[:12]} by {seal}, found {found[:12]} in {path}"
 
@@ -159,8 +169,7 @@ def _file_problem(path: Path, entry: FileEntry) -> str | None:
     found = path.stat().st_size
     if found != entry.num_bytes:
         return f"expected {entry.num_bytes:,} bytes, found {found:,} in {path}"
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     if digest != entry.sha256:
         return f"expected SHA-256 {entry.sha256[:12]}, found {digest[:12]} in {path}"
     return None
@@ -189,7 +198,7 @@ def _manifest_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
             f"expected rows in = rows out + drops, found {manifest.rows_in} in, {rows_out} out and "
             f"{lost} dropped in {folder}"
         )
-    if manifest.table:
+    if manifest.stage in STAGES_WITH_NOTES:
         named = {entry.name for entry in manifest.files}
         for stray in sorted(path.name for path in folder.iterdir()):
             # What a killed writer leaves begins with a dot, and no reader opens it.

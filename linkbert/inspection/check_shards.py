@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from linkbert.inspection.corpus_facts import CorpusFacts, keys_of
+from schemas.errors import SchemaError
 from schemas.manifest import Manifest
 from schemas.pair_frame import PairFrame
 from schemas.parquet import table_parts
@@ -128,7 +129,8 @@ def _is_framed(batch: pa.RecordBatch, columns: Columns, extra: dict[str, Any]) -
     """Tell which rows have the frame's ids where they belong and nowhere else, and known ids."""
     flat = np.frombuffer(b"".join(batch.column("token_ids").to_pylist()), extra["token_dtype"])
     sizes = columns["num_tokens"].astype(np.int64)
-    assert sizes.sum() == len(flat), "the sizes were checked before"
+    if sizes.sum() != len(flat):
+        raise SchemaError(f"expected {sizes.sum():,} tokens in a batch, found {len(flat):,}")
     starts = np.cumsum(sizes) - sizes
     frame = PairFrame.from_facts(extra)
     is_framed = np.ones(len(sizes), np.bool_)

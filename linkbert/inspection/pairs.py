@@ -12,6 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from linkbert.inspection.corpus import Corpus, Row
+from schemas.errors import SchemaError
 from schemas.manifest import read_manifest
 from schemas.pair_frame import PairFrame
 from schemas.tables.instances import LINKED, RELATIONS
@@ -60,6 +61,7 @@ class PairReader:
 
     def read(self, row: Row) -> Pair:
         """Return a row of instances in words."""
+        _refuse_negative(row)
         corpus = self._corpora[row["corpus"]]
         if corpus.has("segments"):
             return _from_corpus(corpus, row)
@@ -85,12 +87,33 @@ class PairReader:
 
     def decode(self, row: Row) -> tuple[str, str]:
         """Return what the token ids of A and of B say, as training sees them."""
+        _refuse_negative(row)
         token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
         start_a, start_b = len(self._frame.before), row["num_tokens_a"] + self._frame.num_before_b
         end_b = len(token_ids) - len(self._frame.after)
         pieces = token_ids[start_a : start_a + row["num_tokens_a"]], token_ids[start_b:end_b]
         text_a, text_b = (self._tokenizer.decode(ids, skip_special_tokens=True) for ids in pieces)
         return text_a, text_b
+
+
+_PLACES = (
+    "corpus", "relation", "num_tokens_a",
+    "source_id", "source_segment", "target_id", "target_segment",
+)  # fmt: skip
+
+
+def _refuse_negative(row: Row) -> None:
+    """Refuse what Python would count from the end.
+
+    Raises:
+        SchemaError: a place is negative.
+    """
+    for name in _PLACES:
+        if row[name] < 0:
+            raise SchemaError(
+                f"expected {name} of 0 or more in an instance, found {row[name]}: sample again "
+                "(--overwrite)"
+            )
 
 
 def _from_corpus(corpus: Corpus, row: Row) -> Pair:

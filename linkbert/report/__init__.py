@@ -17,7 +17,7 @@ from linkbert.report.experiment_chapter import RESULTS_NAME, experiment_chapter
 from linkbert.report.markup import Chapter, page
 from linkbert.report.run_chapter import run_chapter
 from schemas.errors import ConfigError, SchemaError
-from schemas.manifest import MANIFEST_NAME, write_whole
+from schemas.manifest import MANIFEST_NAME, sweep_aside, write_whole
 
 REPORT_NAME = "report.html"
 
@@ -58,6 +58,7 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
         )
     name = folder.resolve().name
     data = page(f"linkbert: {name}", _with_distinct_names(chapters)).encode()
+    sweep_aside(target)
     with write_whole(target) as file:
         file.write(data)
     return ReportResult(str(target), [chapter.heading for chapter in chapters], len(data))

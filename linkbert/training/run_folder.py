@@ -75,6 +75,7 @@ def open_shards(folder: Path) -> Shards:
     tokenizer = folder / "tokenizer" / TOKENIZER_NAME
     if not tokenizer.is_file():
         raise SchemaError(f"expected {tokenizer}, found none: sample again (--overwrite)")
+    _verify_tokenizer(tokenizer.parent)
     wanted = (
         "vocab_size", "token_dtype", "special_ids", "max_length", "num_epochs",
         "instances_per_epoch", "relations", "drp_class_accuracy",
@@ -91,6 +92,16 @@ def open_shards(folder: Path) -> Shards:
     corpora = extra.get("corpora", [])
     facts["corpora"] = [_corpus_facts(folder, corpus) for corpus in corpora]
     return Shards(train, validation, tokenizer, facts)
+
+
+def _verify_tokenizer(folder: Path) -> None:
+    for entry in read_manifest(folder).files:
+        path = folder / entry.name
+        if not path.is_file() or sha256_of(path) != entry.sha256:
+            raise SchemaError(
+                f"expected the file that `linkbert sample` wrote, found another or none at {path}: "
+                "sample again (--overwrite)"
+            )
 
 
 def _corpus_facts(folder: Path, corpus: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from pipeline.engine.outputs import versions_here
@@ -24,12 +23,19 @@ from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
 from pipeline.storage import files
 from schemas import __version__
 from schemas.errors import StageError
-from schemas.manifest import SCHEMA_VERSION, SEAL_NAME, FileEntry, Json, encode_json
+from schemas.manifest import (
+    SCHEMA_VERSION,
+    SEAL_NAME,
+    SUMMARY_NAME,
+    FileEntry,
+    Json,
+    encode_json,
+)
 
 
 def finished_summary(job: AnyJob) -> dict[str, Json] | None:
     """Return what the stage printed when it finished in this folder, None if it has not."""
-    path = job.state_path("_summary.json")
+    path = job.state_path(SUMMARY_NAME)
     return dict(json.loads(files.read_bytes(path))) if files.exists(path) else None
 
 
@@ -77,7 +83,6 @@ def _refuse_foreign_output(job: AnyJob) -> None:
 def plan_phase(job: AnyJob, phase: AnyPhase, records: Records) -> list[Task]:
     """Return the tasks of a phase and note them beside the plan."""
     tasks = phase.plan(job, records)
-    assert [task.index for task in tasks] == list(range(len(tasks))), phase.name
     files.write_json(job.state_path(f"{phase.name}.json"), [asdict(task) for task in tasks])
     return tasks
 
@@ -131,9 +136,8 @@ def finish_job(job: AnyJob, records: Records) -> dict[str, Json]:
         files.sweep(job.path(folder))
     summary = job.stage.finish(job, records)
     _sync_files(job, records)
-    if not files.is_remote(job.root):
-        seal(job.state_path(), summary)
-    files.write_json(job.state_path("_summary.json"), summary)
+    seal(job.state_path(), summary, _record_digests(job, records))
+    files.write_json(job.state_path(SUMMARY_NAME), summary)
     return summary
 
 
@@ -197,9 +201,33 @@ def check_inputs(stage: str, before: dict[str, str], now: dict[str, str]) -> Non
         )
 
 
-def seal(folder: str, summary: dict[str, Any]) -> None:
-    """Write the digests of all notes in a stage's local folder, the summary to come included."""
-    notes = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != SEAL_NAME]
-    digests = {path.relative_to(folder).as_posix(): files.digest(str(path))[1] for path in notes}
-    digests["_summary.json"] = sha256(encode_json(summary) + b"\n").hexdigest()
+def _record_digests(job: AnyJob, records: Records) -> dict[str, str]:
+    """Return the digests of all records, which a store need not be asked for one by one."""
+    if not files.is_remote(job.root):
+        return {}
+    prefix = f"{job.state_path()}/"
+    return {
+        _record_path(job, phase, record["index"]).removeprefix(prefix): _digest_of_json(record)
+        for phase, found in records.items()
+        for record in found
+    }
+
+
+def _digest_of_json(value: Json) -> str:
+    return sha256(encode_json(value) + b"\n").hexdigest()
+
+
+def seal(folder: str, summary: dict[str, Any], known: dict[str, str] | None = None) -> None:
+    """Write the digests of all notes in a stage's folder, the summary to come included.
+
+    Args:
+        folder: the stage's state.
+        summary: what is going to be written.
+        known: digests of notes that need not be read.
+    """
+    digests = {SUMMARY_NAME: _digest_of_json(summary)}
+    for path in files.tree(folder):
+        name = path.removeprefix(f"{folder}/")
+        if name not in (SEAL_NAME, SUMMARY_NAME):
+            digests[name] = (known or {}).get(name) or files.digest(path)[1]
     files.write_json(files.join(folder, SEAL_NAME), digests)

@@ -33,6 +33,7 @@ LOCAL_RUNNER = "FnApiRunner"
 DATAFLOW, FLINK, PRISM = "DataflowRunner", "FlinkRunner", "PrismRunner"
 
 _ANSWER_SECONDS = 5.0
+_EMBEDDED = "embed"
 
 
 def job_options(job: AnyJob, beam_args: Sequence[str]) -> PipelineOptions:
@@ -47,6 +48,7 @@ def job_options(job: AnyJob, beam_args: Sequence[str]) -> PipelineOptions:
         _check_for_dataflow(job, options)
     elif runner == PRISM:
         _check_prism(options)
+        _check_endpoint(options)
     elif runner == FLINK:
         _check_flink(options)
     elif runner == "PortableRunner":
@@ -153,14 +155,15 @@ def _check_prism(options: PipelineOptions) -> None:
         )
 
 
-def is_embedded(options: PipelineOptions) -> bool:
-    """Tell whether Beam's job service runs in this process."""
-    return bool(options.view_as(PortableOptions).job_endpoint == "embed")
+def ends_with_this_process(options: PipelineOptions) -> bool:
+    """Tell whether the engine does: Beam's job service in it, or a Prism that Beam started."""
+    endpoint: str | None = options.view_as(PortableOptions).job_endpoint
+    return endpoint == _EMBEDDED or (runner_of(options) == PRISM and not endpoint)
 
 
 def _check_endpoint(options: PipelineOptions) -> None:
     endpoint: str | None = options.view_as(PortableOptions).job_endpoint
-    if not endpoint or is_embedded(options):
+    if not endpoint or endpoint == _EMBEDDED:
         return
     place = urlsplit(f"//{endpoint}")
     try:

@@ -24,6 +24,7 @@ from schemas.manifest import (
     Json,
     Manifest,
     encode_manifest,
+    missing_note,
     parse_manifest,
 )
 from schemas.parquet import TableWriter
@@ -146,6 +147,24 @@ def load_manifest(folder: str) -> Manifest:
             f"run `linkbert {_WRITERS.get(folder.rsplit('/', 1)[-1], 'parse')}` first"
         )
     return parse_manifest(files.read_bytes(path), path)
+
+
+def load_finished(folder: str) -> Manifest:
+    """Read the manifest of a folder that a stage is to read, and see that it was left alone.
+
+    Raises:
+        StageError: it is not finished, its stage's notes are missing, or files lie beside its own.
+        SchemaError: the manifest is damaged or of another schema version.
+    """
+    manifest = load_manifest(folder)
+    missing = missing_note(folder.rsplit("/", 1)[0], manifest.stage, files.exists)
+    if missing:
+        raise StageError(
+            f"expected {missing}, which tells how `linkbert {manifest.stage}` ended, found none: "
+            f"run `linkbert {manifest.stage}` again, with --overwrite if it says that it is done"
+        )
+    refuse_strays(folder, manifest)
+    return manifest
 
 
 _WRITERS = {
@@ -304,7 +323,11 @@ def save_chunks(
         for chunk in chunks:
             file.write(np.ascontiguousarray(chunk, little).data)
             written += len(chunk)
-        assert written == length, (name, written, length)
+        if written != length:
+            raise StageError(
+                f"expected {length:,} values for {name}, found {written:,}: this is a fault of the "
+                "stage, please report it"
+            )
     return {name: 0}
 
 

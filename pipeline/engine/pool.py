@@ -76,9 +76,12 @@ class _Pool:
 
     def __init__(self, job: AnyJob, phase: AnyPhase, num_workers: int) -> None:
         self._job, self._phase = job, phase
-        self._store_options = files.store_options([job.root, *job.sources])
+        paths = [job.root, *job.sources]
+        self._store_options = files.store_options(paths)
         self._context = multiprocessing.get_context("forkserver")
-        start_forkserver(phase.run.__module__)
+        # To load Beam for a store takes two CPU seconds: once, not in each worker of each phase.
+        stores = ["pipeline.storage.remote"] if any(map(files.is_remote, paths)) else []
+        start_forkserver(phase.run.__module__, *stores)
         self._workers: list[_Worker] = []
         for _ in range(num_workers):
             self._workers.append(self._start())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.engine.claim import claim_folder
@@ -58,6 +58,8 @@ def run_job(
         from pipeline.engine.watch import Watch, is_ended
     options = job_options(job, beam_args)
     is_here = is_local(options)
+    if not is_here:
+        job = _absolute(job)
     if is_only_built(options):
         return JobResult({"job": beam_jobs.build_only(job, options, overwrite)}, was_finished=False)
     files.check_stores([job.root, *job.sources])
@@ -83,6 +85,12 @@ def run_job(
     if summary is None:
         raise StageError(f"expected a finished {job.stage.name} in {job.root}, found none")
     return JobResult(summary, was_finished=False)
+
+
+def _absolute(job: AnyJob) -> AnyJob:
+    """Return a job whose paths mean the same in a worker that starts in another folder."""
+    sources = tuple(files.absolute(source) for source in job.sources)
+    return replace(job, root=files.absolute(job.root), sources=sources)
 
 
 def run_here(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:

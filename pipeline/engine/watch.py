@@ -22,9 +22,8 @@ from pipeline.engine.claim import Claim, Note
 from pipeline.engine.failures import cause_of, log_to_file
 from pipeline.engine.options import (
     DATAFLOW,
-    PRISM,
+    ends_with_this_process,
     flink_master,
-    is_embedded,
     is_local,
     runner_of,
 )
@@ -124,8 +123,7 @@ class Watch:
             note |= {"flink": self._flink, "stop": f"curl -X PATCH {page}?mode=cancel"}
         elif runner_of(self._options) == DATAFLOW:
             note["stop"] = f"gcloud dataflow jobs cancel {self._name}"
-        elif runner_of(self._options) == PRISM or is_embedded(self._options):
-            # It ends with this process.
+        elif ends_with_this_process(self._options):
             del note["job"], note["stop"]
         return note
 

@@ -20,8 +20,8 @@ from schemas.errors import ConfigError
 _MAX_TMPDIR_BYTES = 107 - 32
 
 
-def start_forkserver(module: str) -> None:
-    """Start the process that workers are forked from, with a module loaded; only once counts.
+def start_forkserver(*modules: str) -> None:
+    """Start the process that workers are forked from, with modules loaded; only once counts.
 
     That takes a quarter of a second, in which a Ctrl-C of the terminal must not end it in a
     traceback: it leaves with this process. What is ignored here when it starts, it ignores.
@@ -35,7 +35,7 @@ def start_forkserver(module: str) -> None:
             f"expected a folder for temporary files of at most {_MAX_TMPDIR_BYTES} bytes, because "
             f"a socket lies in it, found {folder}: set TMPDIR to a shorter one"
         )
-    multiprocessing.get_context("forkserver").set_forkserver_preload([module])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
     with _safe_path(), _no_interrupt():
         forkserver.ensure_running()
 

@@ -33,6 +33,7 @@ from pipeline.graph.config import GraphConfig
 from pipeline.graph.resolve import edge_keys
 from pipeline.storage import files
 from pipeline.wiki.title_index import Int32Array, Int64Array
+from schemas.errors import GraphError
 
 _ROWS_PER_GROUP = 1 << 17
 _LOW_BITS = (1 << 32) - 1
@@ -183,7 +184,11 @@ def plan_csr(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task: it copies, piece by piece."""
     num_edges = sum(record["counts"]["edges"] for record in records["merge"])
     num_in = sum(record["num_in"] for record in records["nodes"])
-    assert num_in == num_edges, (num_in, num_edges)
+    if num_in != num_edges:
+        raise GraphError(
+            f"expected as many links in as out, found {num_in:,} and {num_edges:,} in {job.root}: "
+            "this is a fault of the stage, please report it"
+        )
     [index] = records["index"]
     args = {
         "num_ranges": len(records["nodes"]),

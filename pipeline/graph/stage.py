@@ -13,7 +13,7 @@ joined; see `pipeline.wiki.title_index`.
 
 from __future__ import annotations
 
-from pipeline.engine.outputs import load_manifest, sum_counts, write_folder_manifest
+from pipeline.engine.outputs import load_finished, load_manifest, sum_counts, write_folder_manifest
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.documents import plan_index, run_index
@@ -32,7 +32,7 @@ def fingerprint_inputs(job: Job[GraphConfig]) -> dict[str, str]:
     Raises:
         StageError: one of them is not there or not finished.
     """
-    return {name: load_manifest(job.path(name)).fingerprint() for name in ("pages", "redirects")}
+    return {name: load_finished(job.path(name)).fingerprint() for name in ("pages", "redirects")}
 
 
 def finish(job: Job[GraphConfig], records: Records) -> dict[str, Json]:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.engine.outputs import (
+    load_finished,
     load_manifest,
     open_array,
     part_name,
@@ -112,7 +113,7 @@ def fingerprint_inputs(job: Job[SubsetConfig]) -> dict[str, str]:
     """
     [source] = job.sources
     names = ("pages", "redirects", "index", "csr", "nodes")
-    return {name: load_manifest(files.join(source, name)).fingerprint() for name in names}
+    return {name: load_finished(files.join(source, name)).fingerprint() for name in names}
 
 
 def plan_choose(job: Job[SubsetConfig], records: Records) -> list[Task]:

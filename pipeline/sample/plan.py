@@ -29,7 +29,7 @@ from pipeline.sample.pairs.linked import (
 from pipeline.sample.pairs.recipe import Corpus, Draw, Pairs, Population, epoch_order, plan_pairs
 from pipeline.sample.pairs.relations import Int8Array
 from schemas.counter_rng import counter_key
-from schemas.errors import ConfigError, GraphError
+from schemas.errors import ConfigError, GraphError, StageError
 from schemas.manifest import Json
 from schemas.tables.instances import LINKED, RELATIONS
 
@@ -215,7 +215,11 @@ def order_pairs(planned: list[PlannedCorpus], key: np.uint64) -> dict[str, npt.N
         key: of the order.
     """
     bases = np.cumsum([0, *(each.num_segments for each in planned)])
-    assert bases[-1] < 1 << 32, f"{bases[-1]} segments are more than a plan can number"
+    if bases[-1] >= 1 << 32:
+        raise StageError(
+            f"expected fewer than {1 << 32:,} segments in all corpora, found {bases[-1]:,}: "
+            "sample fewer at a time, or cut longer ones (segment --max-tokens)"
+        )
     based = list(zip(planned, bases[:-1], strict=True))
     segment_a = np.concatenate([each.pairs.segment_a + base for each, base in based])
     segment_b = np.concatenate([each.pairs.segment_b + base for each, base in based])

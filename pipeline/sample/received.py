@@ -20,6 +20,7 @@ from pipeline.sample.corpus import SampleJob, SegmentFacts
 from pipeline.sample.spread import BATCH_SCHEMA, spill_name
 from pipeline.sample.token_store import TokenRuns, TokenStore, store_of
 from pipeline.storage import files
+from schemas.errors import StageError
 
 AnyArray = npt.NDArray[Any]
 
@@ -61,7 +62,11 @@ def put_together(
     """
     table = pa.Table.from_batches(batches, BATCH_SCHEMA)
     places = table.column("place").to_numpy()
-    assert len(places) == 2 * num_pairs, (len(places), num_pairs)
+    if len(places) != 2 * num_pairs or len(np.unique(places)) != len(places):
+        raise StageError(
+            f"expected each of {2 * num_pairs:,} segments of a shard once, found {len(places):,} "
+            "received: the engine lost or repeated some; run the same command again"
+        )
     order = np.empty(len(places), np.int64)
     order[places] = np.arange(len(places))
     sizes = pc.binary_length(table.column("token_ids")).to_numpy().astype(np.int64)

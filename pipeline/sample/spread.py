@@ -36,6 +36,7 @@ from pipeline.sample.pairs.graph import Int64Array
 from pipeline.sample.plan import plan_name
 from pipeline.sample.token_store import TokenRuns, open_store
 from pipeline.storage import files
+from schemas.errors import StageError
 from schemas.pair_frame import PairFrame
 from schemas.tables.segments import binary_column
 
@@ -133,7 +134,11 @@ def run_route(job: SampleJob, task: Task) -> Record:
     sizes = [files.size(path) for path in token_paths(job)]
     itemsize = np.dtype(token_facts(job)["token_dtype"]).itemsize
     first_tokens = np.cumsum([0, *sizes], dtype=np.int64)[task.args["runs"]] // itemsize
-    assert len(first_tokens) < 1 << 16, len(first_tokens)
+    if len(first_tokens) >= 1 << 16:
+        raise StageError(
+            f"expected fewer than {1 << 16:,} runs of token files, found {len(first_tokens):,} in "
+            f"{job.root}: use --join shuffle"
+        )
     with ExitStack() as stack:
         catalogue = Catalogue.open(job, stack)
         plan = _open_plan(job, task, stack)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.engine.outputs import load_manifest, write_folder_manifest
+from pipeline.engine.outputs import load_finished, load_manifest, write_folder_manifest
 from pipeline.engine.stage import Exchange, Phase, Records, Stage
 from pipeline.sample.card import CARD_NAME, dataset_card
 from pipeline.sample.config import HYPERLINK, LINK_MODES, SampleConfig
@@ -64,7 +64,7 @@ def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
     seen: dict[str, str] = {}
     for source in sources_of(job):
         _check_path(source)
-        manifests = {name: load_manifest(files.join(source.path, name)) for name in INPUTS}
+        manifests = {name: load_finished(files.join(source.path, name)) for name in INPUTS}
         _check_corpus(source, manifests)
         tokenizers.add(_identity_of_tokenizer(manifests["tokenizer"]))
         segments = manifests["segments"].fingerprint()

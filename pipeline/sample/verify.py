@@ -10,35 +10,24 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
-from pipeline.engine.outputs import load_manifest, refuse_strays, verify_file
+from pipeline.engine.outputs import load_manifest, verify_file
 from pipeline.engine.stage import Record, Records, Task
 from pipeline.sample.corpus import SampleJob, sources_of
 from pipeline.storage import files
-from schemas.manifest import FileEntry
+from schemas.manifest import PACKED_NAME, FileEntry
 
 INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
 """The folders of a corpus that `sample` reads."""
 
-PACKED_NAME = "_packed.json"
-"""Beside the folders of a corpus that was packed: the size and SHA-256 of each file, by its path.
-
-A pack leaves out what `sample` does not read, so that files are thinner than manifests say.
-"""
-
 
 def plan_verify(job: SampleJob, records: Records) -> list[Task]:
-    """One task per file, by its bytes.
-
-    Raises:
-        StageError: a file lies in a folder whose manifest does not name it.
-    """
+    """Plan one task per file, by its bytes."""
     tasks: list[Task] = []
     for source in sources_of(job):
         packed = _packed_digests(source.path)
         for name in INPUTS:
             folder = files.join(source.path, name)
             manifest = load_manifest(folder)
-            refuse_strays(folder, manifest)
             for entry in manifest.files:
                 num_bytes, sha256 = packed.get(
                     f"{name}/{entry.name}", (entry.num_bytes, entry.sha256)

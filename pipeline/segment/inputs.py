@@ -19,6 +19,7 @@ from pipeline.engine.outputs import load_manifest, part_name
 from pipeline.engine.stage import Job
 from pipeline.segment.config import SegmentConfig
 from pipeline.storage import files
+from schemas.errors import StageError
 from schemas.tables import pages
 from schemas.tables.mentions import REDIRECT, RESOLVED
 
@@ -132,7 +133,11 @@ class _LinkTargets:
         # Mentions follow the rows of pages; node ids follow page ids, which may be another order.
         by_id = np.argsort(nodes.node_ids)
         ranks = by_id[np.searchsorted(nodes.node_ids, sources, sorter=by_id)]
-        assert (np.diff(ranks) >= 0).all(), f"mentions of part {part} do not follow its pages"
+        if not (np.diff(ranks) >= 0).all():
+            raise StageError(
+                f"expected mentions in the order of their pages, found another in {path}: run "
+                "`linkbert graph` again with --overwrite"
+            )
         self._ends = np.searchsorted(ranks, np.arange(len(nodes.node_ids)), side="right")
         self._ranks = {int(node_id): rank for rank, node_id in enumerate(nodes.node_ids)}
 

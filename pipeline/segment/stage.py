@@ -24,6 +24,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from pipeline.engine.outputs import (
+    load_finished,
     load_manifest,
     page_parts,
     part_name,
@@ -66,7 +67,7 @@ def fingerprint_inputs(job: Job[SegmentConfig]) -> dict[str, str]:
         StageError: one is missing, or the graph was made from other pages.
     """
     manifests = {
-        name: load_manifest(job.path(name)) for name in ("pages", "nodes", "mentions", "tokenizer")
+        name: load_finished(job.path(name)) for name in ("pages", "nodes", "mentions", "tokenizer")
     }
     found = {name: manifest.fingerprint() for name, manifest in manifests.items()}
     for name in ("nodes", "mentions"):
@@ -282,7 +283,11 @@ class _Output:
             return
         sizes = np.array(self._sizes, np.int32)
         flat = np.concatenate(self._token_ids)
-        assert len(flat) == sizes.sum(), (len(flat), sizes.sum())
+        if len(flat) != sizes.sum():
+            raise StageError(
+                f"expected {sizes.sum():,} tokens of the segments, found {len(flat):,}: this is a "
+                "fault of the stage, please report it"
+            )
         names = ("node_id", "segment_index", "start_char", "end_char")
         columns: dict[str, Any] = dict(zip(names, np.array(self._keys, np.int32).T, strict=True))
         columns["num_tokens"] = sizes

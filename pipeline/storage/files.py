@@ -50,6 +50,15 @@ def join(root: str, *parts: str) -> str:
     return "/".join((root.rstrip("/") or "/", *parts))
 
 
+def absolute(path: str) -> str:
+    """Return a path that means the same from any folder; `-` stays standard input.
+
+    >>> absolute("gs://bucket/corpus"), absolute("-"), absolute("/data/../corpus")
+    ('gs://bucket/corpus', '-', '/corpus')
+    """
+    return path if is_remote(path) or path == "-" else os.path.abspath(path)
+
+
 def relative(path: str, start: str) -> str:
     """Return a path as seen from a folder, so that both can move together.
 
@@ -137,6 +146,14 @@ def matching(pattern: str) -> list[str]:
     return sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
 
 
+def tree(folder: str) -> list[str]:
+    """Return all files in a folder and in those below it, sorted."""
+    if is_remote(folder):
+        return matching(join(folder, "**"))
+    found = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(join(folder, path.relative_to(folder).as_posix()) for path in found)
+
+
 def unreadable(path: str) -> str:
     """Say what a path names where that cannot be read again and again, empty where it can.
 
@@ -180,7 +197,7 @@ def remove(path: str) -> None:
 def remove_tree(path: str) -> None:
     """Delete a folder and all in it; a missing one is fine."""
     if is_remote(path):
-        _remote().delete(matching(join(path, "**")))
+        _remote().delete(tree(path))
         return
     shutil.rmtree(path, ignore_errors=True)
 

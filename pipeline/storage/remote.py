@@ -9,6 +9,7 @@ the one that was to be written (an answer was lost, or the task ran twice), refu
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import logging
@@ -18,13 +19,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
+from types import FunctionType
 from typing import IO, Any, TypeVar, cast
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from pipeline.storage.refusals import codes_of, explained, is_transient
 from schemas.errors import StageError
 
 logger = logging.getLogger(__name__)
@@ -33,9 +36,7 @@ PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Waits between tries of one request: a minute in all, the time for which stores ask."""
 
 _CHECK_SECONDS = 10.0
-_TRANSIENT_CODES = frozenset({408, 429, 500, 502, 503, 504})
-# What the clients of stores raise when a connection breaks or ends early; each wraps its own.
-_TRANSIENT_NAMES = frozenset({"HTTPClientError", "IncompleteReadError", "ProtocolError"})
+_CHECK_PAUSES_SECONDS = (0.5, 1.0)
 _PRECONDITION_FAILED = 412
 _CHUNK_BYTES = 1 << 20
 
@@ -82,6 +83,8 @@ def _store_of(path: str) -> Any:
     """Return Beam's file system for a path, without credentials where none are to be used."""
     options = _options()
     store = FileSystems.get_filesystem(path)
+    if path.startswith("s3://"):
+        _tune_s3()
     if path.startswith("gs://") and options.view_as(GoogleCloudOptions).no_auth:
         from apache_beam.io.gcp import gcsio
 
@@ -90,8 +93,33 @@ def _store_of(path: str) -> Any:
     return store
 
 
+@cache
+def _tune_s3() -> None:
+    """Mend two things of Beam's file system for S3, each of which would cost more than the work.
+
+    It makes a client for every request, a quarter of a CPU second each; and it tries again by
+    itself, with a first pause of five seconds.
+    """
+    from apache_beam.io.aws import s3io
+
+    make = s3io.boto3_client.Client
+    made: list[Any] = []
+
+    def client_of(options: Any) -> Any:
+        if not made or made[0] is not options:
+            made[:] = options, make(options)
+        # What it shares with its copies is the connection; each has the state of its download.
+        return copy.copy(made[1])
+
+    s3io.boto3_client.Client = client_of
+    for holder in (s3io.S3IO, s3io.S3Downloader):
+        for name, method in list(vars(holder).items()):
+            if isinstance(method, FunctionType) and hasattr(method, "__wrapped__"):
+                setattr(holder, name, method.__wrapped__)
+
+
 def check(path: str) -> None:
-    """Ask a store for one listing, without a second try and for ten seconds at most.
+    """Ask a store for one listing, for ten seconds at most; a fault that passes is no answer yet.
 
     Raises:
         StageError: it does not answer, or refuses.
@@ -100,11 +128,7 @@ def check(path: str) -> None:
 
     def ask() -> None:
         try:
-            store_of_path = _store_of(path)
-            _check_credentials(path)
-            if path.startswith("s3://"):
-                _ask_for_bucket(path)
-            store_of_path.match([f"{path.rstrip('/')}/_state/_writer.json"])
+            retry(lambda: _ask(path), path, _CHECK_PAUSES_SECONDS)
             found.append(None)
         except Exception as error:
             found.append(error)
@@ -118,7 +142,15 @@ def check(path: str) -> None:
             "the network, the endpoint and the credentials"
         )
     if found[0] is not None:
-        raise explained(found[0], path) from found[0]
+        raise found[0]
+
+
+def _ask(path: str) -> None:
+    store_of_path = _store_of(path)
+    _check_credentials(path)
+    if path.startswith("s3://"):
+        _ask_for_bucket(path)
+    store_of_path.match([f"{path.rstrip('/')}/_state/_writer.json"])
 
 
 def _ask_for_bucket(path: str) -> None:
@@ -143,34 +175,6 @@ def _check_credentials(path: str) -> None:
     google.auth.default()
 
 
-def explained(error: Exception, path: str) -> Exception:
-    """Return the line that a person needs for a store's refusal; the error itself if it is none."""
-    text = " ".join(_texts_of(error))
-    codes = set(_codes_of(error))
-    bucket = "/".join(path.split("/")[:3])
-    if "credentials" in text.lower():
-        return StageError(
-            f"expected credentials for {bucket}, found none: set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY for s3://, GOOGLE_APPLICATION_CREDENTIALS for gs://, or add "
-            "`-- --no_auth` for public data of gs://"
-        )
-    if "NoSuchBucket" in text or "bucket does not exist" in text:
-        return StageError(f"expected a bucket {bucket}, found none: create it, or check the name")
-    if codes & {401, 403}:
-        return StageError(
-            f"expected the right to use {path}, found that the store refuses ({text}): check the "
-            "credentials and what they may list, read, write and delete"
-        )
-    if 404 in codes or isinstance(error, FileNotFoundError):
-        return StageError(f"expected an object {path}, found none (404): check the path")
-    if "endpoint" in text.lower() or is_transient(error):
-        return StageError(
-            f"expected the store of {path} to answer, found {text}: check the network and the "
-            "endpoint"
-        )
-    return error
-
-
 def exists(path: str) -> bool:
     """Tell whether an object of this name exists."""
     return bool(retry(lambda: _store_of(path).exists(path), path))
@@ -193,9 +197,11 @@ def delete(paths: list[str]) -> None:
         retry(partial(_delete, path), path)
 
 
-def retry(action: Callable[[], Answer], path: str) -> Answer:
+def retry(
+    action: Callable[[], Answer], path: str, pauses: tuple[float, ...] | None = None
+) -> Answer:
     """Do something until no transient fault stops it, or until all pauses are used up."""
-    for pause in PAUSES_SECONDS:
+    for pause in PAUSES_SECONDS if pauses is None else pauses:
         try:
             return action()
         except Exception as error:
@@ -207,56 +213,6 @@ def retry(action: Callable[[], Answer], path: str) -> Answer:
         return action()
     except Exception as error:
         raise explained(error, path) from error
-
-
-def is_transient(error: BaseException) -> bool:
-    """Tell whether a request that failed so may succeed a moment later.
-
-    >>> is_transient(TimeoutError()), is_transient(FileNotFoundError())
-    (True, False)
-    """
-    codes = set(_codes_of(error))
-    if codes:
-        return bool(codes & _TRANSIENT_CODES)
-    return any(
-        isinstance(each, ConnectionError | TimeoutError)
-        or any(base.__name__ in _TRANSIENT_NAMES for base in type(each).__mro__)
-        for each in _chain_of(error)
-    )
-
-
-def _chain_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those in it, also where Beam keeps them in a dict or only as context."""
-    inner: BaseException | None = error
-    while inner is not None:
-        yield inner
-        if isinstance(inner, BeamIOError):
-            for detail in (inner.exception_details or {}).values():
-                if isinstance(detail, BaseException):
-                    yield from _chain_of(detail)
-        inner = inner.__cause__ or inner.__context__
-
-
-def _codes_of(error: BaseException) -> Iterator[int]:
-    """Yield the HTTP status in an error of any store's client, also where Beam wrapped it."""
-    for each in _chain_of(error):
-        for name in ("code", "status_code"):
-            value = getattr(each, name, None)
-            if isinstance(value, int):
-                yield int(value)
-        # As botocore keeps it.
-        response = getattr(each, "response", None)
-        if isinstance(response, dict):
-            yield from (response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),)
-
-
-def _texts_of(error: BaseException) -> Iterator[str]:
-    seen: list[str] = []
-    for each in _chain_of(error):
-        text = " ".join(str(getattr(each, "message", None) or each).split())
-        if text and not any(text in other for other in seen):
-            seen.append(text)
-            yield text
 
 
 def _upload(path: str, spool: IO[bytes]) -> None:
@@ -279,7 +235,7 @@ def _upload(path: str, spool: IO[bytes]) -> None:
         there = _digest_there(path)
         if there == _digest(spool):
             return
-        if _PRECONDITION_FAILED not in _codes_of(error) or there is None:
+        if _PRECONDITION_FAILED not in codes_of(error) or there is None:
             raise
         raise StageError(
             f"expected to be the only writer of {path}, found that another wrote something else "

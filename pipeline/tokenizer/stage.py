@@ -14,7 +14,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
-from pipeline.engine.outputs import load_manifest, verify_folder, write_folder_manifest
+from pipeline.engine.outputs import (
+    load_finished,
+    load_manifest,
+    verify_folder,
+    write_folder_manifest,
+)
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.storage import files
 from pipeline.tokenizer import wordpiece
@@ -28,6 +33,7 @@ from pipeline.tokenizer.taken import (
     taken_tokenizer,
 )
 from schemas.counter_rng import counter_key, counter_uniform
+from schemas.errors import SchemaError
 from schemas.model_folder import SETTINGS_NAME
 from schemas.tables.segments import token_dtype
 
@@ -44,7 +50,7 @@ def fingerprint_inputs(job: Job[TokenizerConfig]) -> dict[str, str]:
     """Return the fingerprints of the corpora's pages and of the taken tokenizer."""
     sources = TokenizerSources.of(job.sources, job.config)
     found = {
-        f"pages{index or ''}": load_manifest(files.join(corpus, "pages")).fingerprint()
+        f"pages{index or ''}": load_finished(files.join(corpus, "pages")).fingerprint()
         for index, corpus in enumerate(sources.corpora)
     }
     if sources.taken is not None:
@@ -155,7 +161,8 @@ def _text_bytes(path: str) -> int:
     """Return the uncompressed size of the text column, from the footer."""
     with files.open_read(path) as source, pq.ParquetFile(source) as table:
         column = table.schema_arrow.get_field_index("text")
-        assert column >= 0, path
+        if column < 0:
+            raise SchemaError(f"expected a column text, found none in {path}: parse the dump anew")
         groups = (table.metadata.row_group(index) for index in range(table.num_row_groups))
         # Columns before `text` are flat, so its index among leaves is its index in the schema.
         return sum(group.column(column).total_uncompressed_size for group in groups)

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.errors import GraphError
+
 UInt64Array = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
 Int32Array = npt.NDArray[np.int32]
@@ -62,7 +64,8 @@ def hash_titles(titles: pa.Array, salt: int = 0) -> UInt64Array:
 
 def _string_buffers(titles: pa.Array) -> tuple[Int64Array, UInt64Array]:
     """Return offsets [N + 1] and, for every byte position, the eight bytes that begin there."""
-    assert titles.null_count == 0, titles.null_count
+    if titles.null_count:
+        raise GraphError(f"expected titles, found {titles.null_count} of none: parse the dump anew")
     _, offset_buffer, data_buffer = titles.buffers()
     width = np.int64 if pa.types.is_large_string(titles.type) else np.int32
     if offset_buffer is None or len(titles) == 0:

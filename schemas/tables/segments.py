@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.errors import SchemaError
+
 TOKEN_DTYPE_KEY = b"token_dtype"
 
 SCHEMA = pa.schema(
@@ -46,6 +48,7 @@ def binary_column(flat: npt.NDArray[Any], sizes: npt.NDArray[np.int32]) -> pa.Ar
     offsets = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, dtype=np.int64, out=offsets[1:])
     offsets *= flat.dtype.itemsize
-    assert offsets[-1] < 1 << 31, "a batch of rows is far below 2 GiB"
+    if offsets[-1] >= 1 << 31:
+        raise SchemaError(f"expected rows of less than 2 GiB in all, found {offsets[-1]:,} bytes")
     buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(flat)]
     return pa.Array.from_buffers(pa.binary(), len(sizes), buffers)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task, seal
 from pipeline.engine.outputs import part_name, part_writer, write_folder_manifest
 from pipeline.engine.stage import Job, Records, Stage
 from pipeline.graph.config import GraphConfig
@@ -175,6 +175,8 @@ def make_corpus(root: Path, wiki: Wiki) -> None:
             stop = min(first + _REDIRECTS_PER_GROUP, wiki.num_redirects)
             writer.write(redirect_columns(draw, wiki, first, stop))
     _write_manifest(job, "redirects", [(f"redirects/{part_name(0)}", wiki.num_redirects)])
+    seal(job.state_path(), {})
+    files.write_json(job.state_path("_summary.json"), {})
 
 
 def page_columns(

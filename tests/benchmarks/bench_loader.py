@@ -26,7 +26,15 @@ from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFas
 from linkbert.loader.batches import BatchMaker, Share
 from linkbert.loader.dataset import InstanceReader, open_split
 from linkbert.loader.masking import masking_rule
-from schemas.manifest import Manifest, write_manifest
+from schemas.manifest import (
+    SEAL_NAME,
+    SUMMARY_NAME,
+    FileEntry,
+    Manifest,
+    write_json,
+    write_manifest,
+)
+from schemas.model_folder import sha256_of
 from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
 from tests.benchmarks.synthetic_steps import SPECIAL_IDS
@@ -138,8 +146,16 @@ def write_split(folder: Path, instances: int, shortest: int, longest: int) -> in
             )
         writer.close()
     empty: dict[str, str] = {}
-    manifest = Manifest("sample", {}, empty, instances, instances, {}, (), empty, {}, "instances")
+    part = folder / "part-000-00000.parquet"
+    entry = FileEntry(part.name, instances, part.stat().st_size, sha256_of(part))
+    manifest = Manifest(
+        "sample", {}, empty, instances, instances, {}, (entry,), empty, {}, "instances"
+    )
     write_manifest(folder, manifest)
+    state = folder.parent / "_state" / "sample"
+    state.mkdir(parents=True, exist_ok=True)
+    for note in (SUMMARY_NAME, SEAL_NAME):
+        write_json(state / note, {})
     return int(ends[-1])
 
 

@@ -7,7 +7,15 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from schemas.manifest import FileEntry, Manifest, write_manifest
+from schemas.manifest import (
+    SEAL_NAME,
+    SUMMARY_NAME,
+    FileEntry,
+    Manifest,
+    write_json,
+    write_manifest,
+)
+from schemas.model_folder import sha256_of
 from schemas.pair_frame import PairFrame
 from schemas.parquet import TableWriter
 from schemas.tables.instances import RELATIONS
@@ -41,7 +49,12 @@ def write_shards(
     sizes = {"train": num_instances, "validation": num_instances // 3, "validation_closed": 0}
     for name, size in sizes.items():
         _write_split(folder / name, rng, size, num_epochs, vocab_size, max_tokens, frame)
-    write_tokenizer(folder / "tokenizer" / "tokenizer.json", vocab_size)
+    path = write_tokenizer(folder / "tokenizer" / "tokenizer.json", vocab_size)
+    entry = FileEntry(path.name, 0, path.stat().st_size, sha256_of(path))
+    write_manifest(path.parent, Manifest("sample", {}, {}, 0, 0, {}, (entry,), {}))
+    (folder / "_state" / "sample").mkdir(parents=True, exist_ok=True)
+    for note in (SUMMARY_NAME, SEAL_NAME):
+        write_json(folder / "_state" / "sample" / note, {})
     return folder
 
 
@@ -84,7 +97,8 @@ def _write_split(
                     piece = table.slice(start, 20)
                     writer.write({key: piece.column(key).to_pylist() for key in columns})
                 writer.close()
-            entries.append(FileEntry(name, size, (folder / name).stat().st_size, ""))
+            path = folder / name
+            entries.append(FileEntry(name, size, path.stat().st_size, sha256_of(path)))
             for relation in columns["relation"]:
                 counts[relation] += 1
     extra = {

@@ -29,6 +29,7 @@ from pipeline.sample.pairs.graph import (
     Segments,
 )
 from schemas.counter_rng import counter_uniform
+from schemas.errors import GraphError
 
 # Pairs and links in work at once: they bound the memory of a draw to some tens of megabytes.
 _CHUNK_PAIRS = 1 << 18
@@ -121,7 +122,11 @@ def draw_linked(
     for chunk in _link_chunks(segment_ids, segments, links):
         sums = np.concatenate([[0.0], np.cumsum(chunk.weights)])
         base, total = sums[chunk.starts], sums[chunk.ends] - sums[chunk.starts]
-        assert (total > 0).all(), "a segment without a usable link is to be linked"
+        if not (total > 0).all():
+            raise GraphError(
+                "expected only segments with a usable link to be linked, found one without: this "
+                "is a fault of the stage, please report it"
+            )
         wanted = base + counter_uniform(key, segment_ids[chunk.pairs]) * total
         places = np.searchsorted(sums, wanted, side="right") - 1
         # Rounding can carry the sum to the end of the row: the last target with weight is meant.

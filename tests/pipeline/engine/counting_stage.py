@@ -77,7 +77,7 @@ def fingerprint(job: Job[CountingConfig]) -> dict[str, str]:
 
 def wait_for(*paths: Path) -> None:
     """Wait until some files are there."""
-    for _ in range(6000):
+    for _ in range(20_000):
         if all(path.exists() for path in paths):
             return
         time.sleep(0.02)

@@ -7,8 +7,11 @@ import lzma
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,9 @@ from linkbert.cli.commands import main
 from pipeline.engine.run import run_job
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.conftest import REPOSITORY
+from tests.pipeline.chain import mini_chain
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes, wait_for
-from tests.running import run_inline
+from tests.running import run_inline, wait_until_served
 
 pytestmark = [
     pytest.mark.engine,
@@ -29,20 +33,54 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="session")
-def prism(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """Return the options that send a job to Prism."""
-    path = os.environ.get("LINKBERT_PRISM", "")
-    if not path:
-        packed = sorted((REPOSITORY.parent / "shared" / "engines").glob("prism-*.xz"))
-        if not packed:
-            pytest.skip("LINKBERT_PRISM names no program, and none lies beside this repository")
-        unpacked = tmp_path_factory.mktemp("prism") / "prism"
-        with lzma.open(packed[-1]) as source, open(unpacked, "wb") as target:
-            shutil.copyfileobj(source, target)
-        unpacked.chmod(0o755)
-        path = str(unpacked)
-    return "--runner=PrismRunner", f"--prism_location={path}", "--environment_type=LOOPBACK"
+@pytest.fixture(scope="module")
+def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """Start Prism, once for all; return the options that send a job to it."""
+    folder = tmp_path_factory.mktemp("prism")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [_program(folder), f"-job_port={port}", "-serve_http=false"]
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_until_served(port, process)
+        endpoint = f"--job_endpoint=localhost:{port}"
+        yield "--runner=PrismRunner", endpoint, "--environment_type=LOOPBACK"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _program(folder: Path) -> str:
+    if path := os.environ.get("LINKBERT_PRISM", ""):
+        return path
+    packed = sorted((REPOSITORY.parent / "shared" / "engines").glob("prism-*.xz"))
+    if not packed:
+        pytest.skip("LINKBERT_PRISM names no program, and none lies beside this repository")
+    unpacked = folder / "prism"
+    with lzma.open(packed[-1]) as source, open(unpacked, "wb") as target:
+        shutil.copyfileobj(source, target)
+    unpacked.chmod(0o755)
+    return str(unpacked)
+
+
+def test_the_chain_on_prism_writes_the_same_bytes_by_both_joins(
+    tmp_path: Path, prism: tuple[str, ...]
+) -> None:
+    for job in mini_chain(tmp_path / "inline"):
+        run_inline(job)
+    expected = tree_bytes(tmp_path / "inline")
+    *corpus, sample = mini_chain(tmp_path / "out")
+    for job in corpus:
+        run_job(job, beam_args=prism)
+    for join in ("shuffle", "gather"):
+        joined = replace(sample, config=replace(sample.config, join=join))
+        run_job(joined, beam_args=prism, overwrite=True)
+        found = tree_bytes(tmp_path / "out")
+        assert sorted(found) == sorted(expected)
+        # A manifest holds what was asked for, the join with the rest.
+        others = [name for name in expected if found[name] != expected[name]]
+        assert all(name.startswith("shards/") and "_manifest" in name for name in others)
 
 
 def test_prism_writes_the_same_bytes_through_a_worker_s_death(

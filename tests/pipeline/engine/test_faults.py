@@ -19,8 +19,8 @@ from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
 from schemas.errors import DumpError, StageError
 from tests.conftest import REPOSITORY
+from tests.pipeline.chain import LTGWIKI
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes
-from tests.pipeline.engine.test_runners import DUMP
 from tests.running import run_inline
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -42,7 +42,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_said_so_and_the_run_goes_on_when_there_is_room(
     tmp_path: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["parse", str(DUMP), "--out", str(small_disk / "corpus"), "--quiet"]
+    command = ["parse", str(LTGWIKI), "--out", str(small_disk / "corpus"), "--quiet"]
     assert main(command) == 1
     said = capsys.readouterr().err
     assert "No space left on device" in said
@@ -51,14 +51,14 @@ def test_a_full_disk_is_said_so_and_the_run_goes_on_when_there_is_room(
     assert not list(small_disk.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     assert main(command) == 0
-    run_inline(Job(PARSE, str(tmp_path / "calm"), ParseConfig(), (str(DUMP),)))
+    run_inline(Job(PARSE, str(tmp_path / "calm"), ParseConfig(), (str(LTGWIKI),)))
     assert tree_bytes(small_disk / "corpus") == tree_bytes(tmp_path / "calm")
 
 
 @ROOT_ONLY
 def test_a_read_only_disk_is_said_so(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert main(["parse", str(DUMP), "--out", str(small_disk / "corpus"), "--quiet"]) == 1
+    assert main(["parse", str(LTGWIKI), "--out", str(small_disk / "corpus"), "--quiet"]) == 1
     said = capsys.readouterr().err
     assert "Read-only file system" in said
     assert "check the path, the rights" in said
@@ -68,14 +68,14 @@ def test_an_output_that_is_a_file_is_said_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "corpus").write_text("mine")
-    assert main(["parse", str(DUMP), "--out", str(tmp_path / "corpus"), "--quiet"]) == 1
+    assert main(["parse", str(LTGWIKI), "--out", str(tmp_path / "corpus"), "--quiet"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert (tmp_path / "corpus").read_text() == "mine"
 
 
 @pytest.fixture
 def dump(tmp_path: Path) -> Path:
-    return Path(shutil.copy(DUMP, tmp_path / "dump.xml.bz2"))
+    return Path(shutil.copy(LTGWIKI, tmp_path / "dump.xml.bz2"))
 
 
 def parse_job(tmp_path: Path, dump: Path) -> Job:
@@ -102,7 +102,7 @@ def test_a_dump_that_is_replaced_while_it_is_read_is_refused(tmp_path: Path, dum
 def test_a_dump_that_vanishes_while_it_is_read_is_named(tmp_path: Path, dump: Path) -> None:
     with pytest.raises((OSError, DumpError), match=r"dump\.xml\.bz2"):
         run_and_change(parse_job(tmp_path, dump), dump.unlink)
-    shutil.copy(DUMP, dump)
+    shutil.copy(LTGWIKI, dump)
     assert run_job(parse_job(tmp_path, dump), workers=1).summary["pages"] == 903
 
 

@@ -3,8 +3,9 @@
 It behaves as Google Cloud Storage does where it matters: an object appears whole, when its upload
 is closed, and never grows; there are no folders, a listing is by prefix and sees every upload that
 has ended; a rename is a copy and a deletion. Every request counts; a `faults` file in the store's
-folder makes it answer now and then 429 or 503, break off a read, answer 412 to an upload that it
-has taken, or die in mid-upload. The state lies on disk, so that all processes see one store.
+folder makes it answer now and then 429, 500 or 503, break off a read or end it half-way, answer 412
+to an upload that it has taken, or die in mid-upload. The state lies on disk, so that all processes
+see one store.
 """
 
 import io
@@ -45,8 +46,9 @@ def use_store(folder: Path, **faults: float) -> None:
 
     Args:
         folder: where.
-        faults: shares of requests: `busy` (429 or 503), `broken` (a read stops half-way), `taken`
-            (an upload succeeds and answers 412), `killed` (the process dies in an upload).
+        faults: shares of requests: `busy` (429, 500 or 503), `broken` (a read stops or ends
+            half-way), `taken` (an upload succeeds and answers 412), `killed` (the process dies in
+            an upload).
     """
     os.environ[_FOLDER] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ def _request(kind: str) -> None:
     """Note a request, and refuse it with the share that `faults` says."""
     _note(kind)
     if _happens("busy"):
-        code = random.choice((429, 503))
+        code = random.choice((429, 500, 503))
         _note(str(code))
         raise StoreError(code, kind)
 
@@ -159,10 +161,14 @@ class _Download(io.BytesIO):
     """A download that may break off."""
 
     def read(self, size: int | None = -1) -> bytes:
-        if _happens("broken"):
-            _note("broken")
+        if not _happens("broken"):
+            return super().read(size)
+        way = random.choice(("reset", "half"))
+        _note(way)
+        if way == "reset":
             raise ConnectionResetError("the connection broke")
-        return super().read(size)
+        rest = len(self.getvalue()) - self.tell()
+        return super().read((rest if size is None or size < 0 else min(size, rest)) // 2)
 
 
 class FakeStore(FileSystem):  # type: ignore[misc]

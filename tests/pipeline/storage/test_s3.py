@@ -1,4 +1,4 @@
-"""S3 as its own server answers: a stage writes the bytes of a local one, a refusal is one line."""
+"""S3 as a server of its own: the chain writes the same bytes, a refusal is one line."""
 
 import os
 import socket
@@ -10,35 +10,37 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.run import run_job
-from pipeline.engine.stage import Job
+from linkbert.inspection.check import check
 from pipeline.storage import files, remote
 from schemas.errors import StageError
-from tests.pipeline.engine.counting_stage import COUNTING, CountingConfig, tree_bytes
-from tests.running import run_inline
+from tests.conftest import REPOSITORY
+from tests.pipeline.chain import MINI, mini_chain
+from tests.pipeline.engine.counting_stage import tree_bytes
+from tests.running import run_inline, wait_until_served
 
 boto3 = pytest.importorskip("boto3", reason="the extra aws is not installed")
 pytest.importorskip("moto", reason="the test server of S3 is not installed")
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that makes the server spoil requests, once it is there."""
+    return tmp_path_factory.mktemp("s3") / "spoilt"
+
+
+@pytest.fixture(scope="module")
+def server(spoilt: Path) -> Iterator[str]:
     """Serve S3 on loopback from a process of its own; return its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with open(tmp_path_factory.mktemp("s3") / "log", "wb") as log:
+    module = "tests.pipeline.storage.spoiling_s3"
+    command = [sys.executable, "-m", module, str(port), str(spoilt)]
+    with open(spoilt.with_name("log"), "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        while process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        assert process.poll() is None
+        wait_until_served(port, process)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
@@ -60,18 +62,48 @@ def bucket(server: str) -> str:
     return "s3://bucket"
 
 
-def test_the_options_after_the_dashes_reach_every_process(
-    tmp_path: Path, bucket: str, server: str
+COMMAND = """
+import sys
+from pipeline.engine.run import run_job
+from pipeline.storage import remote
+from tests.pipeline.chain import mini_chain
+remote._CHECK_SECONDS = 120.0  # on a machine however busy
+for job in mini_chain("s3://bucket", "s3://bucket/mini.xml", "shuffle", is_short=True):
+    run_job(job, workers=2, beam_args=sys.argv[1:])
+"""
+
+
+def test_the_chain_writes_the_same_bytes_through_faults_and_a_kill(
+    tmp_path: Path, bucket: str, server: str, spoilt: Path
 ) -> None:
+    for job in mini_chain(tmp_path / "local", join="shuffle", is_short=True):
+        run_inline(job)
+    client = boto3.client("s3", endpoint_url=server)
+    client.upload_file(str(MINI), "bucket", "mini.xml")
+    spoilt.touch()
     assert "AWS_ENDPOINT_URL" not in os.environ
-    job = Job(COUNTING, f"{bucket}/out", CountingConfig(num_tasks=2))
-    options = (f"--s3_endpoint_url={server}",)
-    assert run_job(job, workers=2, beam_args=options).summary == {"rows": 6}
-    run_inline(Job(COUNTING, str(tmp_path), CountingConfig(num_tasks=2)))
-    expected = tree_bytes(tmp_path)
-    assert {name: files.read_bytes(f"{bucket}/out/{name}") for name in expected} == expected
-    assert not files.exists(f"{bucket}/out/_state/_writer.json")
-    assert run_job(job, workers=2, beam_args=options).was_finished
+    command = [sys.executable, "-c", COMMAND, f"--s3_endpoint_url={server}"]
+    first = subprocess.Popen(command, cwd=REPOSITORY)
+    while "/corpus/_state/graph/_tasks/resolve" not in spoilt.with_name("log").read_text():
+        assert first.poll() is None
+        time.sleep(0.1)
+    first.kill()
+    first.wait()
+    subprocess.run(command, cwd=REPOSITORY, check=True)
+    from tests.pipeline.storage.spoiling_s3 import WAYS
+
+    ways = spoilt.read_text().splitlines()
+    spoilt.unlink()
+    assert set(ways) == set(WAYS)
+    for entry in client.list_objects_v2(Bucket="bucket")["Contents"]:
+        key = entry["Key"]
+        target = tmp_path / "bucket" / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file("bucket", key, str(target))
+    (tmp_path / "bucket/mini.xml").unlink()
+    assert tree_bytes(tmp_path / "bucket") == tree_bytes(tmp_path / "local")
+    assert not (tmp_path / "bucket/corpus/_state/_writer.json").exists()
+    assert check(tmp_path / "bucket").problems == []
 
 
 def test_an_empty_object_is_an_object(
