@@ -18,7 +18,7 @@ same with less in it, ever shorter, for a narrow display."""
 
 _LINE_EVERY_SECONDS = 5.0
 _LOOK_EVERY_SECONDS = 0.2
-_UNITS = {"bytes": (1e6, "MB")}
+_BYTES = ((1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 class Progress:
@@ -28,13 +28,17 @@ class Progress:
         label: what is being done.
         total: the work there is, in any unit.
         unit: the name of the unit in the rate, or empty where only the share is of interest;
-            `bytes` are shown as MB.
+            `bytes` are shown as MB or kB.
     """
 
     def __init__(self, label: str, total: float, unit: str = "") -> None:
         # A phase that bears the name of its stage is said once.
         self._label, self._total = " ".join(dict.fromkeys(label.split())), total
-        self._scale, self._unit = _UNITS.get(unit, (1.0, unit))
+        self._scale, self._unit = 1.0, unit
+        if unit == "bytes":
+            self._scale, self._unit = next(
+                (scale, name) for scale, name in _BYTES if total >= 10 * scale or scale == 1.0
+            )
         self._done = 0.0
         self._started = self._last_line = self._last_look = time.monotonic()
 
@@ -81,7 +85,8 @@ class Progress:
         if self._unit:
             done, total = self._done / self._scale, self._total / self._scale
             amount = f" ({done:,.0f} of {total:,.0f} {self._unit})"
-            rate = f"{done / max(seconds, 1e-9):,.3g} {self._unit}/s"
+            speed = done / max(seconds, 1e-9)
+            rate = f"{speed:,.0f} {self._unit}/s" if speed >= 100 else f"{speed:.3g} {self._unit}/s"
         so_far = f"{clock(seconds)} so far"
         left = f"{clock(seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
         kept = [

@@ -1,5 +1,6 @@
 """Fixtures of the whole suite."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,16 +65,29 @@ def mini_dump() -> Path:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the demo with a few steps; return its folder, the printed text beside it."""
+    """Return the folder of a demo of a few steps, for reading; the printed text lies beside it.
+
+    The processes of pytest-xdist share one: the first makes it, the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
+    root.mkdir(exist_ok=True)
+    printed = root / "printed.txt"
+    with open(root / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.is_file():
+            printed.write_text(_run_demo(root / "out"))
+    return root / "out"
+
+
+def _run_demo(out: Path) -> str:
     from linkbert.cli.commands import main
 
-    root = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         printed: list[str] = []
         patch.setattr("builtins.print", lambda *args, **_: printed.append(" ".join(map(str, args))))
-        assert main(["demo", "--out", str(root / "out"), "--quiet", *DEMO_STEPS]) == 0
-    (root / "printed.txt").write_text("\n".join(printed))
-    return root / "out"
+        assert main(["demo", "--out", str(out), "--quiet", *DEMO_STEPS]) == 0
+    return "\n".join(printed)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """From the bundled dump to a model on disk, as a user runs it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,17 +66,15 @@ def test_the_same_command_again_says_finished_and_changes_nothing(
 
 
 def test_check_proves_the_folder_and_finds_one_flipped_byte(
-    demo: Path, capsys: pytest.CaptureFixture[str]
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", str(demo), "--quiet"]) == 0
-    victim = next((demo / "corpus/edges").glob("*.parquet"))
+    copy = shutil.copytree(demo, tmp_path / "copy")
+    assert main(["check", str(copy), "--quiet"]) == 0
+    victim = next((copy / "corpus/edges").glob("*.parquet"))
     whole = victim.read_bytes()
     victim.write_bytes(bytes([*whole[:40], whole[40] ^ 1, *whole[41:]]))
-    try:
-        assert main(["check", str(demo), "--quiet"]) == 1
-        assert str(victim) in capsys.readouterr().err
-    finally:
-        victim.write_bytes(whole)
+    assert main(["check", str(copy / "corpus"), "--quiet"]) == 1
+    assert str(victim) in capsys.readouterr().err
 
 
 def test_the_model_reads_back_with_its_relation_head(demo: Path) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from linkbert import api
 from linkbert.cli.fields import config_of
 from linkbert.cli.schedule import fitted
 from pipeline.download.config import DownloadConfig
+from schemas.errors import ConfigError
 from schemas.manifest import MANIFEST_NAME
 from schemas.progress import clock
 
@@ -48,36 +49,62 @@ def run(args: argparse.Namespace) -> None:
     print(json.dumps(results, default=str) if args.json else closing_table(results))
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The config of every stage of a `run`, all of them checked before the first begins."""
+
+    parse: linkbert.ParseConfig
+    tokenizer: linkbert.TokenizerConfig
+    segment: linkbert.SegmentConfig
+    sample: linkbert.SampleConfig
+    pretrain: linkbert.PretrainConfig
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Return the configs that the options of `run` make.
+
+    Raises:
+        ConfigError: an option of any stage is wrong, or segments are too long for the model.
+    """
+    config = linkbert.load_config(args.config, args.overrides)
+    longest = _tokens_of_half(config.max_position_embeddings)
+    if args.init is None and (args.max_tokens or 0) > longest:
+        raise ConfigError(
+            f"expected --max-tokens of at most {longest}, found {args.max_tokens}: two segments "
+            f"share the {config.max_position_embeddings} positions of {args.config}"
+        )
+    vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else _VOCAB_SIZE)
+    return Settings(
+        config_of(linkbert.ParseConfig, args),
+        linkbert.TokenizerConfig(vocab_size=vocab_size),
+        linkbert.SegmentConfig(max_tokens=args.max_tokens or longest),
+        config_of(linkbert.SampleConfig, args),
+        config,
+    )
+
+
 def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Run every stage in its folder below `args.out`; return their summaries by name."""
-    config = linkbert.load_config(args.config, args.overrides)
+    settings = settings_of(args)
     corpus, shards = (str(Path(args.out) / name) for name in ("corpus", "shards"))
     execution = execution_of(args)
     results: dict[str, dict[str, Any]] = {}
     _logger.info("parse")
-    parse_config = config_of(linkbert.ParseConfig, args)
-    dumps = _dumps_of(args)
-    results["parse"] = linkbert.parse(dumps, corpus, parse_config, **execution)
+    results["parse"] = linkbert.parse(_dumps_of(args), corpus, settings.parse, **execution)
     _logger.info("graph")
     results["graph"] = linkbert.graph(corpus, **execution)
     _logger.info("tokenizer")
-    vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else _VOCAB_SIZE)
+    # A model that is trained on keeps its vocabulary.
+    source = args.source or args.init
     results["tokenizer"] = linkbert.tokenizer(
-        corpus,
-        linkbert.TokenizerConfig(vocab_size=vocab_size),
-        # A model that is trained on keeps its vocabulary.
-        source=args.source or args.init,
-        **execution,
+        corpus, settings.tokenizer, source=source, **execution
     )
     _logger.info("segment")
-    max_tokens = args.max_tokens or _tokens_of_half(config.max_position_embeddings)
-    segment_config = linkbert.SegmentConfig(max_tokens=max_tokens)
-    results["segment"] = linkbert.segment(corpus, segment_config, **execution)
+    results["segment"] = linkbert.segment(corpus, settings.segment, **execution)
     _logger.info("sample")
-    sample_config = config_of(linkbert.SampleConfig, args)
-    results["sample"] = linkbert.sample_pairs(corpus, shards, sample_config, **execution)
+    results["sample"] = linkbert.sample_pairs(corpus, shards, settings.sample, **execution)
     pairs_per_pass = results["sample"]["instances"] // args.epochs
-    fitting = fitted(config, args.config, args.overrides, pairs_per_pass, args.passes)
+    fitting = fitted(settings.pretrain, args.config, args.overrides, pairs_per_pass, args.passes)
     return results | _train(args, Path(shards), fitting)
 
 

@@ -24,6 +24,8 @@ import linkbert
 from linkbert import api
 from linkbert.cli.chain import demo, demo_argv, execution_of, pretrain_told, run
 from linkbert.cli.fields import config_of
+from linkbert.cli.given import check_given
+from linkbert.cli.help import refuse_strange_options, refuse_strange_words
 from linkbert.cli.live_line import LiveLine, is_live
 from linkbert.cli.options import build_parser
 from linkbert.cli.results import print_result
@@ -61,13 +63,17 @@ def _discard_output() -> None:
 
 def _run(argv: Sequence[str] | None) -> int:
     own, beam_args = _split_beam_args(list(sys.argv[1:] if argv is None else argv))
-    args = build_parser().parse_args(own)
+    parser = build_parser()
+    refuse_strange_words(parser, own)
+    args, unknown = parser.parse_known_args(own)
+    refuse_strange_options(parser, args.name, unknown)
     args.beam_args = beam_args
     # No process started here takes a module from the current folder, whatever lies there.
     os.environ["PYTHONSAFEPATH"] = "1"
     handler = _configure_logging(args.quiet)
     try:
         try:
+            check_given(args)
             with _reading(args):
                 status = _command_of(args)(args) or 0
         finally:

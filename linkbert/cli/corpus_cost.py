@@ -7,7 +7,9 @@ the others take beside them, and what all keep on the disk, is known from dumps 
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,15 +21,17 @@ import pyarrow.parquet as pq
 from pipeline.engine.outputs import load_manifest
 from pipeline.engine.stage import Job, Task
 from pipeline.parse.config import ParseConfig
-from pipeline.parse.sources import inspect_source, source_paths
+from pipeline.parse.sources import DumpFile, inspect_source, source_paths
 from pipeline.parse.stage import PARSE, plan_parse, run_cut, run_parse
 from pipeline.segment.sentences import split_units
 from pipeline.storage import files
+from pipeline.storage.decompress import decompress, to_utf8
 from pipeline.tokenizer.encoder import encoder_of
 from pipeline.tokenizer.stage import read_tokenizer
 from schemas.errors import ConfigError
 
 _SLICE_BYTES = 300_000  # holds a block of bz2, which is 900 kB of XML
+_SAMPLED_BYTES = 16 * _SLICE_BYTES  # of XML where it is read from the beginning
 _PLACES = (0.15, 0.4, 0.65, 0.9)  # a dump begins with its oldest and longest pages
 _START_SECONDS = 3.0  # of a command: Python, Beam, workers
 _WORKER_BYTES = 400_000_000  # the most that a worker of any stage took
@@ -36,6 +40,8 @@ _SEGMENT_SECONDS, _GRAPH_BYTES, _SEGMENT_BYTES, _SHARD_BYTES = 0.67, 0.2, 1.2, 1
 # CPU seconds of the stages that do not grow with the text: at first, and per GB of tables.
 _GRAPH_SECONDS, _SAMPLE_SECONDS = (3.0, 6.0), (4.0, 10.0)
 _TOKENIZER_SECONDS_PER_MB, _TOKENIZER_MB = 0.55, 25.0  # of tables; it reads a sample of the text
+_WORD = re.compile(r"[\u2e80-\u9fff]|[^\W\u2e80-\u9fff]+|[^\w\s]")
+_PIECES_PER_WORD, _FILLED = 1.25, 0.85  # at a vocabulary of 30,000; of a segment by sentences
 _ENCODED_BYTES, _CUTTING_SECONDS = 2_000_000, 1.6  # beside a second of sentences and encoding
 
 
@@ -54,46 +60,125 @@ class CorpusCost:
         return CorpusCost(**both | {"memory_bytes": memory})
 
 
+@dataclass(frozen=True, slots=True)
+class ParseSample:
+    """What slices of dumps took, and what all of the dumps are beside them.
+
+    Attributes:
+        cpu_seconds: of the work that processes share.
+        serial_seconds: of what one process does alone, for all of the dumps.
+        kept_bytes: of the tables.
+        temporary_bytes: of the pieces of all dumps that cannot be split.
+        words: of each page in the slices, punctuation and Han characters counted as words.
+        times: how many times the slices make the dumps.
+    """
+
+    cpu_seconds: float
+    serial_seconds: float
+    kept_bytes: float
+    temporary_bytes: float
+    words: Sequence[int]
+    times: float
+
+    def cost(self, workers: int) -> CorpusCost:
+        """Return what `parse` will take."""
+        shared = _cost(self.cpu_seconds * self.times, self.kept_bytes * self.times, workers)
+        return shared + CorpusCost(self.serial_seconds, self.temporary_bytes)
+
+    def segments(self, max_tokens: int) -> tuple[float, float]:
+        """Return how many segments the dumps make, and the mean of their tokens."""
+        tokens = [_PIECES_PER_WORD * count for count in self.words]
+        num = sum(math.ceil(count / (_FILLED * max_tokens)) for count in tokens)
+        return num * self.times, sum(tokens) / max(num, 1)
+
+
 def parse_cost(dumps: Sequence[str], config: ParseConfig, workers: int) -> CorpusCost:
-    """Parse slices of the dumps in a scratch folder and return what all of them will take.
+    """Parse slices of the dumps and return what all of them will take; raises as `parse_sample`."""
+    return parse_sample(dumps, config).cost(workers)
+
+
+def parse_sample(dumps: Sequence[str], config: ParseConfig) -> ParseSample:
+    """Parse slices of the largest of the dumps in a scratch folder.
 
     Raises:
         DumpError: one of them is missing or no dump.
-        ConfigError: one cannot be read in its middle, so there is nothing to measure.
+        ConfigError: one is a .7z, of which no part can be read alone.
     """
-    paths = source_paths(tuple(dumps))
-    total_bytes = sum(inspect_source(path, config.allow_truncated).num_bytes for path in paths)
+    sources = [inspect_source(path, config.allow_truncated) for path in source_paths(tuple(dumps))]
+    total_bytes = sum(source.num_bytes for source in sources)
     with tempfile.TemporaryDirectory() as scratch:
-        job = Job(PARSE, scratch, config, tuple(paths))
+        source = max(sources, key=lambda source: source.num_bytes)
+        excerpt = _excerpt(source, scratch)
+        job = Job(PARSE, f"{scratch}/corpus", excerpt.config(config), (excerpt.path,))
         num_bytes, seconds = 0, 0.0
-        for task in _slices(job, paths):
-            began = time.perf_counter()
+        for task in _slices(job):
+            began = time.process_time()
             run_parse(job, task)
-            seconds += time.perf_counter() - began
+            seconds += time.process_time() - began
             num_bytes += task.weight
-        kept = sum(path.stat().st_size for path in Path(scratch).rglob("*.parquet"))
-    return _cost(seconds * total_bytes / num_bytes, kept * total_bytes / num_bytes, workers)
+        tables = list(Path(job.root).rglob("*.parquet"))
+        return ParseSample(
+            cpu_seconds=seconds,
+            serial_seconds=excerpt.seconds_per_byte * total_bytes,
+            kept_bytes=sum(path.stat().st_size for path in tables),
+            temporary_bytes=0.0 if source.is_splittable else total_bytes,
+            words=[len(_WORD.findall(text)) for text in _texts(job)],
+            times=excerpt.bytes_per_byte * total_bytes / num_bytes,
+        )
 
 
-def _slices(job: Job[ParseConfig], paths: Sequence[str]) -> Iterator[Task]:
-    """Yield tasks on slices of the largest file; the first one of all is thrown away as a start."""
-    path = max(paths, key=files.size)
-    if not inspect_source(path, job.config.allow_truncated).is_splittable:
+@dataclass(frozen=True, slots=True)
+class _Excerpt:
+    """A file whose slices can be parsed: a dump, or the unpacked beginning of one."""
+
+    path: str
+    bytes_per_byte: float = 1.0  # of the dump
+    seconds_per_byte: float = 0.0  # of reading the dump from its beginning
+
+    def config(self, config: ParseConfig) -> ParseConfig:
+        return replace(config, allow_truncated=True) if self.seconds_per_byte else config
+
+
+def _excerpt(source: DumpFile, scratch: str) -> _Excerpt:
+    """Unpack the beginning of what can only be read from there."""
+    if source.is_splittable:
+        return _Excerpt(source.path)
+    if source.compression == "7z":
         raise ConfigError(
-            f"expected a dump that can be read in its middle, .xml or .bz2, found {path}: it would "
+            f"expected a dump of which a part can be read alone, found {source.path}: a .7z would "
             "have to be read whole for an estimate"
         )
-    alone = replace(job, sources=(path,))
-    record = {**run_cut(alone, Task(0, {"path": path})), "index": 0}
-    [first, *_] = plan_parse(alone, {"cut": [record]})
+    path, began = f"{scratch}/head.xml", time.process_time()
+    read = written = 0
+    with files.open_read(source.path) as file, open(path, "wb") as head:
+        for piece in to_utf8(decompress(file, source.compression), source.is_utf16):
+            if file.tell() > read:  # all that was read before has been written
+                if written >= _SAMPLED_BYTES:
+                    break
+                read = file.tell()
+            written += head.write(piece)
+    return _Excerpt(path, written / read, (time.process_time() - began) / read)
+
+
+def _slices(job: Job[ParseConfig]) -> Iterator[Task]:
+    """Yield tasks on slices of the file of a job."""
+    [path] = job.sources
+    record = {**run_cut(job, Task(0, {"path": path})), "index": 0}
+    [first, *_] = plan_parse(job, {"cut": [record]})
     size = record["num_bytes"]
-    if size <= 4 * _SLICE_BYTES * len(_PLACES):
+    slice_bytes = 4 * _SLICE_BYTES
+    if size <= slice_bytes * len(_PLACES):
         yield Task(0, first.args | {"start": 0, "end": size}, size)
         return
     for index, place in enumerate(_PLACES):
         start = round(place * size)
-        end = min(start + 4 * _SLICE_BYTES, size)
+        end = min(start + slice_bytes, size)
         yield Task(index, first.args | {"start": start, "end": end}, end - start)
+
+
+def _texts(job: Job[ParseConfig]) -> Iterator[str]:
+    for path in sorted(Path(job.path("pages")).glob("*.parquet")):
+        yield from pq.read_table(path, columns=["text"]).column(0).to_pylist()
 
 
 def following_cost(parsed: CorpusCost, workers: int, epochs: int) -> CorpusCost:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import linkbert
+from linkbert.cli.chain import settings_of
 from linkbert.cli.corpus_cost import (
     CorpusCost,
     following_cost,
     parse_cost,
+    parse_sample,
     sample_cost,
     segment_cost,
 )
 from linkbert.cli.fields import config_of
 from linkbert.cli.results import print_result
+from linkbert.cli.schedule import fitted
 from schemas.errors import ConfigError
 from schemas.progress import clock
+from schemas.tables.instances import NUM_SPECIAL_TOKENS
+
+if TYPE_CHECKING:
+    from linkbert.cli.training_cost import TrainingCost
 
 logger = logging.getLogger(__name__)
 
@@ -54,16 +62,31 @@ def _sample(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
-    """Everything but training, whose second needs the shards: `pretrain --estimate` measures it."""
-    if not all(Path(dump).exists() or "." in dump for dump in args.dumps):
+    """Add up all stages; training is measured on made pairs, as long as those of the dump."""
+    if not all(Path(dump).exists() or re.search("[.*?]", dump) for dump in args.dumps):
         raise ConfigError(
             f"expected a dump on this disk to measure, found {args.dumps[0]}: "
             f"run `linkbert download {args.dumps[0]}` first"
         )
-    config = config_of(linkbert.ParseConfig, args)
-    parsed = parse_cost(args.dumps, config, args.workers)
-    whole = parsed + following_cost(parsed, args.workers, args.epochs)
-    return {**_told(whole), "without": "pretrain: see `linkbert pretrain --estimate` on the shards"}
+    settings = settings_of(args)
+    sample = parse_sample(args.dumps, settings.parse)
+    parsed = sample.cost(args.workers)
+    corpus = parsed + following_cost(parsed, args.workers, args.epochs)
+    num_segments, mean_tokens = sample.segments(settings.segment.max_tokens)
+    pairs = round(num_segments * (1 - args.validation_fraction))
+    config = fitted(settings.pretrain, args.config, args.overrides, max(pairs, 1), args.passes)
+    from linkbert.cli.training_cost import made_training_cost
+
+    length = min(2 * round(mean_tokens) + NUM_SPECIAL_TOKENS, config.max_position_embeddings)
+    training = made_training_cost(
+        config, vocab_size=settings.tokenizer.vocab_size, length=length, pairs_per_pass=pairs
+    )
+    return _training_told(training) | {
+        "seconds": round(corpus.seconds + training.seconds, 1),
+        "seconds_before_training": round(corpus.seconds, 1),
+        "disk_bytes": round(corpus.disk_bytes + training.disk_bytes),
+        "memory_bytes": round(max(corpus.memory_bytes, training.memory_bytes)),
+    }
 
 
 def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
@@ -71,6 +94,10 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
 
     config = linkbert.load_config(args.config, args.overrides)
     cost = training_cost(Path(args.shards), config, seed=args.seed, init=args.init)
+    return _training_told(cost)
+
+
+def _training_told(cost: TrainingCost) -> dict[str, Any]:
     gpu_hours = {"gpu_hours": cost.seconds / 3600} if "CPU" not in cost.device else {}
     return asdict(cost) | gpu_hours
 
@@ -87,8 +114,8 @@ def _readable(found: dict[str, Any]) -> dict[str, Any]:
     """Return the same with clocks and units."""
     shown: dict[str, Any] = {}
     for name, value in found.items():
-        if name == "seconds":
-            shown["time"] = clock(value)
+        if name.startswith("seconds"):
+            shown[name.replace("seconds", "time")] = clock(value)
         elif name.endswith("_bytes"):
             shown[name.removesuffix("_bytes")] = f"{value / 1e6:,.0f} MB"
         else:

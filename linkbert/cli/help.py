@@ -3,9 +3,46 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from linkbert.extras import missing_extra
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Answer what it cannot read in one line; the usage of a command is a screen of its own."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and end the program with status 2."""
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def refuse_strange_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """End the program where the first word is no command, naming the closest one."""
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    if not argv:
+        parser.error("expected a command, found none")
+    if not argv[0].startswith("-") and argv[0] not in commands.choices:
+        parser.error(f"expected a command, found {argv[0]!r}{_closest(argv[0], commands.choices)}")
+
+
+def refuse_strange_options(
+    parser: argparse.ArgumentParser, name: str, unknown: Sequence[str]
+) -> None:
+    """End the program where words were left over, naming the closest option."""
+    if unknown:
+        commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        command: argparse.ArgumentParser = commands.choices[name]
+        word = unknown[0].partition("=")[0]
+        command.error(
+            f"unknown: {' '.join(unknown)}{_closest(word, command._option_string_actions)}"
+        )
+
+
+def _closest(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), 1)
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 class OneScreen(argparse.HelpFormatter):

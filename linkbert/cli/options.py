@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from linkbert.cli.fields import add_fields, whole_number
-from linkbert.cli.help import OneScreen, PrintCompletion, PrintVersion, WithDefaults
+from linkbert.cli.help import OneLineParser, OneScreen, PrintCompletion, PrintVersion, WithDefaults
 from linkbert.cli.schedule import DEFAULT_PASSES
 from linkbert.evaluation.config import EvaluationOptions
 from linkbert.finetuning.options import FinetuneOptions
@@ -29,7 +29,7 @@ _PRESETS = "demo|tiny|mini|small|medium|base|large|FILE.toml"
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every command, in the order of the chain."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="linkbert",
         description="From a wiki dump to a pretrained, link-aware BERT (LinkBERT, ACL 2022).",
         epilog="linkbert COMMAND --help has an example; --version; --completion bash|zsh",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from linkbert.loader.batches import BatchMaker, Share
+from linkbert.loader.batches import BatchMaker, Share, StepBatch
 from linkbert.loader.dataset import InstanceReader
+from linkbert.model.network import Batch, LinkBert, ModelConfig
 from linkbert.training.config import PretrainConfig
 from linkbert.training.distributed import Ranks, local_ranks
 from linkbert.training.learner import (
@@ -67,21 +71,53 @@ def training_cost(
     shards = open_shards(folder)
     # Compiling would take longer than what is measured; the compiled step is the faster one.
     config = replace(config, compile=False)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    ranks = Ranks(0, 1, device)
     shape = model_config_for(config, shards.facts, init)
-    learner = build_learner(initial_model(shape, seed, init, shards), config, seed, ranks)
+    learner = build_learner(initial_model(shape, seed, init, shards), config, seed, _alone())
+    rule = rule_of(config, seed, shards)
+    reader, share = InstanceReader(shards.train, seed), Share(0, 1, config.micro_batch_size)
+    is_pinned = learner.ranks.device.type == "cuda"
+    maker = BatchMaker(reader, rule, shards.facts["token_dtype"], share, is_pinned)
+    per_epoch = shards.facts.get("instances_per_epoch") or [shards.train.num_instances]
+    return _cost_of(learner, maker.make, _mean_tokens(shards, seed), per_epoch[0])
+
+
+def made_training_cost(
+    config: PretrainConfig, *, vocab_size: int, length: int, pairs_per_pass: int
+) -> TrainingCost:
+    """Measure a second of training on made pairs, before there are shards.
+
+    Args:
+        config: of the run, its steps fitted to the data.
+        vocab_size: of the tokenizer that will be made.
+        length: of each pair in tokens.
+        pairs_per_pass: pairs that read every segment once.
+    """
+    config = replace(config, compile=False)
+    shape = model_config_for(config, {"vocab_size": vocab_size, "max_length": length})
+    assert isinstance(shape, ModelConfig), "without a folder to start from it is our own network"
+    learner = build_learner(LinkBert(shape), config, 0, _alone())
+    make = partial(_made_batch, length, vocab_size, config)
+    return _cost_of(learner, make, length, pairs_per_pass)
+
+
+def _alone() -> Ranks:
+    return Ranks(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _cost_of(
+    learner: Learner, make: Callable[[int, int], StepBatch], mean_tokens: float, per_pass: int
+) -> TrainingCost:
+    config, device = learner.config, learner.ranks.device
     with compute_threads(config.threads, None, local_ranks()) as num_threads:
-        seconds, memory_bytes = _measured(learner, shards, seed)
+        seconds, memory_bytes = _measured(learner, make)
     num_parameters = sum(weights.numel() for weights in learner.model.parameters())
     sequences = config.max_steps * config.batch_size
-    per_epoch = shards.facts.get("instances_per_epoch") or [shards.train.num_instances]
     kept = config.keep_checkpoints + 2  # the best, and the one being written
     return TrainingCost(
         steps=config.max_steps,
         sequences=sequences,
-        tokens=round(sequences * _mean_tokens(shards, seed)),
-        passes=round(sequences / max(per_epoch[0], 1), 1),
+        tokens=round(sequences * mean_tokens),
+        passes=round(sequences / max(per_pass, 1), 1),
         seconds=seconds * sequences / int(os.environ.get("WORLD_SIZE", "1")),
         device=_name(device, num_threads),
         memory_bytes=memory_bytes,
@@ -89,16 +125,13 @@ def training_cost(
     )
 
 
-def _measured(learner: Learner, shards: Shards, seed: int) -> tuple[float, int]:
+def _measured(learner: Learner, make: Callable[[int, int], StepBatch]) -> tuple[float, int]:
     """Return the seconds per sequence and the peak of memory in bytes."""
-    config, facts, device = learner.config, shards.facts, learner.ranks.device
-    rule = rule_of(config, seed, shards)
-    reader, share = InstanceReader(shards.train, seed), Share(0, 1, config.micro_batch_size)
-    maker = BatchMaker(reader, rule, facts["token_dtype"], share, device.type == "cuda")
+    config, device = learner.config, learner.ranks.device
     first = size = min(_WARM_UP_SEQUENCES, config.batch_size)
 
     def learn(start: int, stop: int) -> None:
-        learner.run_step(0, maker.make(start, stop), Wishes)
+        learner.run_step(0, make(start, stop), Wishes)
         if device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -113,6 +146,43 @@ def _measured(learner: Learner, shards: Shards, seed: int) -> tuple[float, int]:
     return elapsed / (done - first), peak_memory(device)
 
 
+def _made_batch(
+    length: int, vocab_size: int, config: PretrainConfig, start: int, stop: int
+) -> StepBatch:
+    """Return pairs of random tokens, all of one length."""
+    rng = np.random.default_rng(start)
+    sizes = [
+        min(config.micro_batch_size, stop - at)
+        for at in range(start, stop, config.micro_batch_size)
+    ]
+    batches = [_made_micro_batch(rng, size, length, vocab_size, config) for size in sizes]
+    return StepBatch(
+        micro_batches=batches,
+        num_masked=sum(len(batch.labels_M) for batch in batches),
+        num_instances=stop - start,
+        num_tokens=(stop - start) * length,
+        relation_counts=(stop - start, 0, 0),
+    )
+
+
+def _made_micro_batch(
+    rng: np.random.Generator, size: int, length: int, vocab_size: int, config: PretrainConfig
+) -> Batch:
+    num_tokens = size * length
+    masked = rng.choice(num_tokens, max(1, round(config.mask_prob * num_tokens)), replace=False)
+    position = np.tile(np.arange(length), size)
+    return Batch(
+        token_ids_N=torch.from_numpy(rng.integers(0, vocab_size, num_tokens, np.int32)),
+        position_ids_N=torch.from_numpy(position.astype(np.int16)),
+        token_types_N=torch.from_numpy((position > length // 2).astype(np.uint8)),
+        lengths_B=torch.full((size,), length, dtype=torch.int32),
+        masked_positions_M=torch.from_numpy(masked),
+        labels_M=torch.from_numpy(rng.integers(0, vocab_size, len(masked))),
+        relations_B=torch.zeros(size, dtype=torch.int64),
+        max_length=length,
+    )
+
+
 def _mean_tokens(shards: Shards, seed: int) -> float:
     num = min(1000, shards.train.num_instances)
     lengths = InstanceReader(shards.train, seed).read(0, num).column("num_tokens")
@@ -122,4 +192,4 @@ def _mean_tokens(shards: Shards, seed: int) -> float:
 def _name(device: torch.device, num_threads: int) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"the CPU with {num_threads} threads"
+    return f"the CPU with {num_threads} thread{'s' if num_threads > 1 else ''}"

@@ -86,7 +86,12 @@ def _missing_notes(read: dict[Path, Manifest]) -> Iterator[str]:
 
     A pack of a corpus is tables alone.
     """
-    stages = {(folder.parent / "_state", manifest.stage) for folder, manifest in read.items()}
+    stages = {
+        (folder.parent / "_state", manifest.stage)
+        for folder, manifest in read.items()
+        # A run and a model keep their notes otherwise, whatever corpus lies beside them.
+        if manifest.stage not in ("pretrain", "export")
+    }
     for state, stage in sorted(stages):
         missing = missing_note(str(state.parent), stage)
         if missing:

@@ -59,7 +59,7 @@ def open_job(job: AnyJob, overwrite: bool = False) -> AnyJob:
         "versions": versions_here(),
     }
     path = job.state_path("_plan.json")
-    if files.exists(path):
+    if files.exists(path) and _has_begun(job):
         found = json.loads(files.read_bytes(path))
         if finished_summary(job) is not None:
             # What is finished was made by one version; what another would make is not asked.
@@ -69,6 +69,12 @@ def open_job(job: AnyJob, overwrite: bool = False) -> AnyJob:
         _refuse_foreign_output(job)
         files.write_json(path, identity)
     return opened
+
+
+def _has_begun(job: AnyJob) -> bool:
+    """Tell whether any work was done: a try that was refused before leaves nothing to compare."""
+    places = [job.state_path("_tasks"), *map(job.path, job.stage.outputs)]
+    return finished_summary(job) is not None or any(map(files.has_files, places))
 
 
 def _refuse_foreign_output(job: AnyJob) -> None:
@@ -169,9 +175,9 @@ def compare_plans(found: dict[str, Json], wanted: dict[str, Json], root: str) ->
     ]
     if differences:
         raise StageError(
-            f"expected an unfinished or finished `{wanted['stage']}` of the same plan in "
-            f"{root}, found another one ({'; '.join(differences)}): "
-            "use --overwrite to start anew, or another folder"
+            f"expected a `{wanted['stage']}` of the same inputs and options in {root}, found "
+            f"another one ({'; '.join(differences)}): use --overwrite to start anew, or another "
+            "folder"
         )
 
 

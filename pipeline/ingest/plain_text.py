@@ -24,14 +24,14 @@ def read_text(lines: Iterable[tuple[int, bytes]], source: int, name: str) -> Ite
     Args:
         lines: the byte offset and the bytes of each line.
         source: the number of the input; ids follow the order of inputs and documents.
-        name: what titles begin with.
+        name: of the file; titles begin with what stands before its first dot.
 
     Raises:
         DumpError: the first line is of another format, or a document is longer than
             MAX_TEXT_CHARS, as when no blank line parts any.
 
     >>> lines = [(0, b"One\n"), (4, b"\n"), (5, b"Two")]
-    >>> [(document.title, document.text) for document in read_text(lines, 0, "book")]
+    >>> [(document.title, document.text) for document in read_text(lines, 0, "book.txt")]
     [('book 1', 'One'), ('book 2', 'Two')]
     """
     paragraph: list[str] = []
@@ -58,7 +58,7 @@ def read_text(lines: Iterable[tuple[int, bytes]], source: int, name: str) -> Ite
             number += 1
             num_chars = 0
             key = f"{source:05d}-{number:010d}"
-            yield Document(key, False, f"{name} {number}", "\n".join(paragraph))
+            yield Document(key, False, f"{name.split('.')[0]} {number}", "\n".join(paragraph))
             paragraph = []
 
 

@@ -243,7 +243,7 @@ def _entries(job: Job[IngestConfig], task: Task, file: IO[bytes], path: str) -> 
     if config.format == "text":
         # Nothing is cut: the whole file is one range.
         lines = _lines(file, path, 0, None)
-        return read_text(lines, task.args["source"], PurePosixPath(path).name.split(".")[0])
+        return read_text(lines, task.args["source"], PurePosixPath(path).name)
     limit = stop if _can_split(config.format, path) else None
     lines = _lines(file, path, start, limit)
     return read_jsonl(lines, config.titles, config.only_exact_links)

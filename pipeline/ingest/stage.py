@@ -75,7 +75,8 @@ def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
     if not counts["documents"]:
         found = "nothing"
         if counts["rejects"]:
-            found = f"{counts['rejects']} malformed records, {_first_reject(job, everything)}"
+            first = _first_reject(job, everything)
+            found = f"only malformed records ({counts['rejects']:,}), {first}"
         raise DumpError(
             f"expected documents of format {job.config.format}, found {found}: "
             "name other files or choose another --format"
@@ -126,7 +127,7 @@ def _warnings(job: Job[IngestConfig], records: list[Record], counts: dict[str, i
     """Return what is odd about documents that were read all the same."""
     found = []
     if counts["rejects"]:
-        found.append(f"{counts['rejects']} malformed records, {_first_reject(job, records)}")
+        found.append(f"malformed records: {counts['rejects']:,}, {_first_reject(job, records)}")
     mean = counts["characters"] / counts["documents"]
     if job.config.format == "text" and mean < _FEW_CHARS:
         found.append(

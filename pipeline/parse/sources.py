@@ -89,8 +89,8 @@ def source_paths(patterns: tuple[str, ...]) -> list[str]:
             paths = [path for path in paths if not _INDEX_NAME.search(file_name(path))]
         if not paths:
             raise DumpError(
-                f"expected a dump at {pattern}, found no such file: check the path, "
-                "see the README for where to get a dump"
+                f"expected a dump at {pattern}, found no such file: check the path, or load one "
+                "with `linkbert download WIKI`"
             )
         found.update(dict.fromkeys(paths))
     return list(found)

@@ -329,7 +329,7 @@ def _first_reject(job: Job[ParseConfig], parse: list[Record]) -> str:
     row = first_row(job, "rejects", parse)
     title = f" of {row['title']!r}" if row["title"] else ""
     return (
-        f"rejected, first for {row['reason']}{title} ({row['detail']}): "
+        f"rejected, the first{title} as {row['reason']} ({row['detail']}): "
         "`linkbert show CORPUS/rejects` shows all"
     )
 

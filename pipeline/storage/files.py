@@ -266,9 +266,15 @@ def check_stores(paths: Iterable[str]) -> None:
     """Ask each store of these paths once, so that what is wrong with it is said at once.
 
     Raises:
-        StageError: one does not answer, or refuses.
+        StageError: one does not answer, or refuses, or is no store.
     """
     buckets = {_bucket(path): path for path in paths if is_remote(path)}
+    for path in buckets.values():
+        if kind := unreadable(path):
+            raise StageError(
+                f"expected a path of this machine or of a store (gs://, s3://), found {kind} at "
+                f"{path}: download it first, and give a folder of this machine to write to"
+            )
     for path in buckets.values():
         _remote().check(path)
 

@@ -27,6 +27,11 @@ def explained(error: Exception, path: str) -> Exception:
     if "credentials" in text.lower():
         advice = _CREDENTIALS.get(path.split("://")[0], "see the documentation of the store")
         return StageError(f"expected credentials for {bucket}, found none: {advice}")
+    if "get filesystem" in text:
+        return StageError(
+            f"expected a store that Beam can open, found {bucket}: give gs:// (pip install "
+            "'linkbert[gcp]'), s3:// (pip install 'linkbert[aws]') or a path of this machine"
+        )
     if "NoSuchBucket" in text or "bucket does not exist" in text:
         return StageError(f"expected a bucket {bucket}, found none: create it, or check the name")
     if codes & {401, 403}:

@@ -54,10 +54,55 @@ def test_a_file_that_is_no_toml_is_one_line(
 ) -> None:
     file = tmp_path / "mine.toml"
     file.write_bytes(content)
-    given = ["shards", "--config", str(file)] if command == "pretrain" else [str(file)]
+    given = [str(tmp_path), "--config", str(file)] if command == "pretrain" else [str(file)]
     line = line_of([command, *given, "--out", str(tmp_path / "out")], capsys)
     assert found in line
     assert str(file) in line
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("graph corpsu", "at corpsu, found nothing there: did you mean corpus?"),
+        ("sample corpus books:none --out s", "the folder of a corpus at books:none, found"),
+        ("pretrain nothere --out r --config tiny", "a folder that `linkbert sample` wrote at noth"),
+        ("run dump.xml --out r --config tiny --init nothere", "the folder of a model at nothere"),
+        ("run dump.xml --out r --config tiny --from nothere", "a tokenizer.json, a vocab.txt or"),
+        ("run dump.xml --out r --config tiny --max-tokens 300", "--max-tokens of at most 254"),
+        ("run dump.xml --out r --config tiny --mix nan 0 1", "expected mix to be three shares"),
+        ("parse dump.xml --out dump.xml", "a folder to write, found the file dump.xml"),
+        ("parse https://example.org/a.xml --out c", "an address of the web at https://example"),
+        ("parse dump.xml --out https://example.org/c", "an address of the web at https://exam"),
+        ("parse odd://x/a.xml --out c", "a store that Beam can open, found odd://x: give gs://"),
+        ("show corpus --page X", "found no nodes in corpus: run `linkbert graph corpus` first"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_written(
+    argv: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "dump.xml").write_text("<mediawiki><page></page></mediawiki>")
+    assert said in line_of(argv.split(), capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "dump.xml"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("pars dump.xml", "linkbert: expected a command, found 'pars', did you mean 'parse'?"),
+        ("parse d --out c --worker-count 2", "linkbert parse: unknown: --worker-count 2, did you"),
+        ("show c --page", "linkbert show: argument --page: expected one argument; see `linkbert"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_names_what_was_meant(
+    argv: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(argv.split())
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
 
 
 def test_a_report_onto_a_folder_is_one_line(
@@ -69,13 +114,16 @@ def test_a_report_onto_a_folder_is_one_line(
 
 @pytest.mark.parametrize("package", ["torch", "transformers", "matplotlib"])
 def test_a_missing_package_names_its_extra(
-    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    package: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def lacking(*_: object) -> None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
     monkeypatch.setitem(main.__globals__["_COMMANDS"], "check", lacking)
-    line = line_of(["check", "corpus"], capsys)
+    line = line_of(["check", str(tmp_path)], capsys)
     assert f"pip install 'linkbert[{EXTRAS[package]}]'" in line
 
 

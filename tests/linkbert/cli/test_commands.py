@@ -84,7 +84,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as stop:
         main(argv)
     assert stop.value.code == 2
-    assert "usage: linkbert" in capsys.readouterr().err
+    assert "; see `linkbert" in capsys.readouterr().err
 
 
 def one_line_of(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:

@@ -16,6 +16,8 @@ def test_an_estimate_writes_nothing_and_says_time_disk_and_memory(
         assert main([*argv, "--json", "--quiet"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert min(found["seconds"], found["disk_bytes"], found["memory_bytes"]) > 0
+    assert found["seconds"] > found["seconds_before_training"]
+    assert found["passes"] >= 4
     assert not out.exists()
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from linkbert.cli.training_cost import training_cost
+from linkbert.cli.training_cost import made_training_cost, training_cost
 from linkbert.loader.dataset import open_split
 from schemas.errors import ConfigError
 from tests.linkbert.conftest import small_config
@@ -30,3 +30,12 @@ def test_the_disk_is_that_of_the_checkpoints_that_are_kept(shards: Path) -> None
 def test_a_model_too_short_for_the_shards_is_refused(shards: Path) -> None:
     with pytest.raises(ConfigError, match="max_position_embeddings"):
         training_cost(shards, small_config("max_position_embeddings=8"))
+
+
+def test_made_pairs_are_trained_on_where_there_are_no_shards_yet() -> None:
+    config = small_config("max_steps=20")
+    cost = made_training_cost(config, vocab_size=300, length=20, pairs_per_pass=60)
+    assert (cost.sequences, cost.tokens, cost.passes) == (240, 240 * 20, 4.0)
+    assert cost.seconds > 0
+    with pytest.raises(ConfigError, match="max_position_embeddings"):
+        made_training_cost(config, vocab_size=300, length=40, pairs_per_pass=60)

@@ -55,7 +55,7 @@ def test_hostile_page_is_rejected_and_stops_no_other(tmp_path: Path, kind: str) 
     [reject] = rows(tmp_path / "out", "rejects")
     assert reject["reason"] == reason
     assert len(reject["detail"]) <= 200
-    assert f"rejected, first for {reason}" in summary["warnings"][0]
+    assert f" as {reason} (" in summary["warnings"][0]
 
 
 HARMLESS = {

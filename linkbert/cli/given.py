@@ -1,0 +1,61 @@
+"""What a command is given, looked at before it begins: folders and files that must be there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from schemas.errors import ConfigError
+
+_MUST_EXIST = {
+    "corpus": "the folder of a corpus",
+    "corpora": "the folder of a corpus",
+    "shards": "a folder that `linkbert sample` wrote",
+    "run": "a folder that `linkbert pretrain` wrote",
+    "model": "the folder of a model",
+    "folder": "a folder that `linkbert export` or `linkbert sample` wrote",
+    "data": "a data file or a folder of them",
+    "experiment": "the TOML file of an experiment",
+    "path": "a folder or file of this project",
+    "init": "the folder of a model",
+    "source": "a tokenizer.json, a vocab.txt or a folder that holds one",
+}
+"""Option or argument: what it names on this machine."""
+
+
+def check_given(args: argparse.Namespace) -> None:
+    """Refuse a path that leads nowhere, and an output below a file.
+
+    Raises:
+        ConfigError: with the name that was meant, perhaps.
+    """
+    for name, what in _MUST_EXIST.items():
+        for path in _paths(getattr(args, name, None)):
+            if not path.exists():
+                raise ConfigError(f"expected {what} at {path}, found nothing there: {_hint(path)}")
+    out = getattr(args, "out", None)
+    if isinstance(out, str) and "://" not in out:
+        in_the_way = next((p for p in (Path(out), *Path(out).parents) if p.is_file()), None)
+        if in_the_way:
+            raise ConfigError(
+                f"expected a folder to write, found the file {in_the_way}: choose another --out"
+            )
+
+
+def _paths(given: object) -> Iterator[Path]:
+    """Yield the local paths; a corpus may bear its kind of links, `books:none`."""
+    for each in given if isinstance(given, list) else [given]:
+        if isinstance(each, str | os.PathLike) and "://" not in os.fspath(each):
+            path = Path(each)
+            bare = Path(os.fspath(each).rpartition(":")[0] or each)
+            yield bare if not path.exists() and bare.exists() else path
+
+
+def _hint(path: Path) -> str:
+    beside = path.parent
+    names = [each.name for each in beside.iterdir()] if beside.is_dir() else []
+    near = get_close_matches(path.name, names, 1)
+    return f"did you mean {beside / near[0]}?" if near else "check the path"
