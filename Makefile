@@ -3,8 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 COMPAT = .compat/transformers4
+NEWEST = .compat/newest
 
-.PHONY: demo test test-flink fuzz torture bench bench-large experiment check format docs clean
+# Ends with a line where the Python of a command is too old.
+IS_NEW = 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("linkbert needs Python 3.11 or \
+newer, found %d.%d: install one and give make PYTHON=python3.11" % v[:2])'
+
+.PHONY: demo test test-flink newest fuzz torture bench bench-large experiment check format docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/linkbert demo
@@ -15,6 +20,16 @@ test: $(VENV)/installed-dev $(COMPAT)/installed
 # On a Flink of two task managers that it starts itself: Java 11 or 17, and some ten minutes.
 test-flink: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m flink tests/pipeline/engine/test_on_flink.py
+
+# What a stranger gets: a wheel with the newest versions of all that it needs, no constraints.
+newest:
+	@$(PYTHON) -c $(IS_NEW)
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(NEWEST)/wheel .
+	$(NEWEST)/bin/python -m pip install "$$(echo $(NEWEST)/wheel/*.whl)[all]"
+	cd $(NEWEST) && bin/linkbert --version \
+		&& bin/linkbert demo --set max_steps=4 --set validation_instances=64 \
+		&& bin/linkbert check linkbert-demo
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzz_wikitext --seconds 60
@@ -53,13 +68,20 @@ docs: $(VENV)/installed-dev
 clean:
 	rm -rf $(VENV) .compat build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
+# A .venv of an older Python, which an earlier try left, is made anew.
+define MAKE_VENV
+	@$(PYTHON) -c $(IS_NEW)
+	@echo "installing into $(VENV): 3 GB of disk with PyTorch's CPU build, else 6 GB; some minutes"
+	@$(BIN)/python -c $(IS_NEW) 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+endef
+
 $(VENV)/installed: setup.py constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]"
+	$(MAKE_VENV)
+	$(BIN)/python -m pip install -c constraints.txt -e ".[all]"
 	touch $@
 
 $(VENV)/installed-dev: setup.py constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
 	touch $(VENV)/installed $@
 

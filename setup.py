@@ -37,6 +37,7 @@ COMPLETION = ["shtab>=1.7"]  # what the shell completes
 DOCS = [
     "mkdocs-material>=9.5",  # the site of docs/
     "mkdocstrings[python]>=0.26",  # its API page, from docstrings
+    "mkdocs-jupyter>=0.25",  # its notebook
 ]
 FINETUNE = [
     "transformers>=4.57",  # models and Trainer of every task
@@ -52,6 +53,8 @@ DEV = [
     "moto[server]>=5",  # S3, on loopback
     "pytest>=8",
     "pytest-xdist>=3.5",  # one process per core
+    "nbclient>=0.10",  # the notebook of the docs, run from end to end
+    "ipykernel>=6.29",  # what runs it
     "pytest-timeout>=2.3",  # ends a test that hangs
     "hypothesis>=6.100",  # properties of offsets and titles
     "pre-commit>=3.5",  # runs before a commit what CI runs
@@ -72,6 +75,15 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE", "linkbert/data/ATTRIBUTION.md"],
     python_requires=">=3.11",
+    classifiers=[
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        # Tested whole on 3.11; a wheel with all extras, the newest versions and the demo on 3.13.
+        # 3.14 has no wheels of mwparserfromhell and indexed_bzip2 yet: they are built there.
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+    ],
     packages=find_packages(
         include=["schemas", "schemas.*", "pipeline", "pipeline.*", "linkbert", "linkbert.*"]
     ),

@@ -6,10 +6,10 @@ rows in, rows out, drops by reason, the dict that `--json` prints. Beam and the 
 when a function runs, so importing this module costs nothing.
 
 On a finished output a function says so in the log and returns the same summary. All of them raise
-`schemas.errors.LinkBertError` with one line of cause and cure. Worker processes import the script
-that calls: in a file of your own, call under `if __name__ == "__main__":`.
+`schemas.errors.LinkBertError` with one line of cause and cure. They can be called from a script
+without a main guard, from a notebook and from `python -c`.
 
-    Execution: workers    processes of a local run; 0 means one a core
+    Execution: workers    processes of a local run; 0 means one per core
                beam_args  options for Beam, as after `--` on the command line
                overwrite  delete this stage's output first
 """

@@ -80,6 +80,19 @@ def run(argv: list[str]) -> None:
     assert main([*argv, "--quiet"]) == 0, argv
 
 
+def test_the_notebook_runs_from_dump_to_fill_mask(folder: Path) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="the extra dev is not installed")
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.read(REPOSITORY / "docs/notebook.ipynb", 4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in cells if not cell.outputs] == [cells[0].source]
+    cells[0].source += f"\ndump, vocab_size, max_steps = {str(folder / DUMP)!r}, 500, 2"
+    at = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(notebook, timeout=None, resources=at).execute()
+    guesses = cells[-2].outputs[-1].text.splitlines()
+    assert [bool(re.match(r"0\.\d{3} Latgola irā", guess)) for guess in guesses] == [True] * 5
+
+
 def test_the_cloud_commands_build_their_jobs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

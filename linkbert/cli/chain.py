@@ -34,11 +34,14 @@ _PAIRS_EXPLAINED = """\
   contiguous  B goes on where A stops, in the same article
   random      B is from an article that has nothing to do with A's
   linked      B is from an article that A links to: [words -> its title]"""
+_ENGLISH = "the same of English Wikipedia, from bundled excerpts it did not train on"
 _NEXT = """
-next
-  linkbert report {out}                           all of this on one page, with figures
-  linkbert show {out}/corpus --page Latgola       an article, its links and neighbours
-  linkbert run simplewiki --config tiny --out simple        another wiki, by its name"""
+next: all of this on one page, with figures
+  linkbert report {out}
+an article, its links and neighbours
+  linkbert show {out}/corpus --page Latgola
+another wiki, by its name; --estimate says first what it takes
+  linkbert run simplewiki --config tiny --out simple"""
 
 
 def run(args: argparse.Namespace) -> None:
@@ -180,13 +183,15 @@ def demo(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
         args: the options of `demo`.
         defaults: those of `run` for `demo_argv`.
     """
+    from linkbert.cli.english import english_pairs
     from linkbert.inspection.show import show_pairs
 
     overrides = [*defaults.overrides, *args.overrides]
     run(argparse.Namespace(**vars(defaults) | vars(args) | {"overrides": overrides}))
     if not args.json:
-        print(f"\nthree pairs it trained on\n\n{_PAIRS_EXPLAINED}\n")
-        print(show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=600))
+        pairs = show_pairs(Path(args.out) / "shards" / "train", one_of_each=True, max_chars=300)
+        print(f"\nthree pairs it trained on\n\n{_PAIRS_EXPLAINED}\n\n{pairs}")
+        print(f"\n{_ENGLISH}\n\n{english_pairs()}")
         print(_NEXT.format(out=args.out))
 
 

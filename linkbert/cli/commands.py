@@ -89,6 +89,11 @@ def _run(argv: Sequence[str] | None) -> int:
         return _fail(args, error, message)
     except BrokenPipeError:
         raise
+    except ValueError as error:
+        if not type(error).__module__.startswith("pyarrow"):
+            raise
+        told = f"expected whole Parquet files, found a damaged one ({error}): "
+        return _fail(args, error, told + "`linkbert check` names it, copy it or make it again")
     except OSError as error:
         return _fail(args, error, f"{error}: check the path, the rights and the space left")
     except KeyboardInterrupt as stop:

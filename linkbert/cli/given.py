@@ -24,6 +24,7 @@ _MUST_EXIST = {
     "source": "a tokenizer.json, a vocab.txt or a folder that holds one",
 }
 """Option or argument: what it names on this machine."""
+_FOLDERS = ("corpus", "corpora", "shards", "run", "model", "folder", "init")
 
 
 def check_given(args: argparse.Namespace) -> None:
@@ -36,7 +37,11 @@ def check_given(args: argparse.Namespace) -> None:
         for path in _paths(getattr(args, name, None)):
             if not path.exists():
                 raise ConfigError(f"expected {what} at {path}, found nothing there: {_hint(path)}")
+            if name in _FOLDERS and path.is_file():
+                raise ConfigError(f"expected {what} at {path}, found a file: name its folder")
     out = getattr(args, "out", None)
+    if "" in (out, *getattr(args, "dumps", ()), *getattr(args, "documents", ())):
+        raise ConfigError("expected a path, found an empty one: is a variable of the shell unset?")
     if isinstance(out, str) and "://" not in out:
         in_the_way = next((p for p in (Path(out), *Path(out).parents) if p.is_file()), None)
         if in_the_way:

@@ -17,6 +17,7 @@ job reads nothing, so it builds offline and from a template.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,21 @@ def build_only(job: AnyJob, options: PipelineOptions, overwrite: bool) -> str:
     return ending
 
 
+@contextmanager
+def _plain_labels() -> Iterator[None]:
+    """Keep Beam from naming steps after the cell of a notebook.
+
+    It would import its data frames for that, which fail with pandas 3 (Beam 2.77).
+    """
+    altering = beam.pipeline.alter_label_if_ipython
+    beam.pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
+    try:
+        yield
+    finally:
+        beam.pipeline.alter_label_if_ipython = altering
+
+
+@_plain_labels()
 def build(pipeline: beam.Pipeline, job: AnyJob, *, pool_size: int, overwrite: bool) -> Any:
     """Wire a stage into a pipeline; return the collection of its one summary.
 

@@ -46,10 +46,10 @@ def open_job(job: AnyJob, overwrite: bool = False) -> AnyJob:
         StageError: the folder holds this stage's output for another config, input or version.
     """
     files.refuse_links(job.root, [*job.stage.outputs, "_state", f"_state/{job.stage.name}"])
-    if overwrite:
+    opened = replace(job, inputs=job.stage.fingerprint_inputs(job))
+    if overwrite:  # only what can be made anew is deleted
         for name in (*job.stage.outputs, f"_state/{job.stage.name}"):
             files.remove_tree(job.path(name))
-    opened = replace(job, inputs=job.stage.fingerprint_inputs(job))
     identity = {
         "stage": job.stage.name,
         "config": job.config_json(),

@@ -1,6 +1,7 @@
 """What somebody types by mistake gets one line that says what to do, never a traceback."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,8 @@ def test_a_file_that_is_no_toml_is_one_line(
         ("parse https://example.org/a.xml --out c", "an address of the web at https://example"),
         ("parse dump.xml --out https://example.org/c", "an address of the web at https://exam"),
         ("parse odd://x/a.xml --out c", "a store that Beam can open, found odd://x: give gs://"),
+        ("graph dump.xml", "the folder of a corpus at dump.xml, found a file: name its folder"),
+        ("parse dump.xml --out ''", "expected a path, found an empty one"),
         ("show corpus --page X", "found no nodes in corpus: run `linkbert graph corpus` first"),
     ],
 )
@@ -84,7 +87,7 @@ def test_what_is_not_there_is_told_before_anything_is_written(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "corpus").mkdir()
     (tmp_path / "dump.xml").write_text("<mediawiki><page></page></mediawiki>")
-    assert said in line_of(argv.split(), capsys)
+    assert said in line_of(shlex.split(argv), capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "dump.xml"]
 
 
@@ -125,6 +128,12 @@ def test_a_missing_package_names_its_extra(
     monkeypatch.setitem(main.__globals__["_COMMANDS"], "check", lacking)
     line = line_of(["check", str(tmp_path)], capsys)
     assert f"pip install 'linkbert[{EXTRAS[package]}]'" in line
+
+
+def test_a_damaged_table_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part = tmp_path / "part-00000.parquet"
+    part.write_bytes(b"PAR1" + bytes(100))
+    assert "a damaged one (" in line_of(["show", str(part)], capsys)
 
 
 def test_every_extra_is_one_of_setup() -> None:

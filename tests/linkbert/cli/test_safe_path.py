@@ -68,9 +68,10 @@ def test_python_m_names_the_file_in_the_way_on_one_line(folder: Path) -> None:
     assert "rename" in line
 
 
-def test_a_script_beside_such_a_file_is_told_so(folder: Path) -> None:
+@pytest.mark.parametrize("argv", [("script.py",), ("-c", "import linkbert")])
+def test_whatever_starts_beside_such_a_file_is_told_so(folder: Path, argv: tuple[str, ...]) -> None:
     (folder / "script.py").write_text("import linkbert")
-    done = run_in(folder, "script.py")
+    done = run_in(folder, *argv)
     assert done.returncode == 1
     assert "RAN" not in done.stderr
     last = done.stderr.splitlines()[-1]
