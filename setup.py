@@ -37,7 +37,6 @@ COMPLETION = ["shtab>=1.7"]  # what the shell completes
 DOCS = [
     "mkdocs-material>=9.5",  # the site of docs/
     "mkdocstrings[python]>=0.26",  # its API page, from docstrings
-    "mkdocs-jupyter>=0.25",  # its notebook
 ]
 FINETUNE = [
     "transformers>=4.57",  # models and Trainer of every task
