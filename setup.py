@@ -30,6 +30,8 @@ TRAIN = [
     "pyyaml>=6",  # the front matter of model cards
 ]
 TENSORBOARD = ["tensorboard>=2.15"]  # events beside metrics.jsonl
+WANDB = ["wandb>=0.16"]  # figures in Weights & Biases, by --log
+MLFLOW = ["mlflow-skinny>=2.9"]  # figures in MLflow, by --log
 REPORT = [
     "matplotlib>=3.8",  # the plots of report and experiment, as SVG
 ]
@@ -96,6 +98,8 @@ setup(
         "pipeline": PIPELINE,
         "train": TRAIN,
         "tensorboard": TENSORBOARD,
+        "wandb": WANDB,
+        "mlflow": MLFLOW,
         "finetune": FINETUNE,
         "report": REPORT,
         "completion": COMPLETION,

@@ -16,6 +16,8 @@ EXTRAS = {
     "zstandard": "pipeline",
     "py7zr": "7z",
     "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
 }
 """Package as imported: extra of `linkbert`."""
 

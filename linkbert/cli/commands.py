@@ -200,7 +200,8 @@ def _sample(args: argparse.Namespace) -> None:
 
 
 def _pretrain(args: argparse.Namespace) -> None:
-    config = linkbert.load_config(args.config, args.overrides)
+    logged = [] if args.log is None else [f"log={args.log}"]
+    config = linkbert.load_config(args.config, [*args.overrides, *logged])
     print_result(args, asdict(pretrain_told(Path(args.shards), Path(args.out), config, args)))
 
 

@@ -57,18 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
 _COUNT, _SEED = whole_number(0), whole_number(0, 2**63 - 1)
 
 _COMMON: dict[str, dict[str, Any]] = {
-    "workers": {
-        "type": whole_number(0),
-        "default": 0,
-        "metavar": "N",
-        "help": "0 means one per core",
-    },
-    "seed": {
-        "type": whole_number(0, 2**63 - 1),
-        "default": 0,
-        "metavar": "N",
-        "help": "of every random choice",
-    },
+    "workers": {"type": _COUNT, "default": 0, "metavar": "N", "help": "0 means one per core"},
+    "seed": {"type": _SEED, "default": 0, "metavar": "N", "help": "of every random choice"},
     "overwrite": {"action": "store_true", "help": "delete this output, start anew"},
     "estimate": {"action": "store_true", "help": "only say what it would take"},
     "quiet": {"action": "store_true", "help": "no progress and log lines"},
@@ -214,6 +204,9 @@ def _add_pretrain(commands: Any) -> None:
     parser.add_argument("shards", metavar="SHARDS", help="a folder that sample wrote")
     _add_out(parser, "RUN")
     _add_config(parser)
+    parser.add_argument(
+        "--log", choices=("tensorboard", "wandb", "mlflow"), help="where figures go besides RUN"
+    )
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

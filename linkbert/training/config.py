@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from linkbert.training.trackers import TRACKERS
 from schemas.errors import ConfigError
 
 PRESETS = ("demo", "tiny", "mini", "small", "medium", "base", "large")
@@ -34,6 +35,7 @@ CHANGEABLE_ON_RESUME = frozenset(
         "validation_instances",
         "max_loss_spike",
         "patience",
+        "log",
         "tensorboard",
     }
 )
@@ -144,6 +146,9 @@ class PretrainConfig:
     tensorboard: bool = field(
         default=True, metadata={"help": "write events where the package is installed"}
     )
+    log: str = field(
+        default="none", metadata={"help": "also to tensorboard, wandb or mlflow, as they are set"}
+    )
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
@@ -159,6 +164,7 @@ class PretrainConfig:
         for name in _NON_NEGATIVE:
             self._check(name, getattr(self, name) >= 0, "a number of at least 0")
         self._check("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+        self._check("log", self.log in TRACKERS, f"one of {', '.join(TRACKERS)}")
         self._check("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
         self._check("num_heads", self.hidden_size % self.num_heads == 0, "a divisor of hidden_size")
         self._check("mask_prob", self.mask_prob > 0, "a number above 0")

@@ -126,7 +126,7 @@ class Run:
         if self._show_progress and self._ranks.device.type == "cpu":
             logger.info("computing with %d threads", self._state.threads)
         if self._ranks.is_writer:
-            self._logs = RunLogs(self._run, self._state.step, self._config.tensorboard)
+            self._logs = RunLogs(self._run, self._state.step, self._config)
         try:
             with stop_signals() as signals:
                 self._train(signals)

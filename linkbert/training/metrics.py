@@ -27,6 +27,8 @@ from typing import IO, Any
 import torch
 
 from linkbert.model.network import Batch, ModelConfig
+from linkbert.training.config import PretrainConfig
+from linkbert.training.trackers import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -41,21 +43,25 @@ PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 class RunLogs:
     """All that a run writes for people to look at, cut to the step that it goes on from."""
 
-    def __init__(self, run: Path, last_step: int, with_tensorboard: bool) -> None:
+    def __init__(self, run: Path, last_step: int, config: PretrainConfig) -> None:
         self._steps = StepLog(run / METRICS_NAME, last_step)
         self._validations = StepLog(run / VALIDATION_NAME, last_step)
-        self._events = EventLog(run / EVENTS_FOLDER, last_step, with_tensorboard)
+        has_events = config.tensorboard or config.log == "tensorboard"
+        self._events = EventLog(run / EVENTS_FOLDER, last_step, has_events)
+        self._tracker = Tracker(config.log, run, config.to_dict())
 
     def write_step(self, line: dict[str, Any]) -> None:
         """Write the figures of a step."""
         self._steps.write(line)
         self._events.write(line["step"], line, "train")
+        self._tracker.write(line["step"], dict(_numbers(line, "train")))
 
     def write_validation(self, step: int, splits: dict[str, dict[str, Any]]) -> None:
         """Write the figures of a validation."""
         self._validations.write({"step": step, "splits": splits})
         for name, figures in splits.items():
             self._events.write(step, figures, name)
+            self._tracker.write(step, dict(_numbers(figures, name)))
 
     def flush(self) -> None:
         """Bring everything to the disk; done before a checkpoint, which must not be ahead."""
@@ -63,7 +69,7 @@ class RunLogs:
 
     def close(self) -> None:
         """Close all files."""
-        for log in (self._steps, self._validations, self._events):
+        for log in (self._steps, self._validations, self._events, self._tracker):
             log.close()
 
 

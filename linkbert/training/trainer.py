@@ -20,6 +20,7 @@ from linkbert.training.learner import build_learner, describe_start, initial_mod
 from linkbert.training.loop import PretrainResult as PretrainResult
 from linkbert.training.loop import Run, check_same_view
 from linkbert.training.metrics import seconds_in_steps
+from linkbert.training.trackers import check_tracker
 from schemas.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ def pretrain(
     steady_heap()
     opened = run_folder.open_shards(Path(shards))
     _check_memory(config, opened.facts["max_length"])
+    check_tracker(config.log)
     if config.patience and not any(each.num_instances for each in opened.validation.values()):
         raise ConfigError(
             f"expected pairs to validate on for patience={config.patience}, found none in "
