@@ -53,7 +53,9 @@ class Tracker:
     """
 
     def __init__(self, kind: str, run: Path, settings: dict[str, Any]) -> None:
-        self._kind, self._library, self._run = kind, None, None
+        self._kind = kind
+        self._library: Any = None
+        self._run: Any = None
         if kind not in ("wandb", "mlflow"):
             return
         library: Any = importlib.import_module(kind)
