@@ -64,7 +64,7 @@ def open_job(job: AnyJob, overwrite: bool = False) -> AnyJob:
         if finished_summary(job) is not None:
             # What is finished was made by one version; what another would make is not asked.
             found["versions"] = identity["versions"]
-        compare_plans(found, identity, job.root)
+        check_identity(found, identity, job.root)
     else:
         _refuse_foreign_output(job)
         files.write_json(path, identity)
@@ -81,13 +81,13 @@ def _refuse_foreign_output(job: AnyJob) -> None:
     for name in job.stage.outputs:
         if files.has_files(job.path(name)):
             raise StageError(
-                f"expected no {name} in {job.root}, found one that no plan explains: "
+                f"expected no {name} in {job.root}, found one that nothing explains: "
                 "choose another folder, or use --overwrite to delete it"
             )
 
 
 def plan_phase(job: AnyJob, phase: AnyPhase, records: Records) -> list[Task]:
-    """Return the tasks of a phase and note them beside the plan."""
+    """Return the tasks of a phase and note them in the stage's state."""
     tasks = phase.plan(job, records)
     files.write_json(job.state_path(f"{phase.name}.json"), [asdict(task) for task in tasks])
     return tasks
@@ -162,8 +162,8 @@ def _sync_files(job: AnyJob, records: Records) -> None:
     files.sync(name for name in names if files.exists(name))
 
 
-def compare_plans(found: dict[str, Json], wanted: dict[str, Json], root: str) -> None:
-    """Compare the plan that lies in a folder with the one a job would write there.
+def check_identity(found: dict[str, Json], wanted: dict[str, Json], root: str) -> None:
+    """Compare what an output was begun as with what a job would make of it.
 
     Raises:
         StageError: they differ; the message says in what.

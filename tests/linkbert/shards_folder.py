@@ -49,13 +49,17 @@ def write_shards(
     sizes = {"train": num_instances, "validation": num_instances // 3, "validation_closed": 0}
     for name, size in sizes.items():
         _write_split(folder / name, rng, size, num_epochs, vocab_size, max_tokens, frame)
-    path = write_tokenizer(folder / "tokenizer" / "tokenizer.json", vocab_size)
-    entry = FileEntry(path.name, 0, path.stat().st_size, sha256_of(path))
-    write_manifest(path.parent, Manifest("sample", {}, {}, 0, 0, {}, (entry,), {}))
+    describe_tokenizer(write_tokenizer(folder / "tokenizer" / "tokenizer.json", vocab_size))
     (folder / "_state" / "sample").mkdir(parents=True, exist_ok=True)
     for note in (SUMMARY_NAME, SEAL_NAME):
         write_json(folder / "_state" / "sample" / note, {})
     return folder
+
+
+def describe_tokenizer(path: Path) -> None:
+    """Write the manifest beside the tokenizer of a shards folder."""
+    entry = FileEntry(path.name, 0, path.stat().st_size, sha256_of(path))
+    write_manifest(path.parent, Manifest("sample", {}, {}, 0, 0, {}, (entry,), {}))
 
 
 def write_tokenizer(path: Path, vocab_size: int) -> Path:

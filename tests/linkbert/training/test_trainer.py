@@ -18,7 +18,7 @@ from linkbert.training.trainer import PretrainResult, pretrain
 from schemas.errors import ConfigError, StageError, StoppedError
 from schemas.manifest import read_manifest
 from tests.linkbert.conftest import SMALL, small_config
-from tests.linkbert.shards_folder import write_shards
+from tests.linkbert.shards_folder import describe_tokenizer, write_shards
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 REPOSITORY = Path(__file__).parents[3]
@@ -450,6 +450,7 @@ def test_whole_word_runs_differ_and_resume(tmp_path: Path, monkeypatch: pytest.M
     shards = write_shards(tmp_path / "shards")
     tokenizer = shards / "tokenizer" / "tokenizer.json"
     tokenizer.write_text(re.sub(r'"w(\d*[13579])"', r'"##w\1"', tokenizer.read_text()))
+    describe_tokenizer(tokenizer)
     runs = [tmp_path / name for name in ("plain", "whole", "resumed")]
     config = small_config("max_steps=10", "whole_word=true")
     pretrain(shards, runs[0], small_config("max_steps=10"), seed=3)

@@ -113,15 +113,6 @@ def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path) -> None:
             run_job(counting_job(tmp_path), workers=1)
 
 
-def test_a_damaged_part_is_made_again_on_resume(tmp_path: Path, expected: dict[str, bytes]) -> None:
-    job = counting_job(tmp_path / "out")
-    run_job(job, workers=1)
-    (tmp_path / "out/_state/counting/_summary.json").unlink()
-    (tmp_path / "out/edges/part-00002.parquet").write_bytes(b"torn")
-    run_job(job, workers=1)
-    assert tree_bytes(tmp_path / "out") == expected
-
-
 def test_a_record_torn_by_a_loss_of_power_is_no_record(
     tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
@@ -134,10 +125,8 @@ def test_a_record_torn_by_a_loss_of_power_is_no_record(
     assert tree_bytes(tmp_path / "out") == expected
 
 
-def test_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
+def test_another_config_replaces_a_finished_output_with_overwrite_alone(tmp_path: Path) -> None:
     run_job(counting_job(tmp_path), workers=1)
-    with pytest.raises(StageError, match=r"config\.num_tasks was 5, now 6.*--overwrite"):
-        run_job(counting_job(tmp_path, num_tasks=6), workers=1)
     result = run_job(counting_job(tmp_path, num_tasks=6), workers=1, overwrite=True)
     assert result.summary == {"rows": 18}
 
