@@ -17,6 +17,7 @@ from linkbert import api
 from linkbert.cli.fields import config_of
 from linkbert.cli.schedule import fitted
 from pipeline.download.config import DownloadConfig
+from pipeline.tokenizer.taken import fingerprints_of
 from schemas.errors import ConfigError
 from schemas.manifest import MANIFEST_NAME
 from schemas.progress import clock
@@ -67,7 +68,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """Return the configs that the options of `run` make.
 
     Raises:
-        ConfigError: an option of any stage is wrong, or segments are too long for the model.
+        ConfigError: an option of any stage is wrong, segments are too long for the model, or what
+            is to be continued has no tokenizer.
     """
     config = linkbert.load_config(args.config, args.overrides)
     longest = _tokens_of_half(config.max_position_embeddings)
@@ -76,6 +78,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
             f"expected --max-tokens of at most {longest}, found {args.max_tokens}: two segments "
             f"share the {config.max_position_embeddings} positions of {args.config}"
         )
+    if taken := args.source or args.init:
+        fingerprints_of(os.fspath(taken))  # refuses what holds no tokenizer, hours before its turn
     vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else _VOCAB_SIZE)
     return Settings(
         config_of(linkbert.ParseConfig, args),

@@ -23,8 +23,9 @@ def refuse_strange_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     if not argv:
         parser.error("expected a command, found none")
-    if not argv[0].startswith("-") and argv[0] not in commands.choices:
-        parser.error(f"expected a command, found {argv[0]!r}{_closest(argv[0], commands.choices)}")
+    known = [*commands.choices, *parser._option_string_actions]
+    if argv[0].partition("=")[0] not in known:
+        parser.error(f"expected a command, found {argv[0]!r}{_closest(argv[0], known)}")
 
 
 def refuse_strange_options(

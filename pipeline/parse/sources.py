@@ -90,7 +90,7 @@ def source_paths(patterns: tuple[str, ...]) -> list[str]:
         if not paths:
             raise DumpError(
                 f"expected a dump at {pattern}, found no such file: check the path, or load one "
-                "with `linkbert download WIKI`"
+                "by a wiki's name, such as `linkbert download simplewiki`"
             )
         found.update(dict.fromkeys(paths))
     return list(found)

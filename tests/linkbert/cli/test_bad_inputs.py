@@ -68,6 +68,7 @@ def test_a_file_that_is_no_toml_is_one_line(
         ("sample corpus books:none --out s", "the folder of a corpus at books:none, found"),
         ("pretrain nothere --out r --config tiny", "a folder that `linkbert sample` wrote at noth"),
         ("run dump.xml --out r --config tiny --init nothere", "the folder of a model at nothere"),
+        ("run dump.xml --out r --config base --init corpus", "or a folder that holds one, found n"),
         ("run dump.xml --out r --config tiny --from nothere", "a tokenizer.json, a vocab.txt or"),
         ("run dump.xml --out r --config tiny --max-tokens 300", "--max-tokens of at most 254"),
         ("run dump.xml --out r --config tiny --mix nan 0 1", "expected mix to be three shares"),
@@ -95,6 +96,7 @@ def test_what_is_not_there_is_told_before_anything_is_written(
     ("argv", "said"),
     [
         ("pars dump.xml", "linkbert: expected a command, found 'pars', did you mean 'parse'?"),
+        ("--nope", "linkbert: expected a command, found '--nope'"),
         ("parse d --out c --worker-count 2", "linkbert parse: unknown: --worker-count 2, did you"),
         ("show c --page", "linkbert show: argument --page: expected one argument; see `linkbert"),
     ],
