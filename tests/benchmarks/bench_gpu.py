@@ -31,7 +31,7 @@ from linkbert.model import network as model_file
 from linkbert.model.network import LinkBert, ModelConfig, initialise
 from linkbert.training.config import load_config
 from linkbert.training.distributed import Ranks
-from linkbert.training.learner import Learner
+from linkbert.training.learner import Learner, Wishes
 from linkbert.training.metrics import model_flops, peak_flops
 from linkbert.training.optimizer import build_optimizer, choose_precision
 from tests.benchmarks.synthetic_steps import hugging_face_inputs, hugging_face_model, step_batch
@@ -157,7 +157,7 @@ def _ours(
         model, forward, optimizer, precision.gradient_scaler(), precision,
         Ranks(0, 1, device), config, seed=0,
     )  # fmt: skip
-    return lambda: learner.run_step(1, batch, False)
+    return lambda: learner.run_step(1, batch, Wishes)
 
 
 def _theirs(

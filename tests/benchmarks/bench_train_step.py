@@ -18,7 +18,7 @@ import torch
 from linkbert.model.network import LinkBert, ModelConfig, initialise
 from linkbert.training.config import load_config
 from linkbert.training.distributed import Ranks
-from linkbert.training.learner import Learner, compile_parts
+from linkbert.training.learner import Learner, Wishes, compile_parts
 from linkbert.training.optimizer import build_optimizer, choose_precision
 from tests.benchmarks.synthetic_steps import hugging_face_inputs, hugging_face_model, step_batch
 
@@ -58,7 +58,7 @@ def compare_choices(size: str, rounds: int) -> None:
             learner.model.config, 8, SEQUENCES, LENGTHS["102 to 512"], name != names[1]
         )
         num_tokens.append(batch.num_tokens)
-        steps.append(partial(learner.run_step, 0, batch, False))
+        steps.append(partial(learner.run_step, 0, batch, Wishes))
         if name == names[3]:
             compile_parts(learner.model)
             began = time.monotonic()
@@ -111,7 +111,7 @@ def compare(
 
     best = [float("inf")] * 2
     for _ in range(rounds + 1):
-        for index, step in enumerate((their_step, lambda: learner.run_step(0, batch, False))):
+        for index, step in enumerate((their_step, lambda: learner.run_step(0, batch, Wishes))):
             best[index] = min(best[index], _cpu_seconds(step))
     return batch.num_tokens / best[0], batch.num_tokens / best[1]
 
