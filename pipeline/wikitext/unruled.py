@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.wiki.languages import known_language, language_codes
 from pipeline.wiki.site_info import SiteInfo
 from pipeline.wikitext import marks
 from pipeline.wikitext.magic_words import magic_word, namespace_word
@@ -20,6 +22,10 @@ _VARIABLES: Final = (
     *("localyear", "localmonth", "localday", "localtime", "numberof", "revision", "servername"),
     *("contentlang", "scriptpath", "stylepath", "currentiso", "namespacenumber"),
 )
+_FOREIGN_WORD: Final = re.compile(
+    r"[^|{}\n]{1,40}\|\s*([a-z]{2,3}(?:-[a-z]+)?)\s*\|([^|=]*\w[^|=]*)"
+)
+_NO_WORDS: Final = ("link", "inline")
 _MAX_CALL_CHARS: Final = 100
 
 
@@ -47,7 +53,21 @@ class UnruledTemplates:
             return self._parser_function(name, content)
         elif name == "!":
             return marks.BAR
-        return magic_word(name, self.title, self.site) or ""
+        return magic_word(name, self.title, self.site) or self._foreign_word(name, content)
+
+    def _foreign_word(self, name: str, content: str) -> str:
+        """Show the text of a call that has the code of a language and a text.
+
+        So templates of many names mark words of other languages; those of English wikis have rules.
+        """
+        word = _FOREIGN_WORD.fullmatch(content) if "|" in content[:_MAX_CALL_CHARS] else None
+        if word is None or known_language(self.site.language) == "en" or name.endswith(_NO_WORDS):
+            return ""
+        text = word[2].strip()
+        if word[1] not in language_codes() or text in language_codes():
+            return ""
+        self.losses.dropped["in_template"] -= text.count("[[")
+        return text
 
     def _parser_function(self, name: str, content: str) -> str:
         word = name.partition(":")[0].strip()

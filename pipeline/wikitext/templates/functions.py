@@ -114,6 +114,10 @@ def _date(table: Table, language: str) -> Renderer:
     return render
 
 
+# Of the columns of a list, or how many there are.
+_WIDTH: Final = re.compile(r"\d{1,3}(?:\.\d+)?\s*(?:em|rem|ex|px|%)?")
+
+
 def _join(table: Table, language: str) -> Renderer:
     """{{hlist|a|b}} is "a, b" with separator ", "."""
     separator: str = table["separator"]
@@ -121,8 +125,11 @@ def _join(table: Table, language: str) -> Renderer:
     outside = "\n" if separator == "\n" else ""
 
     def render(arguments: Arguments) -> str:
-        values = (value for key, value in arguments.items() if key.isdigit())
-        joined = separator.join(value for value in values if value)
+        values = [value for key, value in arguments.items() if key.isdigit() and value]
+        is_width = outside and values and _WIDTH.fullmatch(values[0])
+        if is_width and (len(values) == 1 or "\n" in values[1]):
+            del values[0]
+        joined = separator.join(values)
         return f"{outside}{joined}{outside}" if joined else ""
 
     return render
