@@ -1,6 +1,5 @@
 """A page that runs away or kills its process is rejected; a run that was stopped blames none."""
 
-import os
 import signal
 import threading
 from contextlib import suppress
@@ -18,6 +17,7 @@ from pipeline.parse.config import ParseConfig
 from pipeline.parse.guards import CpuLimit, CpuLimitExceeded, crash_notes, find_crashing
 from pipeline.parse.stage import PARSE
 from schemas.errors import StageError
+from tests.pipeline.parse.dying import die_of_memory, print_and_die
 
 
 def spin() -> None:
@@ -91,13 +91,6 @@ def test_alarm_that_comes_while_the_timer_is_stopped_is_the_works_and_the_last(
         assert limit.run(len, "next") == 4
 
 
-def print_and_die(deadly: dict[int, int], start: int) -> None:
-    for offset in range(start, 10):
-        print(offset, flush=True)
-        if offset in deadly:
-            os.kill(os.getpid(), deadly[offset])
-
-
 def test_every_crashing_page_from_the_suspect_on_is_found() -> None:
     deadly = {2: signal.SIGSEGV, 4: signal.SIGSEGV, 7: signal.SIGABRT}
     assert find_crashing(partial(print_and_die, deadly), 4) == {4, 7}
@@ -108,17 +101,7 @@ def test_suspect_that_does_not_crash_clears_all() -> None:
     assert find_crashing(partial(print_and_die, {}), 9) == frozenset()
 
 
-def die_of_memory(deaths: str, start: int) -> None:
-    """Die at page 4 as the kernel kills what takes the last memory, as often as a file is long."""
-    for offset in range(start, 10):
-        print(offset, flush=True)
-        left = Path(deaths).read_bytes()
-        if offset == 4 and left:
-            Path(deaths).write_bytes(left[1:])
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.parametrize(("num_deaths", "blamed"), [(1, set()), (2, {4}), (9, {4})])
+@pytest.mark.parametrize(("num_deaths", "blamed"), [(1, set()), (2, {4})])
 def test_only_a_page_at_which_the_kernel_kills_twice_is_to_blame(
     tmp_path: Path, num_deaths: int, blamed: set[int]
 ) -> None:

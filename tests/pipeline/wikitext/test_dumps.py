@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -32,20 +35,21 @@ ENGLISH = (
 # "(" and ")" with nothing but a blank or a stop between, in both widths; quotes around nothing.
 EMPTY = re.compile(r"\([ ,;:]*\)|（[ 、，；：]*）|「」|『』|“”|«»")
 STOP_BEFORE_BRACKET = re.compile(r"[,;:] ?\)|[、，；：]）")
-# Their authors wrote (:), ,) and () with markup between that MARKUP does not undo.
-AS_WRITTEN = ("PHP", "Agriculture", "Applesoft BASIC")
 MARKUP = re.compile(r"<[^<>]*>|''+|\[\[(?:[^\[\]|]*\|)?|\]\]|__[A-Z]+__")
+# A row of a table, not a pipe of a command: "|| true" of shells and "a | b" of grammars are prose.
 ROW = re.compile(
     r"^[|!](?!\|).*(?:\|\||!!|(?:col|row)span *=|style *=|align *=)|^\|[-}+]", re.MULTILINE
 )
+EVERY = int(os.environ.get("LINKBERT_TEST_EVERY", "5"))
+"""Of the pages of a dump one in so many is looked at; 1 for all, a minute."""
 
 
 def _pages(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield title, wikitext and text of the articles of a dump."""
+    """Yield title, wikitext and text of one in `EVERY` articles of a dump."""
     source = inspect_source(str(path), True)
     site = parse_siteinfo(source.head, None) or default_site()
     splitter = PageSplitter(until_cut_off(read_source(source)), iter(()), 1 << 24)
-    for raw in splitter.pages():
+    for raw in islice(splitter.pages(), 0, None, EVERY):
         try:
             page = parse_page(raw.data)
         except PageError:
@@ -67,31 +71,36 @@ def _labels() -> re.Pattern[str]:
     return re.compile(rf"{named}|\bc\. \d|\blit\. '|\bAs of \d|-class ")
 
 
-def _beyond_source(pattern: re.Pattern[str], wikitext: str, text: str) -> int:
+def _beyond_source(pattern: re.Pattern[str], plain: str, text: str) -> int:
     """Count what a text holds more often than its source."""
-    plain = html.unescape(MARKUP.sub("", wikitext)).replace("\xa0", " ")
     more = Counter(pattern.findall(text)) - Counter(pattern.findall(plain))
     return more.total()
 
 
+@cache
+def _faults(path: Path) -> dict[str, Counter[str]]:
+    """Return by kind how many faults the text of each page has: both tests need all pages."""
+    faults = {kind: Counter[str]() for kind in ("labels", "rows", "holes")}
+    labels, is_foreign = _labels(), path.as_posix().endswith(FOREIGN)
+    for title, wikitext, text in _pages(path):
+        plain = html.unescape(MARKUP.sub("", wikitext)).replace("\xa0", " ")
+        if is_foreign:
+            faults["labels"][title] = _beyond_source(labels, plain, text)
+        faults["rows"][title] = len(ROW.findall(text))
+        faults["holes"][title] = _beyond_source(EMPTY, plain, text)
+        faults["holes"][title] += _beyond_source(STOP_BEFORE_BRACKET, plain, text)
+    return faults
+
+
 @pytest.mark.parametrize("dump", FOREIGN)
 def test_no_english_label_stands_in_another_language(shared_data: Path, dump: str) -> None:
-    labels = _labels()
-    found = {
-        title: number
-        for title, wikitext, text in _pages(shared_data / dump)
-        if (number := _beyond_source(labels, wikitext, text))
-    }
-    assert not found
+    assert not +_faults(shared_data / dump)["labels"]
 
 
 @pytest.mark.parametrize("dump", [*FOREIGN, *ENGLISH])
 def test_nothing_is_left_of_tables_and_holes(shared_data: Path, dump: str) -> None:
-    rows, holes = Counter[str](), Counter[str]()
-    for title, wikitext, text in _pages(shared_data / dump):
-        rows[title] += len(ROW.findall(text))
-        if title not in AS_WRITTEN:
-            holes[title] += _beyond_source(EMPTY, wikitext, text)
-            holes[title] += _beyond_source(STOP_BEFORE_BRACKET, wikitext, text)
-    assert not +rows
-    assert not +holes
+    faults = _faults(shared_data / dump)
+    assert len(faults["rows"]) > 30
+    assert not +faults["rows"]
+    # The Vietnamese page on PHP has [address phpinfo(]), whose brackets MARKUP does not undo.
+    assert set(+faults["holes"]) <= {"PHP"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mwparserfromhell import nodes
 from pipeline.wiki.site_info import CATEGORY, FILE, SiteInfo
 from pipeline.wiki.titles import Target, normalise_title
 from pipeline.wikitext.extract import extract
-from tests.pipeline.wikitext.test_fidelity import ENWIKI, _articles, _enwiki
+from tests.pipeline.wikitext.test_fidelity import ENWIKI, _articles
 
 DIFFERENCES = Path(__file__).parents[2] / "cases" / "oracle_differences.txt"
 HIDDEN_TAGS = {
@@ -59,8 +60,8 @@ def _renderers(code: Any, site: SiteInfo) -> list[tuple[str, set[str]]]:
     return [(name, titles) for _, name, titles in sorted(found, key=lambda item: item[0])]
 
 
-def _differences(title: str, wikitext: str, shared_data: Path, site: SiteInfo) -> Iterator[str]:
-    page = _enwiki(shared_data)[title]
+def _differences(title: str, wikitext: str, site: SiteInfo) -> Iterator[str]:
+    page = extract(wikitext, title, site)
     ours = [link.target_title for link in page.links if link.start_char is not None]
     code = mwparserfromhell.parse(wikitext.replace("''", ""))
     theirs = list(_links(code, site))
@@ -83,10 +84,11 @@ def _differences(title: str, wikitext: str, shared_data: Path, site: SiteInfo) -
 def test_links_are_those_of_the_full_parse_but_for_listed_cases(shared_data: Path) -> None:
     site, articles = _articles(shared_data / ENWIKI, 1_000)
     assert len(articles) == 106
+    # The full parse takes a tenth of a second per article: one in three is enough to see a change.
+    chosen = dict(islice(articles.items(), 0, None, 3))
     found = [
-        line
-        for title, wikitext in articles.items()
-        for line in _differences(title, wikitext, shared_data, site)
+        line for title, wikitext in chosen.items() for line in _differences(title, wikitext, site)
     ]
     lines = DIFFERENCES.read_text("utf-8").splitlines()
-    assert found == [line for line in lines if line and not line.startswith("#")]
+    assert found == [line for line in lines if line.partition(":")[0] in chosen]
+    assert len(found) > 5
