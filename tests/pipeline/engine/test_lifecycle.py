@@ -11,7 +11,8 @@ from tests.running import run_inline
 
 
 def test_an_output_begun_with_other_options_is_refused_with_the_difference(tmp_path: Path) -> None:
-    open_job(counting_job(tmp_path, num_tasks=2))
+    job = open_job(counting_job(tmp_path, num_tasks=2))
+    run_task(job, job.phases()[0], plan_phase(job, job.phases()[0], {})[0])
     with pytest.raises(StageError, match=r"config\.num_tasks was 2, now 3.*use --overwrite"):
         open_job(counting_job(tmp_path, num_tasks=3))
 
