@@ -161,7 +161,7 @@ class InstanceReader:
         return self._cached[1]
 
     def _verify(self, path: Path) -> None:
-        """Compare a part with its digest before its first rows are read: 0.7 CPU s per GB.
+        """Compare a part with its digest before its first rows are read: a CPU second per GB.
 
         Raises:
             SchemaError: it has other bytes than those that `sample` wrote.

@@ -187,7 +187,7 @@ def _serve(
 
 
 def _tune_process() -> None:
-    """Save a quarter of a worker's time: what serves other programs costs tasks a lot."""
+    """Save a fifth of a worker's CPU time (`tests/benchmarks/bench_workers.py`)."""
     # A task makes many objects and hardly a cycle: to look for some so often would take a tenth.
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)

@@ -29,6 +29,7 @@ def main() -> int:
         ("bench_graph", "--titles", "17000000", "--links", "10000000", "40000000"),
         ("bench_segment", dump),
         ("bench_hostile",),
+        ("bench_workers",),
         ("bench_sample",),
         ("bench_similarity",),
         ("bench_loader",),
