@@ -48,9 +48,21 @@ bench-large: $(VENV)/installed-dev
 	$(BIN)/python -m tests.benchmarks.bench_large $(or $(DUMP),$(error DUMP=a dump to repeat)) $(BENCH)
 
 # One piece of the real run on a GPU; give it again until it says where the report lies.
-experiment: $(VENV)/installed
+experiment: experiment/checked
 	timeout --signal=TERM 570 $(BIN)/linkbert experiment tests/benchmarks/enwiki.toml \
 		--out experiment/enwiki
+
+# What finds a fault before hours are spent: the tests that want a GPU, then every part of the same
+# experiment with one step, one seed and a few pairs.
+experiment/checked: tests/benchmarks/enwiki.toml $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -m gpu tests/linkbert/training/test_gpu.py
+	mkdir -p $(@D)
+	sed -e 's/^corpus = .*/corpus = "corpus"/' -e 's/^seeds = .*/seeds = [0]/' \
+		-e 's/^epochs = .*/epochs = 1/' -e 's/^max_pairs = .*/max_pairs = 64/' \
+		-e 's/^max_steps = .*/max_steps = 1/' -e 's/^warmup_steps = .*/warmup_steps = 0/' \
+		$< > $(@D)/check.toml
+	$(BIN)/linkbert experiment $(@D)/check.toml --out $(@D)/check --overwrite
+	touch $@
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -8,13 +8,13 @@ from tests.pipeline.linked_corpus import make_corpus
 
 EXPERIMENT = """
 corpus = "corpus"
-arms = ["bert", "linkbert", "random-links", "no-drp", "uniform", "tfidf"]
+arms = ["bert", "linkbert", "random-links", "no-drp"]
 seeds = [0, 1]
 config = "demo"
 epochs = 1
 validation_fraction = 0.3
 passes = 1
-max_pairs = 40
+max_pairs = 16
 num_resamples = 50
 ranking_pairs = 8
 ranking_queries = 4
