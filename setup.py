@@ -31,7 +31,7 @@ TRAIN = [
 ]
 TENSORBOARD = ["tensorboard>=2.15"]  # events beside metrics.jsonl
 WANDB = ["wandb>=0.16"]  # figures in Weights & Biases, by --log
-MLFLOW = ["mlflow-skinny>=2.9"]  # figures in MLflow, by --log
+MLFLOW = ["mlflow>=2.9"]  # figures in MLflow, by --log; mlflow-skinny has no store of its own
 REPORT = [
     "matplotlib>=3.8",  # the plots of report and experiment, as SVG
 ]
