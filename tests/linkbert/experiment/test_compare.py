@@ -157,4 +157,4 @@ def test_the_prepared_experiments_are_valid(name: str) -> None:
     config = load_experiment(folder / name)
     assert config.arms == ("bert", "linkbert", "random-links")
     pretraining = config.pretraining("linkbert")
-    assert pretraining.max_position_embeddings in (128, 256)
+    assert pretraining.max_position_embeddings in (128, 512)
