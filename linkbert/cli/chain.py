@@ -187,7 +187,7 @@ def demo(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
         args: the options of `demo`.
         defaults: those of `run` for `demo_argv`.
     """
-    from linkbert.cli.english import english_pairs
+    from linkbert.inspection.excerpts import english_pairs
     from linkbert.inspection.show import show_pairs
 
     overrides = [*defaults.overrides, *args.overrides]
