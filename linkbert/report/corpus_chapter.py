@@ -122,7 +122,7 @@ def steps_of(corpus: Corpus) -> list[Step]:
         manifest = corpus.manifest("segments")
         counts = manifest.extra.get("counts", {})
         num_documents = counts.get("documents", 0)
-        without = counts.get("without_tokens", 0) + counts.get("disambiguation", 0)
+        without = sum(counts.get(why, 0) for why in ("without_tokens", "disambiguation", "crashed"))
         lost = {"documents without tokens or left out": without} if without else {}
         steps.append(Step("Documents cut", num_documents, manifest.rows_out, "segments made", lost))
     return steps

@@ -7,7 +7,8 @@ A tokenizer in C can overflow the stack, and a text can take more memory than th
 tells. So a task notes the place of each page before it begins with it. Where a note is found at the
 start, an attempt before this one died: the page it names is tried in a process of its own, and only
 if that dies too is the page to blame (else somebody stopped the run). Then every later page is
-tried as well, because a task may not die often.
+tried as well, because a task may not die often. `segment` works on batches: its note names the
+first page of one, and each page of the batch is tried.
 """
 
 from __future__ import annotations
@@ -141,30 +142,34 @@ def crash_notes(path: str) -> Iterator[CrashNotes]:
         Path(path).unlink(missing_ok=True)
 
 
-def find_crashing(work: Callable[[int], Any], suspect: int) -> frozenset[int]:
+def find_crashing(
+    work: Callable[[int], Any], suspect: int, num_suspects: int = 1
+) -> frozenset[int]:
     """Return the offsets of the pages, from the suspect on, that kill a process.
 
     Args:
         work: picklable; prints the offset of each page from the given one on, one line each, before
             it tries the page.
-        suspect: where to begin; without a crash there, the later pages are not tried.
+        suspect: where to begin.
+        num_suspects: pages from there on that the note stands for; without a crash in one of them,
+            the later pages are not tried.
 
     Raises:
         StageError: the trial ended neither well nor by a crash.
     """
     crashing: set[int] = set()
     start = suspect
-    while (crashed := _crash_from(work, start, only_first=not crashing)) is not None:
+    while (crashed := _crash_from(work, start, None if crashing else num_suspects)) is not None:
         crashing.add(crashed)
         start = crashed + 1
     return frozenset(crashing)
 
 
-def _crash_from(work: Callable[[int], Any], start: int, only_first: bool) -> int | None:
+def _crash_from(work: Callable[[int], Any], start: int, max_pages: int | None) -> int | None:
     """Return the offset of the first page from `start` on that kills a process, None if none."""
     killed_at: int | None = None
     while True:
-        status, offset = _try_from(work, start, only_first)
+        status, offset = _try_from(work, start, max_pages)
         if status == 0:
             return None
         if offset is not None and -status in _CRASHES:
@@ -181,7 +186,9 @@ def _crash_from(work: Callable[[int], Any], start: int, only_first: bool) -> int
         killed_at = offset
 
 
-def _try_from(work: Callable[[int], Any], start: int, only_first: bool) -> tuple[int, int | None]:
+def _try_from(
+    work: Callable[[int], Any], start: int, max_pages: int | None
+) -> tuple[int, int | None]:
     """Try the pages from `start` on in a process; return its exit status and the last page."""
     own_path = os.pathsep.join(filter(None, sys.path))
     # Nothing in the current folder is a module of ours.
@@ -195,8 +202,8 @@ def _try_from(work: Callable[[int], Any], start: int, only_first: bool) -> tuple
         pickle.dump((files.use_store_options, files.options_in_use(), work, start), process.stdin)
         process.stdin.close()
         offset = None
-        for line in process.stdout:
-            if only_first and offset is not None:
+        for num_ended, line in enumerate(process.stdout):
+            if num_ended == max_pages:
                 process.kill()
                 return 0, offset
             offset = int(line)

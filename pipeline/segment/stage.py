@@ -12,16 +12,15 @@ in random order, which no compressed column can give.
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tokenizers import Tokenizer
 
 from pipeline.engine.outputs import (
     load_finished,
@@ -36,19 +35,13 @@ from pipeline.engine.outputs import (
     write_folder_manifest,
 )
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
+from pipeline.parse.guards import CrashNotes, crash_notes, find_crashing
 from pipeline.segment.config import SegmentConfig
-from pipeline.segment.cutting import (
-    Encoded,
-    Offsets,
-    Segment,
-    cut_document,
-    targets_by_segment,
-)
-from pipeline.segment.inputs import LinkedText, read_nodes, read_pages
-from pipeline.segment.sentences import Unit, join_within, split_units
+from pipeline.segment.cutting import Segment, targets_by_segment
+from pipeline.segment.inputs import LinkedText, PartNodes, read_nodes, read_pages
+from pipeline.segment.long_pages import Cut, cut_pages
 from pipeline.storage import files
 from pipeline.tokenizer.encoder import SentenceEncoder, encoder_of
-from pipeline.tokenizer.long_texts import PIECE_CHARS, text_pieces
 from pipeline.tokenizer.stage import read_tokenizer
 from schemas.errors import StageError
 from schemas.pair_frame import PairFrame
@@ -100,17 +93,23 @@ def run_segment(job: Job[SegmentConfig], task: Task) -> Record:
     metadata = {TOKEN_DTYPE_KEY: dtype.str.encode()}
     nodes = read_nodes(job, task.index)
     with (
+        crash_notes(job.state_path("running", f"{task.index:05d}")) as notes,
         files.write_whole(job.path(ids_name)) as ids_file,
         part_writer(job, "segments", task.index, metadata=metadata) as writer,
     ):
         output = _Output(writer, ids_file, dtype)
-        skipped = _skipped_nodes(job, nodes)
+        skipped, crashing = _skipped_nodes(job, nodes), _crashing_nodes(job, task, nodes, notes)
         counts = dict.fromkeys(_COUNTS, 0)
+        if crashing:  # counted only where there is one
+            counts[CRASHED] = len(crashing)
+        place = 0
         for pages in read_pages(job, task.index, nodes, _BATCH_PAGES):
-            kept = [page for page in pages if page.node_id not in skipped]
-            counts["disambiguation"] += len(pages) - len(kept)
-            for page, cuts in groupby(cut_pages(kept, encoder, job.config), itemgetter(0)):
-                _add_document(page, [cut for _, cut in cuts], output, counts)
+            notes.note(place)
+            place += len(pages)
+            counts["disambiguation"] += sum(page.node_id in skipped for page in pages)
+            left_out = skipped | crashing
+            kept = [page for page in pages if page.node_id not in left_out]
+            _add_documents(kept, encoder, job.config, output, counts)
         output.flush()
         num_rows = writer.num_rows
     counts["documents"] = len(nodes.node_ids)
@@ -139,96 +138,64 @@ _COUNTS = (
 )
 
 
+CRASHED = "crashed"
+"""The count of documents left out because they kill the process that cuts them."""
+
+
+def _crashing_nodes(
+    job: Job[SegmentConfig], task: Task, nodes: PartNodes, notes: CrashNotes
+) -> set[int]:
+    """Return the documents that kill a process, where an attempt at this task was killed."""
+    if notes.suspect is None:
+        return set()
+    places = find_crashing(partial(try_documents, job, task), notes.suspect, _BATCH_PAGES)
+    return set(nodes.node_ids[sorted(places)].tolist())
+
+
+def try_documents(job: Job[SegmentConfig], task: Task, start: int) -> None:
+    """Cut the documents of a part from a place on, one by one, to nowhere; print each place first.
+
+    Args:
+        job: the stage in its folder.
+        task: which part.
+        start: how many documents of the part to leave untried.
+    """
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    dtype = np.dtype(task.args["token_dtype"])
+    encoder = encoder_of(read_tokenizer(job.root), dtype.str)
+    nodes = read_nodes(job, task.index)
+    skipped = _skipped_nodes(job, nodes)
+    counts = dict.fromkeys(_COUNTS, 0)
+    place = 0
+    with (
+        open(os.devnull, "wb") as nowhere,
+        closing(TableWriter(nowhere, "segments")) as writer,
+    ):
+        output = _Output(writer, nowhere, dtype)
+        for pages in read_pages(job, task.index, nodes, 1):
+            for page in pages:
+                if place >= start:
+                    print(place, flush=True)
+                    kept = [page] if page.node_id not in skipped else []
+                    _add_documents(kept, encoder, job.config, output, counts)
+                place += 1
+
+
 def _skipped_nodes(job: Job[SegmentConfig], nodes: Any) -> set[int]:
     if not job.config.exclude_disambiguation:
         return set()
     return set(nodes.node_ids[nodes.is_disambiguation].tolist())
 
 
-class Cut(NamedTuple):
-    """The segments of a piece of a text, how many end inside a sentence, and the ids of all."""
-
-    segments: list[Segment]
-    num_cut: int
-    token_ids: npt.NDArray[Any]
-
-
-def cut_pages(
-    pages: list[LinkedText], encoder: SentenceEncoder, limits: SegmentConfig
-) -> Iterator[tuple[LinkedText, Cut]]:
-    """Yield the segments of each page, in order; those of a very long one in several pieces.
-
-    What is encoded together is bounded, because a sentence takes 700 bytes as an object, however
-    short it is.
-    """
-    group: list[_Piece] = []
-    num_chars = 0
-    for page in pages:
-        for begin, stop in text_pieces(page.text):
-            if num_chars + stop - begin > PIECE_CHARS and group:
-                yield from _cut_group(group, encoder, limits)
-                group, num_chars = [], 0
-            group.append(_Piece(page, begin, stop))
-            num_chars += stop - begin
-    yield from _cut_group(group, encoder, limits)
-
-
-class _Piece(NamedTuple):
-    page: LinkedText
-    begin: int
-    stop: int
-
-    def sentences(self) -> list[Unit]:
-        anchors = self.page.anchors
-        inside = slice(bisect_left(anchors, (self.begin,)), bisect_left(anchors, (self.stop,)))
-        return join_within(split_units(self.page.text, self.begin, self.stop), anchors[inside])
-
-
-def _cut_group(
-    pieces: list[_Piece], encoder: SentenceEncoder, limits: SegmentConfig
-) -> Iterator[tuple[LinkedText, Cut]]:
-    """Encode the sentences of some pieces together, and cut each piece."""
-    units = [piece.sentences() for piece in pieces]
-    sentences = [
-        sentence_text(piece.page.text, unit, encoder.marks_blanks)
-        for piece, own in zip(pieces, units, strict=True)
-        for unit in own
-    ]
-    encoded = zip(encoder.encode(sentences), sentences, strict=True)
-    for piece, own in zip(pieces, units, strict=True):
-        found = [_encoded(unit, *next(encoded), encoder.tokenizer) for unit in own]
-        ids = [np.zeros(0, encoder.dtype), *(sentence.token_ids for sentence in found)]
-        yield piece.page, Cut(*cut_document(found, limits), np.concatenate(ids))
-
-
-def sentence_text(text: str, unit: Unit, marks_blanks: bool) -> str:
-    """Return what is encoded for a sentence: with a blank where text and tokenizer want one.
-
-    Byte-level BPE marks a word that follows a blank, so a sentence without its blank would begin
-    with a token that stands inside words elsewhere.
-
-    >>> unit = Unit(5, 9, True)
-    >>> sentence_text("One. Two.", unit, True), sentence_text("One. Two.", unit, False)
-    (' Two.', 'Two.')
-    """
-    follows_blank = marks_blanks and unit.start_char > 0 and text[unit.start_char - 1].isspace()
-    return " " * follows_blank + text[unit.start_char : unit.end_char]
-
-
-def _encoded(unit: Unit, token_ids: npt.NDArray[Any], text: str, tokenizer: Tokenizer) -> Encoded:
-    def offsets() -> tuple[Offsets, list[int | None]]:
-        slow = tokenizer.encode(text, add_special_tokens=False)
-        added = len(text) - (unit.end_char - unit.start_char)
-        return [_place(text, *each, added) for each in slow.offsets], slow.word_ids
-
-    return Encoded(unit, token_ids, offsets)
-
-
-def _place(text: str, start: int, end: int, added: int) -> tuple[int, int]:
-    """Return where a token lies in its sentence, without blanks that its tokenizer counts in."""
-    while start < end and text[start].isspace():
-        start += 1
-    return max(start - added, 0), max(end - added, 0)
+def _add_documents(
+    pages: list[LinkedText],
+    encoder: SentenceEncoder,
+    limits: SegmentConfig,
+    output: _Output,
+    counts: dict[str, int],
+) -> None:
+    for page, cuts in groupby(cut_pages(pages, encoder, limits), itemgetter(0)):
+        _add_document(page, [cut for _, cut in cuts], output, counts)
 
 
 def _add_document(
@@ -336,7 +303,13 @@ def finish(job: Job[SegmentConfig], records: Records) -> dict[str, Any]:
     )
     write_folder_manifest(job, "tokens", records["segment"], extra=extra)
     mean = counts["tokens"] / counts["segments"] if counts["segments"] else 0.0
-    return {**counts, "mean_tokens": round(mean, 1)}
+    summary: dict[str, Any] = {**counts, "mean_tokens": round(mean, 1)}
+    if CRASHED in counts:
+        summary["warnings"] = [
+            f"{counts[CRASHED]} of {counts['documents']} documents left out: to cut them kills the "
+            "process, out of memory perhaps; they stay in pages and in the graph"
+        ]
+    return summary
 
 
 SEGMENT = Stage(

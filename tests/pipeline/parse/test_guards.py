@@ -101,6 +101,11 @@ def test_suspect_that_does_not_crash_clears_all() -> None:
     assert find_crashing(partial(print_and_die, {}), 9) == frozenset()
 
 
+@pytest.mark.parametrize(("num_suspects", "found"), [(3, set()), (4, {7})])
+def test_note_may_stand_for_several_pages(num_suspects: int, found: set[int]) -> None:
+    assert find_crashing(partial(print_and_die, {7: signal.SIGSEGV}), 4, num_suspects) == found
+
+
 @pytest.mark.parametrize(("num_deaths", "blamed"), [(1, set()), (2, {4})])
 def test_only_a_page_at_which_the_kernel_kills_twice_is_to_blame(
     tmp_path: Path, num_deaths: int, blamed: set[int]

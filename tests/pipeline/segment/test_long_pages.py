@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from pipeline.segment import stage as segmenting
+from pipeline.segment import long_pages
 from pipeline.segment.config import SegmentConfig
 from pipeline.segment.cutting import targets_by_segment
 from pipeline.segment.inputs import LinkedText
-from pipeline.segment.stage import cut_pages
+from pipeline.segment.long_pages import cut_pages
 from pipeline.tokenizer.encoder import SentenceEncoder
 from pipeline.tokenizer.wordpiece import encoding_form, train_wordpiece
 
@@ -27,13 +27,13 @@ def linked_text(text: str, node_id: int = 0) -> LinkedText:
 
 def test_long_page_is_cut_as_its_pieces_are_and_covers_all(monkeypatch: object) -> None:
     groups = []
-    original = segmenting._cut_group
+    original = long_pages._cut_group
 
     def watched(pieces, *rest):  # type: ignore[no-untyped-def]
         groups.append(sum(piece.stop - piece.begin for piece in pieces))
         return original(pieces, *rest)
 
-    monkeypatch.setattr(segmenting, "_cut_group", watched)  # type: ignore[attr-defined]
+    monkeypatch.setattr(long_pages, "_cut_group", watched)  # type: ignore[attr-defined]
     text = "a word is one.\n" * 100_000
     pages = [linked_text("a word.", 1), linked_text(text, 2), linked_text("one.", 3)]
     found: dict[int, list] = {}
@@ -41,7 +41,7 @@ def test_long_page_is_cut_as_its_pieces_are_and_covers_all(monkeypatch: object) 
         found.setdefault(page.node_id, []).append(cut)
     assert list(found) == [1, 2, 3]
     assert len(found[2]) > 1
-    assert max(groups) <= 3 * segmenting.PIECE_CHARS // 2
+    assert max(groups) <= 3 * long_pages.PIECE_CHARS // 2
     segments = [segment for cut in found[2] for segment in cut.segments]
     covered = "".join(text[segment.start_char : segment.end_char] for segment in segments)
     assert covered.replace("\n", "") == text.replace("\n", "")

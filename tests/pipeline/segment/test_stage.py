@@ -5,10 +5,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
 from pipeline.engine.outputs import load_manifest
 from pipeline.engine.stage import Job
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
+from pipeline.parse import guards
+from pipeline.parse.guards import crash_notes
 from pipeline.segment.config import SegmentConfig
 from pipeline.segment.stage import SEGMENT
 from pipeline.tokenizer.config import TokenizerConfig
@@ -129,3 +132,36 @@ def test_a_graph_of_other_pages_is_refused(tmp_path: Path) -> None:
     write_corpus(tmp_path, [[page(1, "Another")]])
     with pytest.raises(StageError, match="linkbert graph"):
         run_inline(Job(SEGMENT, str(tmp_path), SegmentConfig()), overwrite=True)
+
+
+DYING_ON_A_PAGE = """
+import os, signal
+import pipeline.segment.stage as segmenting
+original = segmenting.cut_pages
+def cut_pages(pages, *rest):
+    if any("deadly" in page.text for page in pages):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return original(pages, *rest)
+segmenting.cut_pages = cut_pages
+"""
+
+
+def test_page_that_kills_its_worker_is_left_out_alone_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [page(1, "A"), page(2, "B"), page(3, "C", text="A deadly text."), page(4, "D")]
+    segment(tmp_path, [pages])
+    monkeypatch.setattr(guards, "_COMMAND", DYING_ON_A_PAGE + guards._COMMAND)
+    job = open_job(Job(SEGMENT, str(tmp_path), SegmentConfig()), overwrite=True)
+    [phase] = SEGMENT.phases
+    [task] = plan_phase(job, phase, {})
+    note = Path(job.state_path("running", "00000"))
+    with crash_notes(str(note)) as notes:
+        notes.note(0)  # the batch in which an attempt was killed
+        left_behind = note.read_bytes()
+    note.write_bytes(left_behind)
+    summary = finish_job(job, {"segment": [run_task(job, phase, task)]})
+    assert [row["node_id"] for row in read_rows(tmp_path / "segments")] == [0, 1, 3]
+    assert (summary["documents"], summary["crashed"]) == (4, 1)
+    assert summary["warnings"][0].startswith("1 of 4 documents left out")
+    assert not note.exists()
