@@ -18,6 +18,8 @@ from pipeline.engine.stage import Job
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
 from pipeline.sample.card import CARD_NAME
+from pipeline.storage import files
+from schemas.errors import StageError
 from schemas.manifest import SEAL_NAME, FileEntry, read_manifest, write_json, write_manifest
 from tests.pipeline.chain import LTGWIKI, ltgwiki_chain
 from tests.running import run_inline
@@ -78,7 +80,9 @@ def test_a_flipped_bit_in_any_kind_of_file_is_found_and_named(whole: Path) -> No
     assert check(whole).problems == []
 
 
-def test_a_forged_table_that_fits_its_manifest_is_found_from_the_dump(tmp_path: Path) -> None:
+def test_a_forged_table_that_fits_its_manifest_is_found_from_the_dump(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dump = shutil.copy(LTGWIKI, tmp_path)
     corpus = tmp_path / "corpus"
     run_inline(Job(PARSE, str(corpus), ParseConfig(), (str(dump),)))
@@ -101,6 +105,23 @@ def test_a_forged_table_that_fits_its_manifest_is_found_from_the_dump(tmp_path: 
     found = rederive(corpus)
     assert (found.num_rows, found.problems) == (0, [])
     assert str(dump) in found.skipped[0]
+
+    def no_answer(paths: object) -> None:
+        raise StageError("expected an answer, found none")
+
+    monkeypatch.setattr(files, "check_stores", no_answer)
+    tasks = state / "parse.json"
+    local = tasks.read_text()
+    tasks.write_text(local.replace(str(dump), "s3://away/dump.xml.bz2"))
+    found = rederive(corpus)
+    assert (found.num_rows, found.problems) == (0, [])
+    assert found.skipped[0].startswith("the store of the dump s3://away/dump.xml.bz2 does not")
+    Path(dump).write_bytes(LTGWIKI.read_bytes())
+    tasks.write_text(local)
+    record = json.loads(note.read_bytes())
+    record["counts"]["rejected"]["crashed"] = 1
+    write_json(note, record)
+    assert rederive(corpus).skipped == ["task 0 of parse has pages that kill a process"]
 
 
 def forge(part: Path) -> FileEntry:

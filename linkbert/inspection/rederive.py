@@ -76,19 +76,45 @@ def rederive(corpus: Path) -> Rederived:
 def _try_one(corpus: Path, trial: _Trial, state: Path, found: Rederived) -> None:
     tasks = [Task(**values) for values in json.loads((state / f"{trial.phase}.json").read_bytes())]
     task = tasks[_draw(corpus, trial, len(tasks))]
-    source = task.args.get("path")
-    if source is not None and (not files.exists(source) or "piece" in task.args):
-        found.skipped.append(f"the dump {source} is not there, or cannot be read in the middle")
+    if reason := _why_not_again(task):
+        found.skipped.append(reason)
         return
     plan = json.loads((state / "_plan.json").read_bytes())
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in plan["config"].items()}
     record = json.loads((state / "_tasks" / f"{trial.phase}-{task.index:05d}.json").read_bytes())
+    if _left_out_crashing(record):
+        found.skipped.append(
+            f"task {task.index} of {trial.stage.name} has pages that kill a process"
+        )
+        return
     with tempfile.TemporaryDirectory() as scratch:
         _lay_out(corpus, Path(scratch), trial, record)
         job = Job(trial.stage, scratch, trial.config(**values), inputs=plan["inputs"])
         [phase] = [phase for phase in trial.stage.phases if phase.name == trial.phase]
         again = phase.run(job, task)
         _compare(corpus, Path(scratch), record, again, found)
+
+
+def _why_not_again(task: Task) -> str | None:
+    """Say why a task cannot be run again, where what it read from a dump is out of reach."""
+    source = task.args.get("path")
+    if source is None:
+        return None
+    try:
+        if files.is_remote(source):
+            files.check_stores([source])
+        is_there = files.exists(source)
+    except (LinkBertError, OSError, ValueError, ImportError) as error:
+        return f"the store of the dump {source} does not answer ({error})"
+    if is_there and "piece" not in task.args:
+        return None
+    return f"the dump {source} is not there, or cannot be read in the middle"
+
+
+def _left_out_crashing(record: Record) -> bool:
+    """Tell whether a task left out pages at which it was killed, as this process would be."""
+    counts = record["counts"]
+    return "crashed" in counts or "crashed" in counts.get("rejected", {})
 
 
 def _draw(corpus: Path, trial: _Trial, num_tasks: int) -> int:
