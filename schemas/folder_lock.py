@@ -21,7 +21,8 @@ def lock_folder(
 
     Args:
         folder: created if missing.
-        name: of the lock file, a path below the folder.
+        name: of the lock file, a path below the folder, or an absolute one for a folder that is
+            replaced as a whole.
         writer: what to tell a second process about this one; its process id unless given.
 
     Raises:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from linkbert.training.checkpoint import (
 from linkbert.training.run_folder import TOKENIZER_NAME, read_run, validation_at
 from schemas import __version__
 from schemas.errors import CheckpointError, StageError
+from schemas.folder_lock import lock_folder
 from schemas.manifest import (
     MANIFEST_NAME,
     FileEntry,
@@ -74,7 +77,7 @@ def export(
     Raises:
         CheckpointError: the run has no such checkpoint, or it is damaged; or the folder cannot be
             written, as when the disk is full.
-        StageError: the folder exists.
+        StageError: the folder exists, or another process is writing it.
     """
     run, out = Path(run), Path(out)
     described = read_run(run)
@@ -84,30 +87,48 @@ def export(
     if finished is not None:
         logger.info("%s is finished: it was exported from %s before", out, folder.name)
         return finished
-    _refuse_existing(out, overwrite)
-    loaded = load_checkpoint(folder)
-    facts = described["facts"]
-    num_rows = facts["vocab_size"] if cut_vocabulary else None
-    sweep_aside(out)
     try:
-        with folder_aside(out) as aside:
-            num_parameters = write_network(aside, described["model"], loaded.model, facts, num_rows)
-            for path in aside.iterdir():
-                share_as_usual(path)
-            write_tokenizer_files(
-                run / TOKENIZER_NAME, aside, PairFrame.from_facts(facts), _max_length(described)
-            )
-            write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
-            result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
-            _write_manifest(aside, described, identity, result)
-            if out.exists():
-                shutil.rmtree(out)
-            os.replace(aside, out)
+        with _only_writer(out):
+            _refuse_existing(out, overwrite)
+            return _write(run, out, described, folder, identity)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"expected to write {out}, found {error}: free space there, then run the same command "
             "again"
         ) from error
+
+
+@contextmanager
+def _only_writer(out: Path) -> Iterator[None]:
+    """Hold a model folder by a lock beside it, for the folder itself is replaced."""
+    lock = out.absolute().with_name(f".{out.name}.lock")
+    with lock_folder(out, str(lock)):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _write(
+    run: Path, out: Path, described: dict[str, Any], checkpoint: Path, identity: dict[str, Any]
+) -> ExportResult:
+    loaded = load_checkpoint(checkpoint)
+    facts = described["facts"]
+    num_rows = facts["vocab_size"] if identity.get("cut_vocabulary") else None
+    sweep_aside(out)
+    with folder_aside(out) as aside:
+        num_parameters = write_network(aside, described["model"], loaded.model, facts, num_rows)
+        for path in aside.iterdir():
+            share_as_usual(path)
+        write_tokenizer_files(
+            run / TOKENIZER_NAME, aside, PairFrame.from_facts(facts), _max_length(described)
+        )
+        write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
+        result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
+        _write_manifest(aside, described, identity, result)
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(aside, out)
     return result
 
 

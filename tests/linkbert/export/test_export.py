@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from linkbert.export.export import export
+from linkbert.export.export import _only_writer, export
 from linkbert.training.trainer import pretrain
 from schemas.errors import CheckpointError, ConfigError, StageError
 from schemas.manifest import read_manifest
@@ -97,6 +97,15 @@ def test_checkpoint_that_is_not_there_is_named(finished_run: Path, tmp_path: Pat
         export(finished_run, tmp_path / "model", checkpoint="7")
     with pytest.raises(CheckpointError, match="expected the folder of a pretraining run"):
         export(tmp_path, tmp_path / "model")
+
+
+def test_second_export_into_a_folder_is_refused_while_the_first_runs(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model"
+    with _only_writer(out), pytest.raises(StageError, match=rf"{out} to be free.*process"):
+        export(finished_run, out)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_existing_folder_is_kept_unless_it_is_an_export(model: Path, finished_run: Path) -> None:
