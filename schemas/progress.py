@@ -46,7 +46,8 @@ class Progress:
         """Count `amount` more as done; log a line, with `note`, when the last one is old."""
         self._done += amount
         now = time.monotonic()
-        if now - self._last_line >= _LINE_EVERY_SECONDS:
+        # What is done has its line from `close`.
+        if now - self._last_line >= _LINE_EVERY_SECONDS and self._done < self._total:
             self._last_line = now
             self._log(logging.INFO, now, note)
         elif now - self._last_look >= _LOOK_EVERY_SECONDS:

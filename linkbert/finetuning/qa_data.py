@@ -85,7 +85,7 @@ def read_questions(path: Path, *, is_strict: bool = False, is_test: bool = False
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise SchemaError(
             f"expected questions in the form of SQuAD, MRQA, HotpotQA or flat lines in {path}, "
-            f"found {error!r}"
+            f"found {_told(error)}"
         ) from error
     if not questions:
         raise SchemaError(f"expected questions, found none in {path}")
@@ -103,6 +103,17 @@ def read_questions(path: Path, *, is_strict: bool = False, is_test: bool = False
             path, found.num_answers, found.num_moved, found.num_lost,
         )  # fmt: skip
     return found
+
+
+def _told(error: Exception) -> str:
+    """Say what is wrong with a question in words where there are some.
+
+    >>> _told(KeyError("context")), _told(ValueError("no answers of question 7"))
+    ("one without 'context'", 'no answers of question 7')
+    """
+    if isinstance(error, KeyError):
+        return f"one without {error.args[0]!r}"
+    return str(error) if isinstance(error, ValueError) else repr(error)
 
 
 def _rows_of(values: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

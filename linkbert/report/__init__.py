@@ -42,13 +42,18 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
     Raises:
         SchemaError: nothing of this project lies there.
         GraphError: no document has the title `around`.
-        ConfigError: `out` is a folder.
+        ConfigError: `out` is a folder, or in one that is not there.
     """
     target = out or folder / REPORT_NAME
     if target.is_dir():
         raise ConfigError(
             f"expected the name of a file to write, found the folder {target}: "
             f"name {target / REPORT_NAME}"
+        )
+    if not target.parent.is_dir() and folder.is_dir():
+        raise ConfigError(
+            f"expected a folder to write {target.name} into, found none at {target.parent}: "
+            "create it, or choose another --out"
         )
     chapters = chapters_of(folder, around)
     if not chapters:

@@ -41,6 +41,8 @@ from schemas.model_folder import CONFIG_NAME, digest_of, sha256_of
 from schemas.pair_frame import FRAME_KEY
 
 RUN_NAME = "run.json"
+_RUN_KEYS, _IDENTITY_KEYS = ("identity", "facts", "model"), ("config", "seed", "inputs", "init")
+_CURE = "copy the file anew, or pretrain with --overwrite"
 TOKENIZER_NAME = "tokenizer.json"
 RESULT_KEY = "result"
 
@@ -211,13 +213,31 @@ def read_run(run: Path) -> dict[str, Any]:
         CheckpointError: there is none, or it is damaged.
     """
     path = run / RUN_NAME
+    if not path.is_file():
+        raise CheckpointError(
+            f"expected the folder of a pretraining run, found no {RUN_NAME} in {run}: name a "
+            "folder that `linkbert pretrain` wrote"
+        )
     try:
-        values: dict[str, Any] = json.loads(path.read_bytes())
+        values = json.loads(path.read_bytes())
+        missing = _missing_keys(values, _RUN_KEYS) or _missing_keys(
+            values["identity"], _IDENTITY_KEYS, "identity."
+        )
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"expected the folder of a pretraining run, found {error}: run linkbert pretrain"
+            f"expected JSON in {path}, found damage ({error}): {_CURE}"
         ) from error
-    return values
+    if missing:
+        raise CheckpointError(
+            f"expected what pretrain wrote in {path}, found no {missing} there: {_CURE}"
+        )
+    return dict(values)
+
+
+def _missing_keys(values: Any, wanted: tuple[str, ...], prefix: str = "") -> str:
+    """Return the keys that an object lacks, joined; all of them where it is no object."""
+    found = values if isinstance(values, dict) else {}
+    return ", ".join(prefix + key for key in wanted if key not in found)
 
 
 def validation_at(run: Path, step: int) -> dict[str, dict[str, Any]]:

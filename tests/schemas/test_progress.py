@@ -5,7 +5,11 @@ import pytest
 from schemas.progress import Progress, clock
 
 
-def test_the_last_line_says_what_was_done(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("every_seconds", [5.0, 0.0])
+def test_the_last_line_says_what_was_done_and_comes_once(
+    every_seconds: float, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schemas.progress._LINE_EVERY_SECONDS", every_seconds)
     with caplog.at_level(logging.INFO, "schemas.progress"):
         progress = Progress("parse ranges", 10, "MB")
         progress.advance(10)

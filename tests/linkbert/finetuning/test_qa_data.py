@@ -171,6 +171,12 @@ def test_a_test_may_keep_its_answers_back_and_nothing_else_may(tmp_path: Path) -
             read_questions(tmp_path / "x.json")
 
 
+def test_a_key_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"question": "Who?"}')
+    with pytest.raises(SchemaError, match="found one without 'context'"):
+        read_questions(tmp_path / "x.json")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -56,6 +56,7 @@ def test_unknown_key_is_answered_with_the_closest(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("max_steps=0", "max_steps to be a number above 0, found 0"),
+        ("max_steps=100000000000000000000", "max_steps to be such that a run reads up to 1e.15"),
         ("max_steps=1.5", "max_steps to be of type int, found 1.5"),
         ("precision=fp8", "precision to be one of auto, fp32, bf16, fp16, found 'fp8'"),
         ("schedule=cosine", "schedule to be one of linear, constant, warmup-stable-decay, found"),
