@@ -81,10 +81,12 @@ clean:
 	rm -rf $(VENV) .compat build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 # A .venv of an older Python, which an earlier try left, is made anew.
+# Python 3.11's own pip reads the metadata of every package once per package that it has installed.
 define MAKE_VENV
 	@$(PYTHON) -c $(IS_NEW)
 	@echo "installing into $(VENV): 3 GB of disk with PyTorch's CPU build, else 6 GB; some minutes"
 	@$(BIN)/python -c $(IS_NEW) 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade pip
 endef
 
 $(VENV)/installed: setup.py constraints.txt
