@@ -147,7 +147,7 @@ def rank(
     )
 
     from linkbert.finetuning.options import Hyper
-    from linkbert.finetuning.training import check_model, load, predict, train
+    from linkbert.finetuning.training import check_model, load, load_model, predict, train
 
     check_model(model_folder)
 
@@ -156,7 +156,7 @@ def rank(
     queries = make_queries(held_out, facts, max_queries, NUM_NEGATIVES, None)
     set_seed(seed)
     tokenizer = load(AutoTokenizer, model_folder)
-    model = load(AutoModelForSequenceClassification, model_folder, num_labels=2)
+    model = load_model(AutoModelForSequenceClassification, model_folder, num_labels=2)
     frame = PairFrame.from_facts(facts)
     features = [
         feature | {"labels": int(place == 0)}

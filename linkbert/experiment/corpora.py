@@ -64,14 +64,19 @@ def _prepare(corpus: str, folder: str, max_tokens: int, overwrite: bool) -> str:
 def _cut(corpus: str, folder: str, max_tokens: int, overwrite: bool) -> str:
     os.makedirs(folder, exist_ok=True)
     for name in _UNCUT:
-        load_manifest(files.join(corpus, name))
-        link, target = Path(folder, name), Path(corpus, name).resolve()
-        if not link.exists():
-            link.symlink_to(target, target_is_directory=True)
-        elif link.resolve() != target:
-            raise ConfigError(
-                f"expected a link to {target}, found something else at {link}: choose another "
-                "--out, or delete it"
-            )
+        stage = load_manifest(files.join(corpus, name)).stage
+        for uncut in (name, f"_state/{stage}"):
+            _link(Path(folder, uncut), Path(corpus, uncut).resolve())
     run_here(Job(SEGMENT, folder, SegmentConfig(max_tokens=max_tokens)), overwrite)
     return folder
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(exist_ok=True)
+    if not link.exists():
+        link.symlink_to(target, target_is_directory=True)
+    elif link.resolve() != target:
+        raise ConfigError(
+            f"expected a link to {target}, found something else at {link}: choose another "
+            "--out, or delete it"
+        )

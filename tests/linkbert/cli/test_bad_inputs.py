@@ -163,7 +163,7 @@ def test_a_missing_package_names_its_extra(
 def test_a_damaged_table_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     part = tmp_path / "part-00000.parquet"
     part.write_bytes(b"PAR1" + bytes(100))
-    assert "a damaged one (" in line_of(["show", str(part)], capsys)
+    assert f"expected {part} as its stage" in line_of(["show", str(part)], capsys)
 
 
 def test_every_extra_is_one_of_setup() -> None:

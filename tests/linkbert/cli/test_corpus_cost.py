@@ -70,7 +70,7 @@ def test_a_dump_that_cannot_be_split_is_measured_from_its_beginning(
     pack: Callable[[bytes], bytes], whole: ParseSample, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("linkbert.cli.corpus_cost._SAMPLED_BYTES", 1_000_000)
+    monkeypatch.setattr("linkbert.cli.corpus_cost._SAMPLED_BYTES", 2_000_000)
     packed = tmp_path / "ltg.packed"
     packed.write_bytes(pack(bz2.decompress(_bundled_dump().read_bytes())))
     found = parse_sample([str(packed)], ParseConfig())

@@ -129,7 +129,7 @@ def test_a_sequence_is_as_long_as_the_model_has_positions(
 
 def test_a_damaged_config_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="expected a Hugging Face folder"):
+    with pytest.raises(CheckpointError, match="expected JSON in UTF-8"):
         longest_sequence(tmp_path, 128)
 
 

@@ -105,10 +105,11 @@ def test_a_path_that_no_worker_sees_is_refused_and_nothing_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus = tmp_path / "corpus"
+    corpus.mkdir()
     assert main(["graph", str(corpus), *DATAFLOW, "--setup_file=./setup.py"]) == 1
     expected = f"expected paths that Dataflow's workers can open, found {corpus}"
     assert expected in capsys.readouterr().err
-    assert not corpus.exists()
+    assert not list(corpus.iterdir())
 
 
 def test_a_job_without_its_package_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

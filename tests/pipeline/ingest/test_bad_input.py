@@ -105,7 +105,9 @@ def test_text_without_blank_lines_is_an_error_before_it_fills_the_memory(
     monkeypatch.setattr(ingest_records, "MAX_TEXT_CHARS", 100)
     source = tmp_path / "books.txt"
     source.write_text("A line of ten.\n\n" * 30 + "A sentence a line, and no end.\n" * 30)
-    with pytest.raises(DumpError, match=r"without one before byte \d+ of books: put a blank line"):
+    with pytest.raises(
+        DumpError, match=r"without one before byte \d+ of books.txt: put a blank line"
+    ):
         ingest(tmp_path / "corpus", source, format="text")
 
 

@@ -90,10 +90,10 @@ def test_target_without_end_is_a_dropped_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (GOOD, "found JSON lines in given: give --format jsonl"),
-        ('<?xml version="1.0"?><a/>', "found XML in given"),
-        ("\ufeff\n<mediawiki>", "found a MediaWiki export in given: use `linkbert parse`"),
-        ("<PubmedArticleSet>", "found PubMed XML in given: give --format pubmed"),
+        (GOOD, "found JSON lines in given.txt: give --format jsonl"),
+        ('<?xml version="1.0"?><a/>', "found XML in given.txt"),
+        ("\ufeff\n<mediawiki>", "found a MediaWiki export in given.txt: use `linkbert parse`"),
+        ("<PubmedArticleSet>", "found PubMed XML in given.txt: give --format pubmed"),
     ],
 )
 def test_what_is_no_plain_text_is_named(tmp_path: Path, content: str, message: str) -> None:

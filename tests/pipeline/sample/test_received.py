@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.sample.received import put_together
 from pipeline.sample.spread import BATCH_SCHEMA
+from schemas.errors import StageError
 from schemas.tables.segments import binary_column
 
 
@@ -37,5 +38,5 @@ def test_rows_are_those_of_the_plan_whatever_the_order_of_batches(batches: list[
 
 
 def test_a_lost_batch_is_noticed() -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(StageError, match="4 segments of a shard once, found 3"):
         put_together([batch([0, 1, 2])], 2, np.dtype("<u4"))
