@@ -1,7 +1,9 @@
 """The jobs from a dump to shards, small enough to be run on every engine and every store."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from pipeline.engine.run import run_job
 from pipeline.engine.stage import AnyJob, Job
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
@@ -14,6 +16,8 @@ from pipeline.segment.stage import SEGMENT
 from pipeline.tokenizer.config import TokenizerConfig
 from pipeline.tokenizer.stage import TOKENIZER
 from tests.conftest import REPOSITORY
+from tests.pipeline.engine.counting_stage import tree_bytes
+from tests.running import run_inline
 
 MINI = REPOSITORY / "tests" / "data" / "mini.xml"
 LTGWIKI = REPOSITORY / "linkbert" / "data" / "ltgwiki-2017-pages-articles.xml.bz2"
@@ -49,3 +53,21 @@ def ltgwiki_chain(root: Path) -> list[AnyJob]:
         Job(SEGMENT, corpus, SegmentConfig(max_tokens=62)),
         Job(SAMPLE, shards, SampleConfig(epochs=2, validation_fraction=0.1), (corpus,)),
     ]
+
+
+def assert_the_chain_writes_the_same_bytes(folder: Path, beam_args: tuple[str, ...]) -> None:
+    """Run the mini chain in this process and, by both joins, on an engine; compare every byte."""
+    for job in mini_chain(folder / "inline"):
+        run_inline(job)
+    expected = tree_bytes(folder / "inline")
+    *corpus, sample = mini_chain(folder / "out")
+    for job in corpus:
+        run_job(job, beam_args=beam_args)
+    for join in ("shuffle", "gather"):
+        joined = replace(sample, config=replace(sample.config, join=join))
+        run_job(joined, beam_args=beam_args, overwrite=True)
+        found = tree_bytes(folder / "out")
+        assert sorted(found) == sorted(expected)
+        # A manifest holds what was asked for, the join with the rest.
+        others = [name for name in expected if found[name] != expected[name]]
+        assert all(name.startswith("shards/") and "_manifest" in name for name in others)

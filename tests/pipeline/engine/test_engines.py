@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from linkbert.cli.commands import main
 from pipeline.engine.run import run_job
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.conftest import REPOSITORY
-from tests.pipeline.chain import mini_chain
+from tests.pipeline.chain import assert_the_chain_writes_the_same_bytes
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes, wait_for
 from tests.running import run_inline, wait_until_served
 
@@ -67,20 +66,7 @@ def _program(folder: Path) -> str:
 def test_the_chain_on_prism_writes_the_same_bytes_by_both_joins(
     tmp_path: Path, prism: tuple[str, ...]
 ) -> None:
-    for job in mini_chain(tmp_path / "inline"):
-        run_inline(job)
-    expected = tree_bytes(tmp_path / "inline")
-    *corpus, sample = mini_chain(tmp_path / "out")
-    for job in corpus:
-        run_job(job, beam_args=prism)
-    for join in ("shuffle", "gather"):
-        joined = replace(sample, config=replace(sample.config, join=join))
-        run_job(joined, beam_args=prism, overwrite=True)
-        found = tree_bytes(tmp_path / "out")
-        assert sorted(found) == sorted(expected)
-        # A manifest holds what was asked for, the join with the rest.
-        others = [name for name in expected if found[name] != expected[name]]
-        assert all(name.startswith("shards/") and "_manifest" in name for name in others)
+    assert_the_chain_writes_the_same_bytes(tmp_path, prism)
 
 
 def test_prism_writes_the_same_bytes_through_a_worker_s_death(

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from pipeline.engine import flink
 from pipeline.engine.run import run_job
 from schemas.errors import DumpError
 from tests.conftest import REPOSITORY
-from tests.pipeline.chain import mini_chain
+from tests.pipeline.chain import assert_the_chain_writes_the_same_bytes, mini_chain
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes, wait_for
 from tests.running import run_inline
 
@@ -46,21 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, tu
 def test_the_chain_writes_the_same_bytes_by_both_joins(
     tmp_path: Path, cluster: tuple[Path, tuple[str, ...]]
 ) -> None:
-    options = cluster[1]
-    for job in mini_chain(tmp_path / "inline"):
-        run_inline(job)
-    expected = tree_bytes(tmp_path / "inline")
-    *corpus, sample = mini_chain(tmp_path / "out")
-    for job in corpus:
-        run_job(job, beam_args=options)
-    for join in ("shuffle", "gather"):
-        joined = replace(sample, config=replace(sample.config, join=join))
-        run_job(joined, beam_args=options, overwrite=True)
-        found = tree_bytes(tmp_path / "out")
-        assert sorted(found) == sorted(expected)
-        # A manifest holds what was asked for, the join with the rest.
-        others = [name for name in expected if found[name] != expected[name]]
-        assert all(name.startswith("shards/") and "_manifest" in name for name in others)
+    assert_the_chain_writes_the_same_bytes(tmp_path, cluster[1])
 
 
 def test_an_error_is_the_product_s_line(
