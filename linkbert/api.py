@@ -313,10 +313,10 @@ def check_folder(path: AnyPath) -> CheckReport:
 
     path = Path(path)
     report = check(path)
-    for plan in sorted(path.rglob("_state/parse/_plan.json")):
+    for identity in sorted(path.rglob("_state/parse/_plan.json")):
         if report.problems:
             break  # what is damaged proves nothing more
-        again = rederive(plan.parents[2])
+        again = rederive(identity.parents[2])
         report.num_rows_made_again += again.num_rows
         report.problems.extend(again.problems)
         for reason in again.skipped:

@@ -35,7 +35,7 @@ class CheckpointError(LinkBertError):
 
 
 class StageError(LinkBertError):
-    """An output folder is in use, made with another plan, or its counts do not add up."""
+    """An output folder is in use, made from something else, or its counts do not add up."""
 
 
 class StoppedError(StageError):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.engine.exchange import exchange_of, plan_exchange, receive, send
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.exchange import exchange_of, receive, send, tasks_of_exchange
+from pipeline.engine.lifecycle import finish_job, open_job, run_task, tasks_of_phase
 from pipeline.engine.run import run_here
 from pipeline.engine.stage import AnyJob, AnyPhase, Job, Records
 from pipeline.tokenizer.config import TokenizerConfig, TokenizerSources
@@ -24,7 +24,7 @@ def run_inline(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
     for phase in opened.phases():
         if exchange_of(opened, phase):
             _exchange_inline(opened, phase, records)
-        tasks = plan_phase(opened, phase, records)
+        tasks = tasks_of_phase(opened, phase, records)
         records[phase.name] = [run_task(opened, phase, task) for task in tasks]
     return finish_job(opened, records)
 
@@ -32,10 +32,10 @@ def run_inline(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
 def _exchange_inline(job: AnyJob, phase: AnyPhase, records: Records) -> None:
     """Run the tasks of a phase on batches sent in this process; their records stay on disk."""
     sent: dict[int, list[bytes]] = {}
-    for planned in plan_exchange((job, records), phase):
-        for index, batch in send(planned.value) if planned.tag == "tasks" else ():
+    for listed in tasks_of_exchange((job, records), phase):
+        for index, batch in send(listed.value) if listed.tag == "tasks" else ():
             sent.setdefault(index, []).append(batch)
-    tasks = phase.plan(job, records)
+    tasks = phase.tasks(job, records)
     for index, batches in sent.items():
         receive(job, phase, tasks[index], reversed(batches))
 

@@ -22,7 +22,7 @@ from pipeline.engine.outputs import load_manifest
 from pipeline.engine.stage import Job, Task
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.sources import DumpFile, inspect_source, source_paths
-from pipeline.parse.stage import PARSE, plan_parse, run_cut, run_parse
+from pipeline.parse.stage import PARSE, run_cut, run_parse, tasks_of_parse
 from pipeline.segment.sentences import split_units
 from pipeline.storage import files
 from pipeline.storage.decompress import decompress, to_utf8
@@ -164,7 +164,7 @@ def _slices(job: Job[ParseConfig]) -> Iterator[Task]:
     """Yield tasks on slices of the file of a job."""
     [path] = job.sources
     record = {**run_cut(job, Task(0, {"path": path})), "index": 0}
-    [first, *_] = plan_parse(job, {"cut": [record]})
+    [first, *_] = tasks_of_parse(job, {"cut": [record]})
     size = record["num_bytes"]
     slice_bytes = 4 * _SLICE_BYTES
     if size <= slice_bytes * len(_PLACES):

@@ -79,8 +79,10 @@ def _try_one(corpus: Path, trial: _Trial, state: Path, found: Rederived) -> None
     if reason := _why_not_again(task):
         found.skipped.append(reason)
         return
-    plan = json.loads((state / "_plan.json").read_bytes())
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in plan["config"].items()}
+    identity = json.loads((state / "_plan.json").read_bytes())
+    values = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in identity["config"].items()
+    }
     record = json.loads((state / "_tasks" / f"{trial.phase}-{task.index:05d}.json").read_bytes())
     if _left_out_crashing(record):
         found.skipped.append(
@@ -89,7 +91,7 @@ def _try_one(corpus: Path, trial: _Trial, state: Path, found: Rederived) -> None
         return
     with tempfile.TemporaryDirectory() as scratch:
         _lay_out(corpus, Path(scratch), trial, record)
-        job = Job(trial.stage, scratch, trial.config(**values), inputs=plan["inputs"])
+        job = Job(trial.stage, scratch, trial.config(**values), inputs=identity["inputs"])
         [phase] = [phase for phase in trial.stage.phases if phase.name == trial.phase]
         again = phase.run(job, task)
         _compare(corpus, Path(scratch), record, again, found)

@@ -7,8 +7,8 @@ On Beam's local runner, which works in one process, a phase is one step, on a po
 An engine deals the tasks out one by one, and each runs in a process of its own, which it may kill.
 What ends a phase and begins the next is one step, so a phase costs two rounds of workers:
 
-    Start ── OpenJob ── Plan 1 ─┬─ Reshuffle ── RunTasks 1 ─┐
-                                └──────────────── Add 1, plan 2 ── ... ── Add n ── WriteManifests
+    Start ── OpenJob ── List 1 ─┬─ Reshuffle ── RunTasks 1 ─┐
+                                └──────────────── Add 1, list 2 ── ... ── Add n ── WriteManifests
 
 Every element is a few hundred bytes: a job with its records, a task, or one record. Building the
 job reads nothing, so it builds offline and from a template.
@@ -24,8 +24,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.engine.exchange import MAX_LOCAL_BYTES, exchange_of, group_and_run, plan_exchange
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase
+from pipeline.engine.exchange import MAX_LOCAL_BYTES, exchange_of, group_and_run, tasks_of_exchange
+from pipeline.engine.lifecycle import finish_job, open_job, tasks_of_phase
 from pipeline.engine.options import early_ending, is_local, is_single_process
 from pipeline.engine.outputs import versions_here
 from pipeline.engine.pool import run_tasks
@@ -110,7 +110,7 @@ def build(pipeline: beam.Pipeline, job: AnyJob, *, pool_size: int, overwrite: bo
             before, records = "", None
             continue
         step = _Step(before, phase, exchanges, max_bytes)
-        label = f"Add {before}, plan {phase.name}" if before else f"Plan {phase.name}"
+        label = f"Add {before}, list {phase.name}" if before else f"List {phase.name}"
         state, records = state | label >> RunPhase(step, records)
         before = phase.name
     return _settle(state, before, records) | "WriteManifests" >> beam.Map(_finish)
@@ -134,7 +134,7 @@ class _Step:
 
 
 class RunPhase(beam.PTransform):  # type: ignore[misc]
-    """Add the records of the phase before to the state, then plan a phase and run its tasks."""
+    """Add the records of the phase before to the state, then list and run the tasks of a phase."""
 
     def __init__(self, step: _Step, before: Any) -> None:
         super().__init__()
@@ -144,26 +144,26 @@ class RunPhase(beam.PTransform):  # type: ignore[misc]
     def expand(self, state: Any) -> Any:
         """Return the state and the records of the phase, which the next step waits for."""
         phase = self._step.phase
-        planned = state | "PlanTasks" >> beam.FlatMap(
-            _add_and_plan, self._step, *self._before
+        listed = state | "ListTasks" >> beam.FlatMap(
+            _add_and_list, self._step, *self._before
         ).with_outputs("tasks", "done", main="state")
-        shuffled = planned.tasks | "Reshuffle" >> beam.Reshuffle()
+        shuffled = listed.tasks | "Reshuffle" >> beam.Reshuffle()
         if not self._step.exchanges:
-            return planned.state, shuffled | "RunTasks" >> beam.FlatMap(_run_alone, phase)
-        received = group_and_run(shuffled, planned.state, phase)
-        return planned.state, (received, planned.done) | "AllRecords" >> beam.Flatten()
+            return listed.state, shuffled | "RunTasks" >> beam.FlatMap(_run_alone, phase)
+        received = group_and_run(shuffled, listed.state, phase)
+        return listed.state, (received, listed.done) | "AllRecords" >> beam.Flatten()
 
 
-def _add_and_plan(state: State, step: _Step, records: list[Record] | None = None) -> Iterator[Any]:
+def _add_and_list(state: State, step: _Step, records: list[Record] | None = None) -> Iterator[Any]:
     """Yield the state after the phase before and, tagged `tasks` and `done`, what is to be run."""
     if records is not None:
         state = _add_records(state, step.before, records)
     yield state
     if step.exchanges:
-        yield from plan_exchange(state, step.phase, step.max_bytes)
+        yield from tasks_of_exchange(state, step.phase, step.max_bytes)
         return
     job, earlier = state
-    for task in plan_phase(job, step.phase, earlier):
+    for task in tasks_of_phase(job, step.phase, earlier):
         yield beam.pvalue.TaggedOutput("tasks", (job, task))
 
 
@@ -176,13 +176,13 @@ def _open_state(start: tuple[AnyJob, dict[str, str]], overwrite: bool) -> State:
 
 def _run_on_pool(state: State, phase: AnyPhase, pool_size: int) -> State:
     job, records = state
-    tasks = plan_phase(job, phase, records)
+    tasks = tasks_of_phase(job, phase, records)
     return _add_records(state, phase.name, list(run_tasks(job, phase, tasks, pool_size)))
 
 
-def _run_alone(planned: tuple[AnyJob, Task], phase: AnyPhase) -> Iterator[Record]:
+def _run_alone(listed: tuple[AnyJob, Task], phase: AnyPhase) -> Iterator[Record]:
     """Run a task in a process of its own, which it may kill."""
-    job, task = planned
+    job, task = listed
     return run_tasks(job, phase, [task], 1)
 
 

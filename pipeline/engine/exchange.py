@@ -1,6 +1,6 @@
 """Run a phase whose tasks get their data through Beam: batches keyed by task, grouped by key.
 
-    plan ──▶ senders ──Reshuffle──▶ SendBatches ──▶ (task, bytes) ──GroupByKey──▶ ReceiveBatches
+    list ──▶ senders ──Reshuffle──▶ SendBatches ──▶ (task, bytes) ──GroupByKey──▶ ReceiveBatches
 
 What moves is payload, so this is for runners that hold it on their disks. Beam's local runner keeps
 all of it in memory, several times over, and loses batches above about 2 GB in its parallel mode:
@@ -14,7 +14,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.lifecycle import done_record, plan_phase, run_task
+from pipeline.engine.lifecycle import done_record, run_task, tasks_of_phase
 from pipeline.engine.stage import AnyJob, AnyPhase, Exchange, Record, Records, Task
 from schemas.errors import StageError
 
@@ -33,7 +33,7 @@ def group_and_run(senders: Any, state: Any, phase: AnyPhase) -> Any:
     """Send batches, group them by task, and run each task on its own; return the records.
 
     Args:
-        senders: what `plan_exchange` yields as `tasks`, dealt out.
+        senders: what `tasks_of_exchange` yields as `tasks`, dealt out.
         state: the collection of the one state.
         phase: one with an exchange.
     """
@@ -45,7 +45,7 @@ def group_and_run(senders: Any, state: Any, phase: AnyPhase) -> Any:
     )
 
 
-def plan_exchange(state: State, phase: AnyPhase, max_bytes: int = 0) -> Iterator[Any]:
+def tasks_of_exchange(state: State, phase: AnyPhase, max_bytes: int = 0) -> Iterator[Any]:
     """Yield, as `tasks`, the senders if any task needs them; as `done`, records that are there.
 
     Raises:
@@ -53,7 +53,7 @@ def plan_exchange(state: State, phase: AnyPhase, max_bytes: int = 0) -> Iterator
     """
     job, records = state
     assert phase.exchange is not None, phase.name
-    tasks = plan_phase(job, phase, records)
+    tasks = tasks_of_phase(job, phase, records)
     done = [done_record(job, phase, task) for task in tasks]
     yield from (beam.pvalue.TaggedOutput("done", record) for record in done if record is not None)
     needed = frozenset(
@@ -61,7 +61,7 @@ def plan_exchange(state: State, phase: AnyPhase, max_bytes: int = 0) -> Iterator
     )
     if not needed:
         return
-    senders = phase.exchange.plan(job, records)
+    senders = phase.exchange.tasks(job, records)
     num_bytes = sum(sender.weight for sender in senders)
     if max_bytes and num_bytes > max_bytes:
         raise StageError(
@@ -90,4 +90,4 @@ def receive(job: AnyJob, phase: AnyPhase, task: Task, batches: Iterable[bytes]) 
 def _receive(sent: tuple[int, Iterable[bytes]], phase: AnyPhase, state: State) -> Record:
     index, batches = sent
     job, records = state
-    return receive(job, phase, phase.plan(job, records)[index], batches)
+    return receive(job, phase, phase.tasks(job, records)[index], batches)

@@ -86,9 +86,9 @@ def _refuse_foreign_output(job: AnyJob) -> None:
             )
 
 
-def plan_phase(job: AnyJob, phase: AnyPhase, records: Records) -> list[Task]:
-    """Return the tasks of a phase and note them in the stage's state."""
-    tasks = phase.plan(job, records)
+def tasks_of_phase(job: AnyJob, phase: AnyPhase, records: Records) -> list[Task]:
+    """List the tasks of a phase and note them in the stage's state."""
+    tasks = phase.tasks(job, records)
     files.write_json(job.state_path(f"{phase.name}.json"), [asdict(task) for task in tasks])
     return tasks
 

@@ -15,7 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.engine.claim import claim_folder
-from pipeline.engine.lifecycle import finish_job, finished_summary, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import (
+    finish_job,
+    finished_summary,
+    open_job,
+    run_task,
+    tasks_of_phase,
+)
 from pipeline.engine.stage import AnyJob
 from pipeline.engine.stopping import stop_on_signals
 from pipeline.storage import files
@@ -109,6 +115,6 @@ def run_here(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
             return summary
         records = opened.no_records()
         for phase in opened.phases():
-            tasks = plan_phase(opened, phase, records)
+            tasks = tasks_of_phase(opened, phase, records)
             records[phase.name] = [run_task(opened, phase, task) for task in tasks]
         return finish_job(opened, records)

@@ -46,13 +46,13 @@ class Exchange(Generic[ConfigT]):
 
     Attributes:
         is_used: whether this job goes this way.
-        plan: the tasks that send; their weight is the number of bytes.
+        tasks: those that send; their weight is the number of bytes.
         send: yields batches, each with the index of the task that needs it.
         receive: runs a task on all batches sent to it, which come in any order.
     """
 
     is_used: Callable[[Job[ConfigT]], bool]
-    plan: Callable[[Job[ConfigT], Records], list[Task]]
+    tasks: Callable[[Job[ConfigT], Records], list[Task]]
     send: Callable[[Job[ConfigT], Task], Iterator[tuple[int, bytes]]]
     receive: Callable[[Job[ConfigT], Task, Iterable[bytes]], Record]
 
@@ -63,7 +63,7 @@ class Phase(Generic[ConfigT]):
 
     Attributes:
         name: distinct within the stage.
-        plan: the tasks, from the records of the phases before.
+        tasks: lists what is to be done, from the records of the phases before.
         run: does one task.
         exchange: another way for tasks to get what they need.
         unit: what the weights of the tasks count, for progress; empty where it means little.
@@ -72,7 +72,7 @@ class Phase(Generic[ConfigT]):
     """
 
     name: str
-    plan: Callable[[Job[ConfigT], Records], list[Task]]
+    tasks: Callable[[Job[ConfigT], Records], list[Task]]
     run: Callable[[Job[ConfigT], Task], Record]
     exchange: Exchange[ConfigT] | None = None
     unit: str = ""

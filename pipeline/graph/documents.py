@@ -80,7 +80,7 @@ class _Redirects:
         )
 
 
-def plan_index(job: Job[GraphConfig], records: Records) -> list[Task]:
+def tasks_of_index(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task: the index is small, and everything else waits for it."""
     return [Task(0, {}, load_manifest(job.path("pages")).rows_out)]
 

@@ -39,7 +39,7 @@ _ROWS_PER_GROUP = 1 << 17
 _LOW_BITS = (1 << 32) - 1
 
 
-def plan_merge(job: Job[GraphConfig], records: Records) -> list[Task]:
+def tasks_of_merge(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task a range of source nodes, with the spills that hold edges from it."""
     [index] = records["index"]
     tasks = []
@@ -104,7 +104,7 @@ def unpack_keys(keys: Int64Array) -> tuple[Int32Array, Int32Array]:
     return (keys >> 32).astype(np.int32), (keys & _LOW_BITS).astype(np.int32)
 
 
-def plan_nodes(job: Job[GraphConfig], records: Records) -> list[Task]:
+def tasks_of_nodes(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task a range of nodes."""
     [index] = records["index"]
     args = {"num_ranges": len(records["merge"])}
@@ -180,7 +180,7 @@ _EMPTY_NODE_COLUMNS = {
 }
 
 
-def plan_csr(job: Job[GraphConfig], records: Records) -> list[Task]:
+def tasks_of_csr(job: Job[GraphConfig], records: Records) -> list[Task]:
     """One task: it copies, piece by piece."""
     num_edges = sum(record["counts"]["edges"] for record in records["merge"])
     num_in = sum(record["num_in"] for record in records["nodes"])

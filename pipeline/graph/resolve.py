@@ -100,8 +100,8 @@ class Edges:
     kinds: npt.NDArray[np.uint8]
 
 
-def plan_resolve(job: Job[GraphConfig], records: Records) -> list[Task]:
-    """One task a part of pages."""
+def tasks_of_resolve(job: Job[GraphConfig], records: Records) -> list[Task]:
+    """Make one task per part of pages."""
     [index] = records["index"]
     tasks, first_row = [], 0
     for number, (name, num_rows) in enumerate(page_parts(job)):

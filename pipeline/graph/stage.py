@@ -16,9 +16,16 @@ from __future__ import annotations
 from pipeline.engine.outputs import load_finished, load_manifest, sum_counts, write_folder_manifest
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage
 from pipeline.graph.config import GraphConfig
-from pipeline.graph.documents import plan_index, run_index
-from pipeline.graph.edges import plan_csr, plan_merge, plan_nodes, run_csr, run_merge, run_nodes
-from pipeline.graph.resolve import plan_resolve, run_resolve
+from pipeline.graph.documents import run_index, tasks_of_index
+from pipeline.graph.edges import (
+    run_csr,
+    run_merge,
+    run_nodes,
+    tasks_of_csr,
+    tasks_of_merge,
+    tasks_of_nodes,
+)
+from pipeline.graph.resolve import run_resolve, tasks_of_resolve
 from pipeline.storage import files
 from schemas.manifest import Json
 from schemas.tables.mentions import FATES, REDIRECT, RESOLVED, SELF
@@ -106,11 +113,11 @@ def _summary(index: Record, links: dict[str, int], totals: dict[str, int]) -> di
 GRAPH = Stage(
     name="graph",
     phases=(
-        Phase("index", plan_index, run_index),
-        Phase("resolve", plan_resolve, run_resolve, unit="pages"),
-        Phase("merge", plan_merge, run_merge),
-        Phase("nodes", plan_nodes, run_nodes),
-        Phase("csr", plan_csr, run_csr),
+        Phase("index", tasks_of_index, run_index),
+        Phase("resolve", tasks_of_resolve, run_resolve, unit="pages"),
+        Phase("merge", tasks_of_merge, run_merge),
+        Phase("nodes", tasks_of_nodes, run_nodes),
+        Phase("csr", tasks_of_csr, run_csr),
     ),
     outputs=("nodes", "edges", "mentions", "index", "csr"),
     fingerprint_inputs=fingerprint_inputs,

@@ -116,7 +116,7 @@ def fingerprint_inputs(job: Job[SubsetConfig]) -> dict[str, str]:
     return {name: load_finished(files.join(source, name)).fingerprint() for name in names}
 
 
-def plan_choose(job: Job[SubsetConfig], records: Records) -> list[Task]:
+def tasks_of_choose(job: Job[SubsetConfig], records: Records) -> list[Task]:
     """One task."""
     return [Task(0, {})]
 
@@ -165,8 +165,8 @@ def _write_redirects(job: Job[SubsetConfig], source: str, page_ids: pa.Array) ->
     return {f"redirects/{part_name(0)}": writer.num_rows}
 
 
-def plan_write(job: Job[SubsetConfig], records: Records) -> list[Task]:
-    """One task a part of the source's pages that holds any chosen row."""
+def tasks_of_write(job: Job[SubsetConfig], records: Records) -> list[Task]:
+    """Make one task per part of the source's pages that holds any chosen row."""
     [source] = job.sources
     with open_array(job.path(_rows_name(job))) as rows:
         tasks: list[Task] = []
@@ -231,7 +231,10 @@ def _rows_name(job: Job[SubsetConfig]) -> str:
 
 SUBSET = Stage(
     name="subset",
-    phases=(Phase("choose", plan_choose, run_choose), Phase("write", plan_write, run_write)),
+    phases=(
+        Phase("choose", tasks_of_choose, run_choose),
+        Phase("write", tasks_of_write, run_write),
+    ),
     outputs=("pages", "redirects", "rejects"),
     fingerprint_inputs=fingerprint_inputs,
     finish=finish,

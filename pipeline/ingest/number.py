@@ -44,7 +44,7 @@ from schemas.tables.pages import LINK
 _ROWS_PER_GROUP = 1 << 17
 
 
-def plan_number(job: Job[IngestConfig], records: Records) -> list[Task]:
+def tasks_of_number(job: Job[IngestConfig], records: Records) -> list[Task]:
     """One task over the keys and titles of all pieces."""
     pieces = [name for record in records["read"] for name in record["pieces"]]
     redirects = [record["redirects"] for record in records["read"]]
@@ -197,7 +197,7 @@ def _write_redirects(job: Job[IngestConfig], names: list[str], first_id: int) ->
     return {f"redirects/{part_name(0)}": table.num_rows}
 
 
-def plan_write(job: Job[IngestConfig], records: Records) -> list[Task]:
+def tasks_of_write(job: Job[IngestConfig], records: Records) -> list[Task]:
     """One task a piece; a corpus without documents still has one empty part."""
     tasks: list[Task] = []
     first_row = 0

@@ -77,7 +77,7 @@ def input_paths(job: Job[IngestConfig]) -> list[str]:
     return [path for source in job.sources for path in files.matching(source)]
 
 
-def plan_read(job: Job[IngestConfig], records: Records) -> list[Task]:
+def tasks_of_read(job: Job[IngestConfig], records: Records) -> list[Task]:
     """One task an input, or a range of a plain .jsonl."""
     tasks: list[Task] = []
     for source, path in enumerate(input_paths(job)):

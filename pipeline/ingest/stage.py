@@ -16,12 +16,12 @@ from pipeline.engine.outputs import first_row, sum_counts, write_folder_manifest
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.number import (
-    plan_number,
-    plan_write,
     run_number,
     run_write,
+    tasks_of_number,
+    tasks_of_write,
 )
-from pipeline.ingest.read import input_paths, plan_read, run_read
+from pipeline.ingest.read import input_paths, run_read, tasks_of_read
 from pipeline.storage import files
 from schemas.errors import DumpError
 from schemas.manifest import Json
@@ -148,9 +148,9 @@ def _first_reject(job: Job[IngestConfig], records: list[Record]) -> str:
 INGEST = Stage(
     name="ingest",
     phases=(
-        Phase("read", plan_read, run_read, unit="bytes"),
-        Phase("number", plan_number, run_number),
-        Phase("write", plan_write, run_write, unit="documents"),
+        Phase("read", tasks_of_read, run_read, unit="bytes"),
+        Phase("number", tasks_of_number, run_number),
+        Phase("write", tasks_of_write, run_write, unit="documents"),
     ),
     outputs=("pages", "redirects", "rejects"),
     fingerprint_inputs=fingerprint_inputs,

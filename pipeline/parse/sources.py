@@ -1,6 +1,6 @@
-"""Find out what the files of a dump are, before anything is read in earnest, and plan their ranges.
+"""Find out what the files of a dump are before anything is read in earnest, and their ranges.
 
-    paths, globs ─ source_paths ─ inspect_source ─┬─ plain XML, bz2 ── plan_ranges ── tasks
+    paths, globs ─ source_paths ─ inspect_source ─┬─ plain XML, bz2 ── ranges_of ── tasks
                                                   └─ all else ── pipeline/parse/pieces.py ── tasks
 
 What a file is shows in its first bytes, never in its name.
@@ -201,12 +201,12 @@ def describe(magic: bytes, head: bytes) -> str:
     return f"text beginning {text[:40]!r}" if text and "\ufffd" not in text[:40] else "binary data"
 
 
-def plan_ranges(num_bytes: int, total_bytes: int) -> list[tuple[int, int]]:
+def ranges_of(num_bytes: int, total_bytes: int) -> list[tuple[int, int]]:
     """Return the byte ranges of a file in a dump of `total_bytes`; never by worker count.
 
     The last one takes what is left, half a range to one and a half.
 
-    >>> plan_ranges(5_400_000, 5_400_000)[3:], len(plan_ranges(26 << 30, 26 << 30))
+    >>> ranges_of(5_400_000, 5_400_000)[3:], len(ranges_of(26 << 30, 26 << 30))
     ([(3145728, 4194304), (4194304, 5400000)], 832)
     """
     size = range_bytes(total_bytes)

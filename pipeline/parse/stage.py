@@ -46,7 +46,7 @@ from pipeline.parse.sources import (
     file_name,
     fingerprint,
     inspect_source,
-    plan_ranges,
+    ranges_of,
     source_paths,
 )
 from pipeline.parse.splitter import PageSplitter, RangeFacts, check_chain
@@ -79,8 +79,8 @@ def fingerprint_dumps(job: Job[ParseConfig]) -> dict[str, str]:
     return found
 
 
-def plan_cut(job: Job[ParseConfig], records: Records) -> list[Task]:
-    """Plan one task a file."""
+def tasks_of_cut(job: Job[ParseConfig], records: Records) -> list[Task]:
+    """Make one task per file."""
     return [
         Task(index, {"path": path}, weight=files.size(path))
         for index, path in enumerate(source_paths(job.sources))
@@ -140,8 +140,8 @@ def _args_of(task: Task) -> RangeArgs | PieceArgs:
     return PieceArgs(**task.args) if "piece" in task.args else RangeArgs(**task.args)
 
 
-def plan_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
-    """Plan one task a byte range or piece, in the order of the dump; note the wiki for all."""
+def tasks_of_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
+    """Make one task per byte range or piece, in the order of the dump; note the wiki for all."""
     cut = records["cut"]
     files.write_json(job.state_path(_SITE_NAME), choose_site(cut, job.config.language).to_json())
     total_bytes = sum(record["num_bytes"] for record in cut)
@@ -149,7 +149,7 @@ def plan_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
     for path, record in zip(source_paths(job.sources), cut, strict=True):
         source, lengths = record["index"], record["pieces"]
         if lengths is None:
-            for start, end in plan_ranges(record["num_bytes"], total_bytes):
+            for start, end in ranges_of(record["num_bytes"], total_bytes):
                 args = RangeArgs(source, path, record["compression"], start, end)
                 tasks.append(Task(len(tasks), asdict(args), weight=end - start))
         else:
@@ -384,8 +384,8 @@ def _write_manifests(
 PARSE = Stage(
     name="parse",
     phases=(
-        Phase("cut", plan_cut, run_cut, unit="bytes"),
-        Phase("parse", plan_parse, run_parse, unit="bytes"),
+        Phase("cut", tasks_of_cut, run_cut, unit="bytes"),
+        Phase("parse", tasks_of_parse, run_parse, unit="bytes"),
     ),
     outputs=TABLES,
     fingerprint_inputs=fingerprint_dumps,

@@ -30,8 +30,8 @@ from pipeline.storage import files
 AnyArray = npt.NDArray[Any]
 
 
-def plan_index(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per corpus."""
+def tasks_of_index(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per corpus."""
     return [
         Task(
             source.index,
@@ -124,8 +124,8 @@ def _read_column(corpus: str, table: str, column: str) -> AnyArray:
     return np.asarray(pa.chunked_array(found).to_numpy())
 
 
-def plan_split(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per corpus."""
+def tasks_of_split(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per corpus."""
     return [
         Task(source.index, {"path": source.path}, record["counts"]["documents"])
         for source, record in zip(sources_of(job), records["index"], strict=True)

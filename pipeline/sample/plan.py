@@ -42,8 +42,8 @@ def plan_name(split: str, epoch: int, column: str) -> str:
     return f"_state/sample/plan/{split}-{epoch:03d}-{column}.npy"
 
 
-def plan_plans(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per split and epoch; held-out splits have one epoch, none without documents.
+def tasks_of_plan(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per split and epoch; held-out splits have one epoch, none without documents.
 
     Raises:
         ConfigError: no document is left to train on.

@@ -20,7 +20,7 @@ from pipeline.engine.stage import Record, Records, Task
 from pipeline.sample.corpus import Catalogue, SampleJob, SegmentFacts, token_facts, token_paths
 from pipeline.sample.plan import plan_name
 from pipeline.sample.received import put_together, read_sent, read_spilled
-from pipeline.sample.spread import plan_spills, shard_bounds
+from pipeline.sample.spread import shard_bounds, tasks_of_spread
 from pipeline.sample.token_store import TokenRuns, TokenStore, open_store
 from pipeline.storage import files
 from schemas.pair_frame import PairFrame
@@ -45,12 +45,12 @@ def shard_name(split: str, epoch: int, shard: int) -> str:
     return f"{split}/part-{epoch:03d}-{shard:05d}.parquet"
 
 
-def plan_shards(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per shard."""
+def tasks_of_gather(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per shard."""
     tasks: list[Task] = []
     next_ids: dict[str, int] = {}
     num_spills = Counter(
-        (task.args["split"], task.args["epoch"]) for task in plan_spills(job, records)
+        (task.args["split"], task.args["epoch"]) for task in tasks_of_spread(job, records)
     )
     for record in records["plan"]:
         split, bounds = record["split"], shard_bounds(job, record)

@@ -41,8 +41,8 @@ def has_similar(job: SampleJob) -> bool:
     return any(source.links == TFIDF for source in sources_of(job))
 
 
-def plan_words(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per corpus whose links are TF-IDF neighbours; most often none."""
+def tasks_of_words(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per corpus whose links are TF-IDF neighbours; most often none."""
     chosen = [source for source in sources_of(job) if source.links == TFIDF]
     return [
         Task(index, {"source": source.index, "path": source.path})
@@ -68,8 +68,8 @@ def run_words(job: SampleJob, task: Task) -> Record:
     return {"counts": counts, "source": source, "files": written}
 
 
-def plan_similar(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per block of documents."""
+def tasks_of_similar(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per block of documents."""
     tasks: list[Task] = []
     for record in records["words"]:
         num_documents = record["counts"]["documents"]

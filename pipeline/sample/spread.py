@@ -100,8 +100,8 @@ def shard_bounds(job: SampleJob, plan: Record) -> list[int]:
     return [num_rows * shard // num_shards for shard in range(num_shards + 1)]
 
 
-def plan_route(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per plan of pairs; none where ids are mapped instead."""
+def tasks_of_route(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per plan of pairs; none where ids are mapped instead."""
     if not is_spread(job):
         return []
     sizes = [files.size(path) for path in token_paths(job)]
@@ -174,15 +174,15 @@ def _numbers_at(plan: list[AnyArray], places: Int64Array) -> AnyArray:
     return np.asarray(np.where(places & 1, plan[1][rows], plan[0][rows]))
 
 
-def plan_spills(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per epoch and run of files; none where ids are mapped or Beam carries them."""
-    return [] if is_shuffled(job) else plan_senders(job, records)
+def tasks_of_spread(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per epoch and run of files; none where ids are mapped or Beam carries them."""
+    return [] if is_shuffled(job) else tasks_of_senders(job, records)
 
 
-def plan_senders(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per epoch and run of files, by the bytes it sends."""
+def tasks_of_senders(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per epoch and run of files, by the bytes it sends."""
     tasks: list[Task] = []
-    routes = plan_route(job, records)
+    routes = tasks_of_route(job, records)
     sizes = [files.size(path) for path in token_paths(job)] if routes else []
     first_task = 0
     for route in routes:

@@ -24,23 +24,29 @@ from pipeline.engine.stage import Exchange, Phase, Records, Stage
 from pipeline.sample.card import CARD_NAME, dataset_card
 from pipeline.sample.config import HYPERLINK, LINK_MODES, SampleConfig
 from pipeline.sample.corpus import SampleJob, Source, sources_of, token_facts
-from pipeline.sample.index import plan_index, plan_split, run_index, run_split
-from pipeline.sample.plan import SPLITS, plan_plans, run_plan
+from pipeline.sample.index import run_index, run_split, tasks_of_index, tasks_of_split
+from pipeline.sample.plan import SPLITS, run_plan, tasks_of_plan
 from pipeline.sample.report import describe_split, warnings_of
-from pipeline.sample.shards import plan_shards, run_gather, run_received
-from pipeline.sample.similar import has_similar, plan_similar, plan_words, run_similar, run_words
+from pipeline.sample.shards import run_gather, run_received, tasks_of_gather
+from pipeline.sample.similar import (
+    has_similar,
+    run_similar,
+    run_words,
+    tasks_of_similar,
+    tasks_of_words,
+)
 from pipeline.sample.spread import (
     is_shuffled,
     may_route,
     may_spill,
-    plan_route,
-    plan_senders,
-    plan_spills,
     run_route,
     run_spill,
     send,
+    tasks_of_route,
+    tasks_of_senders,
+    tasks_of_spread,
 )
-from pipeline.sample.verify import INPUTS, plan_verify, run_verify
+from pipeline.sample.verify import INPUTS, run_verify, tasks_of_verify
 from pipeline.storage import files
 from pipeline.tokenizer.taken import TOKENIZER_FILE
 from schemas.errors import ConfigError, GraphError, StageError
@@ -182,19 +188,19 @@ def _summary(
 SAMPLE = Stage(
     name="sample",
     phases=(
-        Phase("verify", plan_verify, run_verify, unit="bytes"),
-        Phase("index", plan_index, run_index),
-        Phase("split", plan_split, run_split),
-        Phase("words", plan_words, run_words, is_needed=has_similar),
-        Phase("similar", plan_similar, run_similar, is_needed=has_similar),
-        Phase("plan", plan_plans, run_plan),
-        Phase("route", plan_route, run_route, is_needed=may_route),
-        Phase("spread", plan_spills, run_spill, is_needed=may_spill),
+        Phase("verify", tasks_of_verify, run_verify, unit="bytes"),
+        Phase("index", tasks_of_index, run_index),
+        Phase("split", tasks_of_split, run_split),
+        Phase("words", tasks_of_words, run_words, is_needed=has_similar),
+        Phase("similar", tasks_of_similar, run_similar, is_needed=has_similar),
+        Phase("plan", tasks_of_plan, run_plan),
+        Phase("route", tasks_of_route, run_route, is_needed=may_route),
+        Phase("spread", tasks_of_spread, run_spill, is_needed=may_spill),
         Phase(
             "gather",
-            plan_shards,
+            tasks_of_gather,
             run_gather,
-            Exchange(is_shuffled, plan_senders, send, run_received),
+            Exchange(is_shuffled, tasks_of_senders, send, run_received),
             unit="instances",
         ),
     ),

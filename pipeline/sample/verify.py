@@ -20,8 +20,8 @@ INPUTS = ("nodes", "csr", "segments", "tokens", "tokenizer")
 """The folders of a corpus that `sample` reads."""
 
 
-def plan_verify(job: SampleJob, records: Records) -> list[Task]:
-    """Plan one task per file, by its bytes."""
+def tasks_of_verify(job: SampleJob, records: Records) -> list[Task]:
+    """Make one task per file, by its bytes."""
     tasks: list[Task] = []
     for source in sources_of(job):
         packed = _packed_digests(source.path)

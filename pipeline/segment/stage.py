@@ -72,8 +72,8 @@ def fingerprint_inputs(job: Job[SegmentConfig]) -> dict[str, str]:
     return found
 
 
-def plan_segment(job: Job[SegmentConfig], records: Records) -> list[Task]:
-    """Plan one task per part of pages."""
+def tasks_of_segment(job: Job[SegmentConfig], records: Records) -> list[Task]:
+    """Make one task per part of pages."""
     facts = load_manifest(job.path("tokenizer")).extra
     return [
         Task(index, {"token_dtype": facts["token_dtype"]}, num_rows)
@@ -314,7 +314,7 @@ def finish(job: Job[SegmentConfig], records: Records) -> dict[str, Any]:
 
 SEGMENT = Stage(
     name="segment",
-    phases=(Phase("segment", plan_segment, run_segment, unit="pages"),),
+    phases=(Phase("segment", tasks_of_segment, run_segment, unit="pages"),),
     outputs=("segments", "tokens"),
     fingerprint_inputs=fingerprint_inputs,
     finish=finish,

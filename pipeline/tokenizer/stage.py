@@ -58,8 +58,8 @@ def fingerprint_inputs(job: Job[TokenizerConfig]) -> dict[str, str]:
     return found
 
 
-def plan_make(job: Job[TokenizerConfig], records: Records) -> list[Task]:
-    """Plan one task: training counts words of all texts together, on all cores."""
+def tasks_of_make(job: Job[TokenizerConfig], records: Records) -> list[Task]:
+    """Make one task: training counts words of all texts together, on all cores."""
     return [Task(0, {})]
 
 
@@ -175,7 +175,7 @@ def _page_parts(corpus: str) -> list[str]:
 
 TOKENIZER = Stage(
     name="tokenizer",
-    phases=(Phase("make", plan_make, run_make),),
+    phases=(Phase("make", tasks_of_make, run_make),),
     outputs=("tokenizer",),
     fingerprint_inputs=fingerprint_inputs,
     finish=finish,

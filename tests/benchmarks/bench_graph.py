@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task, seal
+from pipeline.engine.lifecycle import finish_job, open_job, run_task, seal, tasks_of_phase
 from pipeline.engine.outputs import part_name, part_writer, write_folder_manifest
 from pipeline.engine.stage import Job, Records, Stage
 from pipeline.graph.config import GraphConfig
@@ -142,7 +142,7 @@ def compare(measured: list[tuple[Wiki, dict[str, Cost]]]) -> None:
 def run_phase(job: Job, name: str, records: Records) -> list[Any]:
     """Run all tasks of a phase, one after the other."""
     phase = next(phase for phase in GRAPH.phases if phase.name == name)
-    return [run_task(job, phase, task) for task in plan_phase(job, phase, records)]
+    return [run_task(job, phase, task) for task in tasks_of_phase(job, phase, records)]
 
 
 def in_child(function: Callable[..., Any], *args: Any) -> tuple[Any, float, float, float]:

@@ -29,14 +29,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.lifecycle import finish_job, open_job
-from pipeline.engine.lifecycle import plan_phase as plan
+from pipeline.engine.lifecycle import finish_job, open_job, tasks_of_phase
 from pipeline.engine.pool import run_tasks
 from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.header import parse_siteinfo
 from pipeline.parse.page_xml import Page, parse_page, peek_namespace
-from pipeline.parse.sources import inspect_source, plan_ranges
+from pipeline.parse.sources import inspect_source, ranges_of
 from pipeline.parse.splitter import PageSplitter, RawPage
 from pipeline.parse.stage import PARSE
 from pipeline.storage import files
@@ -92,7 +91,7 @@ def measured_stage(stage: Stage, job: Job, processes: int) -> list[Record]:
     """Run a stage as the command does, on processes of the pool; return the records of tasks."""
     records: Records = {}
     for phase in stage.phases:
-        tasks = plan(job, phase, records)
+        tasks = tasks_of_phase(job, phase, records)
         timed = replace(phase, run=partial(measured, phase.run))
         found = run_tasks(job, timed, tasks, processes)
         records[phase.name] = sorted(found, key=lambda record: record["index"])
@@ -171,11 +170,11 @@ def bound_row(
     size = files.size(dump)
     tasks = [
         Task(index, {"path": dump, "start": start, "end": end}, weight=end - start)
-        for index, (start, end) in enumerate(plan_ranges(size, size))
+        for index, (start, end) in enumerate(ranges_of(size, size))
     ]
     with tempfile.TemporaryDirectory() as folder:
         job = Job(PARSE, folder, ParseConfig(), (dump,))
-        phase = Phase("bound", _no_plan, partial(measured, part))
+        phase = Phase("bound", _no_tasks, partial(measured, part))
         started = time.perf_counter()
         records = list(run_tasks(job, phase, tasks, processes))
         wall = time.perf_counter() - started
@@ -183,7 +182,7 @@ def bound_row(
     return Row(name, num_bytes, wall, cpu, max(record["peak_bytes"] for record in records))
 
 
-def _no_plan(job: Job, records: Records) -> list[Task]:
+def _no_tasks(job: Job, records: Records) -> list[Task]:
     return []
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.engine.lifecycle import open_job, plan_phase
+from pipeline.engine.lifecycle import open_job, tasks_of_phase
 from pipeline.engine.stage import Job
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.stage import GRAPH
@@ -39,7 +39,7 @@ def main() -> None:
         run_inline(Job(GRAPH, folder, GraphConfig()))
         run_inline(tokenizer_job([folder], TokenizerConfig()))
         job = open_job(Job(SEGMENT, folder, SegmentConfig()))
-        tasks = plan_phase(job, SEGMENT.phases[0], {})
+        tasks = tasks_of_phase(job, SEGMENT.phases[0], {})
         for name in ("segment, first pass", "segment, words seen"):
             started = time.process_time()
             counts = [run_segment(job, task)["counts"] for task in tasks]

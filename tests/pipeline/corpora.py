@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.engine.lifecycle import open_job, plan_phase, run_task, seal
+from pipeline.engine.lifecycle import open_job, run_task, seal, tasks_of_phase
 from pipeline.engine.outputs import part_name, part_writer, write_folder_manifest
 from pipeline.engine.stage import Job, Stage
 from pipeline.graph.config import GraphConfig
@@ -91,7 +91,7 @@ def run_some_tasks(job: Job, number: int) -> None:
     opened = open_job(job)
     records: dict[str, Any] = {}
     for phase in job.stage.phases:
-        tasks = plan_phase(opened, phase, records)
+        tasks = tasks_of_phase(opened, phase, records)
         records[phase.name] = [{}] * len(tasks)
         for task in reversed(tasks):
             if not number:

@@ -29,7 +29,7 @@ def counting_job(root: Path | str, **config: object) -> Job[CountingConfig]:
     return Job(COUNTING, str(root), CountingConfig(**config))  # type: ignore[arg-type]
 
 
-def plan_square(job: Job[CountingConfig], records: Records) -> list[Task]:
+def tasks_of_square(job: Job[CountingConfig], records: Records) -> list[Task]:
     return [Task(index, {"start": index}, index + 1) for index in range(job.config.num_tasks)]
 
 
@@ -55,7 +55,7 @@ def run_square(job: Job[CountingConfig], task: Task) -> Record:
     }
 
 
-def plan_total(job: Job[CountingConfig], records: Records) -> list[Task]:
+def tasks_of_total(job: Job[CountingConfig], records: Records) -> list[Task]:
     return [Task(0, {"rows": sum_counts(records["square"])["rows"]})]
 
 
@@ -114,7 +114,10 @@ def _make_trouble(trouble_dir: str, index: int) -> None:
 
 COUNTING = Stage(
     name="counting",
-    phases=(Phase("square", plan_square, run_square), Phase("total", plan_total, run_total)),
+    phases=(
+        Phase("square", tasks_of_square, run_square),
+        Phase("total", tasks_of_total, run_total),
+    ),
     outputs=("edges", "totals"),
     fingerprint_inputs=fingerprint,
     finish=finish,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from linkbert.cli.commands import main
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, run_task, tasks_of_phase
 from pipeline.engine.run import run_job
 from pipeline.engine.stage import Job
 from pipeline.parse.config import ParseConfig
@@ -116,7 +116,7 @@ def run_and_change(job: Job, change: object) -> None:
     opened = open_job(job)
     records: dict[str, list[dict[str, object]]] = {}
     for phase in opened.stage.phases:
-        tasks = plan_phase(opened, phase, records)
+        tasks = tasks_of_phase(opened, phase, records)
         records[phase.name] = []
         for task in tasks:
             records[phase.name].append(run_task(opened, phase, task))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.lifecycle import check_inputs, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import check_inputs, open_job, run_task, tasks_of_phase
 from schemas.errors import StageError
 from schemas.manifest import SEAL_NAME
 from tests.pipeline.engine.counting_stage import counting_job
@@ -12,7 +12,7 @@ from tests.running import run_inline
 
 def test_an_output_begun_with_other_options_is_refused_with_the_difference(tmp_path: Path) -> None:
     job = open_job(counting_job(tmp_path, num_tasks=2))
-    run_task(job, job.phases()[0], plan_phase(job, job.phases()[0], {})[0])
+    run_task(job, job.phases()[0], tasks_of_phase(job, job.phases()[0], {})[0])
     with pytest.raises(StageError, match=r"config\.num_tasks was 2, now 3.*use --overwrite"):
         open_job(counting_job(tmp_path, num_tasks=3))
 
@@ -20,7 +20,7 @@ def test_an_output_begun_with_other_options_is_refused_with_the_difference(tmp_p
 def test_a_done_task_runs_again_only_where_its_file_changed(tmp_path: Path) -> None:
     job = open_job(counting_job(tmp_path))
     phase = job.phases()[0]
-    task = plan_phase(job, phase, {})[0]
+    task = tasks_of_phase(job, phase, {})[0]
     first = run_task(job, phase, task)
     part = tmp_path / "edges/part-00000.parquet"
     written_at = part.stat().st_mtime_ns

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, run_task, tasks_of_phase
 from pipeline.engine.stage import Job, Records
 from pipeline.parse import guards
 from pipeline.parse.config import ParseConfig
@@ -146,8 +146,8 @@ def test_page_that_kills_its_worker_is_rejected_alone(
     monkeypatch.setattr(guards, "_COMMAND", DYING_ON_TWO_PAGES + guards._COMMAND)
     job = open_job(Job(PARSE, str(tmp_path), ParseConfig(), (str(mini_dump),)))
     cut, parse = PARSE.phases
-    records: Records = {"cut": [run_task(job, cut, plan_phase(job, cut, {})[0])]}
-    tasks = plan_phase(job, parse, records)
+    records: Records = {"cut": [run_task(job, cut, tasks_of_phase(job, cut, {})[0])]}
+    tasks = tasks_of_phase(job, parse, records)
     pear = mini_dump.read_bytes().index(b"<page>\n    <title>Pear")
     with crash_notes(job.state_path("running", "00000")) as notes:
         notes.note(pear)

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 
 from pipeline.parse import sources as dump
-from pipeline.parse.sources import fingerprint, inspect_source, plan_ranges, source_paths
+from pipeline.parse.sources import fingerprint, inspect_source, ranges_of, source_paths
 from schemas.errors import DumpError
 
 
 def test_ranges_cover_a_file_without_gap_or_overlap() -> None:
     for num_bytes in (1, 1 << 20, (1 << 20) + 1, 10_000_000, 3_000_000_000):
-        ranges = plan_ranges(num_bytes, num_bytes)
+        ranges = ranges_of(num_bytes, num_bytes)
         assert ranges[0][0] == 0
         assert ranges[-1][1] == num_bytes
         assert all(a[1] == b[0] for a, b in pairwise(ranges))
 
 
 def test_range_size_follows_the_whole_dump_not_one_file() -> None:
-    assert len(plan_ranges(1 << 28, 1 << 28)) == 128
-    assert len(plan_ranges(1 << 28, 1 << 36)) == 8
+    assert len(ranges_of(1 << 28, 1 << 28)) == 128
+    assert len(ranges_of(1 << 28, 1 << 36)) == 8
 
 
 def test_kind_shows_in_the_bytes_not_in_the_name(tmp_path: Path, mini_dump: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.engine.lifecycle import open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import open_job, run_task, tasks_of_phase
 from pipeline.engine.outputs import load_manifest
 from pipeline.engine.stage import Job, Records
 from pipeline.sample.config import SampleConfig
@@ -19,7 +19,7 @@ def indexed(job: Job[SampleConfig]) -> Job[SampleConfig]:
     """Run the phases up to the split."""
     opened, records = open_job(job), Records()
     for phase in job.stage.phases[:3]:
-        tasks = plan_phase(opened, phase, records)
+        tasks = tasks_of_phase(opened, phase, records)
         records[phase.name] = [run_task(opened, phase, task) for task in tasks]
     return opened
 

@@ -14,12 +14,12 @@ import pytest
 
 from pipeline.engine import beam as beam_jobs
 from pipeline.engine import exchange
-from pipeline.engine.lifecycle import open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import open_job, run_task, tasks_of_phase
 from pipeline.engine.run import run_job
 from pipeline.engine.stage import Job
 from pipeline.sample import spread as sample_spread
 from pipeline.sample.config import SampleConfig
-from pipeline.sample.spread import file_runs, is_shuffled, plan_senders, send
+from pipeline.sample.spread import file_runs, is_shuffled, send, tasks_of_senders
 from pipeline.sample.stage import SAMPLE
 from schemas.errors import StageError
 from tests.pipeline.engine.counting_stage import tree_bytes
@@ -170,7 +170,7 @@ def prepared(out: Path, sources: tuple[str, str]) -> tuple[Job, dict[str, Any]]:
     job = open_job(job_of(out, sources, "shuffle"))
     records: dict[str, Any] = {}
     for phase in SAMPLE.phases[:-1]:
-        tasks = plan_phase(job, phase, records)
+        tasks = tasks_of_phase(job, phase, records)
         records[phase.name] = [run_task(job, phase, task) for task in tasks]
     return job, records
 
@@ -179,9 +179,9 @@ def test_what_is_sent_is_small_and_says_which_shard_needs_it(
     sources: tuple[str, str], tmp_path: Path
 ) -> None:
     job, records = prepared(tmp_path / "out", sources)
-    shards = plan_phase(job, SAMPLE.phases[-1], records)
+    shards = tasks_of_phase(job, SAMPLE.phases[-1], records)
     places: dict[int, list[int]] = {shard.index: [] for shard in shards}
-    senders = plan_senders(job, records)
+    senders = tasks_of_senders(job, records)
     assert len(senders) > len(records["plan"])
     for sender in senders:
         for index, data in send(job, sender):
@@ -198,10 +198,10 @@ def test_a_resume_sends_only_to_the_shards_that_are_not_done(
 ) -> None:
     job, records = prepared(tmp_path / "out", sources)
     gather = SAMPLE.phases[-1]
-    tasks = plan_phase(job, gather, records)
+    tasks = tasks_of_phase(job, gather, records)
     for task in tasks[::2]:
         run_task(job, gather, task)
-    planned = list(exchange.plan_exchange((job, records), gather))
+    planned = list(exchange.tasks_of_exchange((job, records), gather))
     done = [each.value["index"] for each in planned if each.tag == "done"]
     assert done == [task.index for task in tasks[::2]]
     sent = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, run_task, tasks_of_phase
 from pipeline.engine.outputs import load_manifest
 from pipeline.sample.stage import SAMPLE
 from schemas.errors import ConfigError, GraphError, StageError
@@ -46,7 +46,7 @@ def test_task_order_and_a_restart_change_no_byte(corpus: Path, tmp_path: Path) -
     for _ in range(2):  # the second time stands for the same command after a kill
         records: dict[str, Any] = {}
         for phase in SAMPLE.phases:
-            tasks = plan_phase(cut, phase, records)
+            tasks = tasks_of_phase(cut, phase, records)
             for task in choice.sample(tasks, len(tasks)):
                 run_task(cut, phase, task)
             records[phase.name] = [run_task(cut, phase, task) for task in tasks]
@@ -55,7 +55,7 @@ def test_task_order_and_a_restart_change_no_byte(corpus: Path, tmp_path: Path) -
             assert tree_bytes(whole)[f"train/{shard.name}"] == shard.read_bytes()
             shard.unlink()
     for phase in SAMPLE.phases:
-        for task in plan_phase(cut, phase, records):
+        for task in tasks_of_phase(cut, phase, records):
             run_task(cut, phase, task)
     assert tree_bytes(tmp_path / "cut") == tree_bytes(whole)
 

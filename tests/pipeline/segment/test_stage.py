@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.lifecycle import finish_job, open_job, plan_phase, run_task
+from pipeline.engine.lifecycle import finish_job, open_job, run_task, tasks_of_phase
 from pipeline.engine.outputs import load_manifest
 from pipeline.engine.stage import Job
 from pipeline.graph.config import GraphConfig
@@ -154,7 +154,7 @@ def test_page_that_kills_its_worker_is_left_out_alone_and_counted(
     monkeypatch.setattr(guards, "_COMMAND", DYING_ON_A_PAGE + guards._COMMAND)
     job = open_job(Job(SEGMENT, str(tmp_path), SegmentConfig()), overwrite=True)
     [phase] = SEGMENT.phases
-    [task] = plan_phase(job, phase, {})
+    [task] = tasks_of_phase(job, phase, {})
     note = Path(job.state_path("running", "00000"))
     with crash_notes(str(note)) as notes:
         notes.note(0)  # the batch in which an attempt was killed

@@ -76,7 +76,7 @@ def requests() -> dict[str, int]:
 def with_store(job: Job) -> Job:
     """Return a job whose tasks know the store wherever they run: unpickling them imports it."""
     phases = tuple(
-        replace(phase, plan=_Knowing(phase.plan), run=_Knowing(phase.run))
+        replace(phase, tasks=_Knowing(phase.tasks), run=_Knowing(phase.run))
         for phase in job.stage.phases
     )
     return replace(job, stage=replace(job.stage, phases=phases))
