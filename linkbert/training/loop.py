@@ -124,7 +124,7 @@ class Run:
 
     def _go(self) -> PretrainResult:
         if self._show_progress and self._ranks.device.type == "cpu":
-            logger.info("computing with %d threads", self._state.threads)
+            logger.info("CPU threads: %d", self._state.threads)
         if self._ranks.is_writer:
             self._logs = RunLogs(self._run, self._state.step, self._config)
         try:

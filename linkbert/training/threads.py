@@ -3,7 +3,8 @@
 A training step of a small network is thousands of short parallel regions. Threads that have no
 processor of their own make all others wait at the end of each: with ten other processes on two
 cores a step took up to 20 times as long. So a run takes what the machine gives when it begins: the
-processors it may use, what a container grants, less what others already compute.
+processors it may use, what a container grants, less what others compute at that moment. The load
+average would not do: for a minute it still holds what the stages or arms before this run computed.
 
 Sums of floats depend on the number of threads, so a run keeps the number that it began with
 (`TrainingState.threads`) as long as the machine has as many.
@@ -12,8 +13,8 @@ Sums of floats depend on the number of threads, so a run keeps the number that i
 from __future__ import annotations
 
 import logging
-import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
+_PROCESSOR_TIMES = Path("/proc/stat")
+_WATCHED_SECONDS = 0.2
 
 
 @contextmanager
@@ -39,8 +42,8 @@ def compute_threads(wanted: int, begun_with: int | None, num_local_ranks: int) -
     number = wanted or _chosen(begun_with, num_local_ranks)
     if begun_with not in (None, number):
         logger.info(
-            "computing with %d threads, where the run began with %d: losses may differ in their "
-            "last digits", number, begun_with,
+            "CPU threads: %d, where the run began with %d: losses may differ in their last digits",
+            number, begun_with,
         )  # fmt: skip
     torch.set_num_threads(number)
     try:
@@ -71,11 +74,28 @@ def usable_processors() -> int:
 
 
 def idle_processors() -> int:
-    """Return how many processors of the machine others leave idle, by its load of the last minute.
+    """Return how many processors of the machine others leave idle, watched for a fifth of a second.
 
-    The load counts this process too, but it has just begun.
+    Where the system does not tell (it is no Linux), all count as idle.
     """
-    return max(1, (os.cpu_count() or 1) - math.floor(os.getloadavg()[0]))
+    processors = os.cpu_count() or 1
+    idle_before, total_before = _processor_times()
+    time.sleep(_WATCHED_SECONDS)
+    idle, total = _processor_times()
+    if total == total_before:
+        return processors
+    return max(1, round(processors * (idle - idle_before) / (total - total_before)))
+
+
+def _processor_times() -> tuple[int, int]:
+    """Return the ticks since the start that all processors were idle, and in all (man 5 proc)."""
+    try:
+        with _PROCESSOR_TIMES.open() as file:
+            ticks = [int(field) for field in file.readline().split()[1:9]]
+    except OSError:
+        return 0, 0
+    idle, waiting_for_disk = ticks[3:5]
+    return idle + waiting_for_disk, sum(ticks)
 
 
 def _quota(groups: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> float | None:

@@ -10,12 +10,19 @@ from linkbert.training import threads
 from linkbert.training.threads import compute_threads, idle_processors, usable_processors
 
 
+def watch(monkeypatch: pytest.MonkeyPatch, busy: float) -> None:
+    """Let others compute on so many of the eight processors while a run looks."""
+    times = iter([(5000, 9000), (5000 + round(200 * (8 - busy)), 9000 + 200 * 8)])
+    monkeypatch.setattr(threads, "_processor_times", lambda: next(times))
+    monkeypatch.setattr(threads, "_WATCHED_SECONDS", 0.0)
+
+
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight processors, of which the process may use six, without a container or others' work."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
-    monkeypatch.setattr(os, "getloadavg", lambda: (0.3, 0.0, 0.0))
+    watch(monkeypatch, busy=0.3)
     monkeypatch.setattr(threads, "_quota", lambda: None)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
@@ -28,12 +35,26 @@ def number(wanted: int = 0, begun_with: int | None = None, ranks: int = 1) -> in
     return found
 
 
-@pytest.mark.parametrize(("load", "expected"), [(0.9, 6), (2.0, 6), (3.5, 5), (7.9, 1), (99.0, 1)])
+@pytest.mark.parametrize(("busy", "expected"), [(0.9, 6), (2.0, 6), (3.3, 5), (7.4, 1), (8.0, 1)])
 def test_others_keep_the_processors_that_they_use(
-    monkeypatch: pytest.MonkeyPatch, load: float, expected: int
+    monkeypatch: pytest.MonkeyPatch, busy: float, expected: int
 ) -> None:
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    watch(monkeypatch, busy)
     assert number() == expected
+
+
+def test_what_ended_a_moment_ago_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (8.0, 8.0, 8.0))
+    assert number() == 6
+
+
+def test_where_the_system_does_not_tell_all_are_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(threads, "_PROCESSOR_TIMES", tmp_path / "none")
+    assert idle_processors() == 8
 
 
 @pytest.mark.parametrize(
@@ -47,8 +68,16 @@ def test_a_container_grants_less(
     assert number() == expected
 
 
-def test_ranks_share_a_machine() -> None:
-    assert (number(ranks=2), number(ranks=99)) == (3, 1)
+@pytest.mark.parametrize(("ranks", "expected"), [(2, 3), (99, 1)])
+def test_ranks_share_a_machine(ranks: int, expected: int) -> None:
+    assert number(ranks=ranks) == expected
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="the system has no /proc/stat")
+def test_processors_are_idle_for_a_part_of_all_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    idle, total = threads._processor_times()
+    assert 0 < idle < total
 
 
 def test_a_wanted_number_and_one_of_the_environment_are_taken(
@@ -62,18 +91,13 @@ def test_a_wanted_number_and_one_of_the_environment_are_taken(
 def test_a_run_goes_on_with_the_number_it_began_with(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(os, "getloadavg", lambda: (8.0, 0.0, 0.0))
+    watch(monkeypatch, busy=8.0)
     with caplog.at_level("INFO"):
         assert number(begun_with=4) == 4
     assert not caplog.text
     with caplog.at_level("INFO"):
         assert number(begun_with=16) == 6
-    assert "computing with 6 threads, where the run began with 16" in caplog.text
-
-
-def test_at_least_one_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "getloadavg", lambda: (1000.0, 0.0, 0.0))
-    assert idle_processors() == 1
+    assert "CPU threads: 6, where the run began with 16" in caplog.text
 
 
 @pytest.mark.parametrize(
