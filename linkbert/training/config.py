@@ -122,7 +122,8 @@ class PretrainConfig:
         default=False, metadata={"help": "torch.compile: slower to start, faster to run"}
     )
     threads: int = field(
-        default=0, metadata={"help": "that compute on a CPU; 0: as many as others leave idle at the start"}
+        default=0,
+        metadata={"help": "that compute on a CPU; 0: as many as others leave idle at the start"},
     )
     checkpoint_every: int = field(default=1000, metadata={"help": "steps"})
     checkpoint_minutes: float = field(
