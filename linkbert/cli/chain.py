@@ -23,6 +23,7 @@ from schemas.manifest import MANIFEST_NAME
 from schemas.progress import clock
 
 if TYPE_CHECKING:
+    from linkbert.evaluation.downstream import DownstreamTask
     from linkbert.training.trainer import PretrainResult
 
 _logger = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         )
     if taken := args.source or args.init:
         fingerprints_of(os.fspath(taken))  # refuses what holds no tokenizer, hours before its turn
+    downstream_of(args)
     vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else _VOCAB_SIZE)
     return Settings(
         config_of(linkbert.ParseConfig, args),
@@ -141,6 +143,7 @@ def pretrain_told(
     shards: Path, run_folder: Path, config: linkbert.PretrainConfig, args: argparse.Namespace
 ) -> PretrainResult:
     """Say what a run reads and how long it will take, then pretrain."""
+    downstream = downstream_of(args)
     is_writer = os.environ.get("RANK", "0") == "0"
     if args.config in _CONTINUED and args.init is None and is_writer:
         _logger.warning(
@@ -163,9 +166,24 @@ def pretrain_told(
         config,
         seed=args.seed,
         init=args.init,
+        downstream=downstream,
         overwrite=args.overwrite,
         quiet=args.quiet,
     )
+
+
+def downstream_of(args: argparse.Namespace) -> DownstreamTask | None:
+    """Return the task to try the weights on, None where none is asked for.
+
+    Raises:
+        ConfigError: what is asked for is no task.
+        SchemaError: its data are not there.
+    """
+    if args.downstream is None:
+        return None
+    from linkbert.evaluation.downstream import read_downstream
+
+    return read_downstream(args.downstream, args.downstream_steps)
 
 
 def _tokens_of_half(max_position_embeddings: int) -> int:

@@ -239,19 +239,20 @@ def _experiment(args: argparse.Namespace) -> None:
 
 
 def _finetune(args: argparse.Namespace) -> None:
-    # The paper's lengths: 384 for questions, 128 for sentences.
-    length = args.max_length or (384 if args.task_kind == "qa" else 128)
+    from linkbert.finetuning import finetune
+    from linkbert.finetuning.options import usual_length
+
+    length = args.max_length or usual_length(args.task_kind)
     seeds = tuple(args.seeds or [args.seed])
-    options = config_of(linkbert.FinetuneOptions, args, max_length=length, seeds=seeds)
-    place = args.model, args.data, Path(args.out)
-    if args.task_kind == "classify":
-        found = linkbert.finetune_classify(*place, options, args.task, overwrite=args.overwrite)
-    elif args.task_kind == "tag":
-        found = linkbert.finetune_tag(*place, options, overwrite=args.overwrite)
-    elif args.task_kind == "choice":
-        found = linkbert.finetune_choice(*place, options, overwrite=args.overwrite)
-    else:
-        found = linkbert.finetune_qa(*place, options, overwrite=args.overwrite)
+    found = finetune(
+        args.task_kind,
+        args.model,
+        args.data,
+        Path(args.out),
+        options=config_of(linkbert.FinetuneOptions, args, max_length=length, seeds=seeds),
+        task=args.task,
+        overwrite=args.overwrite,
+    )
     told = {name: value for name, value in found.items() if name != "settings"}
     print_result(args, told | {"results": str(Path(args.out) / "results.md")})
 

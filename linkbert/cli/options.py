@@ -15,6 +15,7 @@ from linkbert.cli.fields import add_fields, whole_number
 from linkbert.cli.help import OneLineParser, OneScreen, PrintCompletion, PrintVersion, WithDefaults
 from linkbert.cli.schedule import DEFAULT_PASSES
 from linkbert.evaluation.config import EvaluationOptions
+from linkbert.finetuning import KINDS
 from linkbert.finetuning.options import FinetuneOptions
 from pipeline.download.config import DownloadConfig
 from pipeline.graph.config import SubsetConfig
@@ -215,6 +216,14 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", type=Path, metavar="HF_DIR", help="a BERT to start from; else random weights"
     )
+    parser.add_argument(
+        "--downstream", metavar="KIND:DATA|FILE.toml",
+        help="fine-tune now and then, such as on classify:glue/RTE, and tell its scores",
+    )  # fmt: skip
+    parser.add_argument(
+        "--downstream-steps", type=whole_number(1), default=1000, metavar="N",
+        help="between two trials; before the first step and after the last there is one, too",
+    )  # fmt: skip
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -245,9 +254,8 @@ def _add_finetune(commands: Any) -> None:
         obeys=("seed", "overwrite"),
     )  # fmt: skip
     parser.add_argument(
-        "task_kind", choices=("qa", "classify", "tag", "choice"), metavar="KIND",
-        help="qa, classify, tag or choice",
-    )  # fmt: skip
+        "task_kind", choices=KINDS, metavar="KIND", help="qa, classify, tag or choice"
+    )
     parser.add_argument("model", type=Path, metavar="HF_DIR", help="a Hugging Face folder")
     parser.add_argument(
         "data",
@@ -259,11 +267,7 @@ def _add_finetune(commands: Any) -> None:
     _add_out(parser, "DIR")
     parser.add_argument("--task", metavar="NAME", help="of GLUE; else the folder's name")
     parser.add_argument(
-        "--seeds",
-        type=whole_number(0, 2**63 - 1),
-        nargs="+",
-        metavar="N",
-        help="one run each; else --seed",
+        "--seeds", type=_SEED, nargs="+", metavar="N", help="one run each; else --seed"
     )
     parser.add_argument("--max-length", type=int, metavar="N", help="tokens; else 384 for qa, 128")
     add_fields(parser, FinetuneOptions, left_out=("seeds", "max_length"))

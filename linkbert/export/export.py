@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from linkbert.export.model_card import CARD_NAME, write_card
 from linkbert.export.network_files import max_positions_of, write_network
 from linkbert.export.tokenizer_files import write_tokenizer_files
+from linkbert.model.weights import Weights
 from linkbert.training.checkpoint import (
     checkpoint_path,
     checkpoint_steps,
@@ -113,16 +114,10 @@ def _write(
     run: Path, out: Path, described: dict[str, Any], checkpoint: Path, identity: dict[str, Any]
 ) -> ExportResult:
     loaded = load_checkpoint(checkpoint)
-    facts = described["facts"]
-    num_rows = facts["vocab_size"] if identity.get("cut_vocabulary") else None
+    is_cut = bool(identity.get("cut_vocabulary"))
     sweep_aside(out)
     with folder_aside(out) as aside:
-        num_parameters = write_network(aside, described["model"], loaded.model, facts, num_rows)
-        for path in aside.iterdir():
-            share_as_usual(path)
-        write_tokenizer_files(
-            run / TOKENIZER_NAME, aside, PairFrame.from_facts(facts), _max_length(described)
-        )
+        num_parameters = write_model(run, described, loaded.model, aside, cut_vocabulary=is_cut)
         write_card(aside, described, loaded.state, validation_at(run, loaded.state.step))
         result = ExportResult(str(out), loaded.state.step, loaded.state.tokens, num_parameters)
         _write_manifest(aside, described, identity, result)
@@ -130,6 +125,34 @@ def _write(
             shutil.rmtree(out)
         os.replace(aside, out)
     return result
+
+
+def write_model(
+    run: Path,
+    described: dict[str, Any],
+    weights: Weights,
+    folder: Path,
+    *,
+    cut_vocabulary: bool = False,
+) -> int:
+    """Write the network and the tokenizer of a run; return the number of parameters.
+
+    Args:
+        run: its folder, which has the tokenizer.
+        described: what its run.json says.
+        weights: of a checkpoint, or of now.
+        folder: where to write; it exists.
+        cut_vocabulary: leave out rows that pad the vocabulary.
+    """
+    facts = described["facts"]
+    num_rows = facts["vocab_size"] if cut_vocabulary else None
+    num_parameters = write_network(folder, described["model"], weights, facts, num_rows)
+    for path in folder.iterdir():
+        share_as_usual(path)
+    write_tokenizer_files(
+        run / TOKENIZER_NAME, folder, PairFrame.from_facts(facts), _max_length(described)
+    )
+    return num_parameters
 
 
 def find_checkpoint(run: Path, wanted: str | None) -> Path:

@@ -38,6 +38,8 @@ _OTHER_GRIDS = {
 _LARGE_FROM, _BASE_FROM = 1024, 768  # hidden size
 
 
+_QA_LENGTH, _OTHER_LENGTH = 384, 128
+GRIDS = ("none", "paper")
 LABEL_KINDS = ("auto", "class", "several", "score")
 
 IDENTITY_NAMES = (
@@ -71,9 +73,7 @@ class FinetuneOptions:
     """
 
     seeds: tuple[int, ...] = field(default=(0,), metadata={"help": "one run per seed"})
-    grid: str = field(
-        default="none", metadata={"help": "settings to try", "choices": ("none", "paper")}
-    )
+    grid: str = field(default="none", metadata={"help": "settings to try", "choices": GRIDS})
     learning_rate: float = field(default=3e-5, metadata={"help": "peak"})
     batch_size: int = field(default=16, metadata={"help": "examples per step"})
     epochs: int = field(default=3, metadata={"help": "over training data"})
@@ -110,10 +110,11 @@ class FinetuneOptions:
                 "expected distractors of at least 0 and a finite learning_rate above 0, found "
                 f"{self.distractors} and {self.learning_rate}"
             )
-        if self.label_kind not in LABEL_KINDS:
-            raise ConfigError(
-                f"expected label_kind out of {', '.join(LABEL_KINDS)}, found {self.label_kind!r}"
-            )
+        for name, choices in (("grid", GRIDS), ("label_kind", LABEL_KINDS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"expected {name} out of {', '.join(choices)}, found {getattr(self, name)!r}"
+                )
         if len(self.text_columns) > 2:
             raise ConfigError(f"expected one or two text_columns, found {len(self.text_columns)}")
 
@@ -135,6 +136,11 @@ class FinetuneOptions:
             return [Hyper(self.learning_rate, self.batch_size, self.epochs)]
         grids = _QA_GRIDS if is_question_answering else _OTHER_GRIDS
         return [Hyper(*each) for each in itertools.product(*grids[size_of(model)])]
+
+
+def usual_length(kind: str) -> int:
+    """Return the paper's tokens of a sequence for a kind of task."""
+    return _QA_LENGTH if kind == "qa" else _OTHER_LENGTH
 
 
 def size_of(model: Path) -> str:

@@ -14,6 +14,7 @@ from linkbert.report.markup import Chapter, Section, facts, figure, figures, hea
 from schemas.errors import SchemaError
 
 _METRICS, _VALIDATION, _RUN = "metrics.jsonl", "validation.jsonl", "run.json"
+_DOWNSTREAM = "downstream.jsonl"
 _SMOOTHED_OVER = 50  # curves are smoothed over a 50th of the run
 
 Lines = list[dict[str, Any]]
@@ -32,6 +33,8 @@ def run_chapter(run: Path) -> Chapter:
         sections.append(Section("curves", "Training curves", figures(list(_curves(steps)))))
     if validations:
         sections.append(_validation(validations))
+    if trials := read_lines(run / _DOWNSTREAM):
+        sections.append(_downstream(trials))
     return Chapter("run", heading_of("Run", run), sections, _verdict(described, steps, validations))
 
 
@@ -172,6 +175,27 @@ def _validation(lines: Lines) -> Section:
             )
             drawn.append(figure(plot, f"{label} on {split.replace('_', ' ')}, by relation."))
     return Section("validation", "Validation", _validation_table(lines[-1]) + figures(drawn))
+
+
+def _downstream(lines: Lines) -> Section:
+    """Draw what fine-tunings of the weights of some steps scored on their task."""
+    at, scores = [line["step"] for line in lines], [line["scores"] for line in lines]
+    series = {
+        name.replace("_", " "): (at, [each.get(name, np.nan) for each in scores])
+        for name in scores[-1]
+    }
+    plot = plots.curve_plot("downstream", series, "percent", markers=True)
+    drawn = figure(plot, "Scores on dev after fine-tuning the weights of each step.")
+    names = [*scores[-1]]
+    rows = [
+        [f"{line['step']:,}", *(_score(line["scores"].get(n)) for n in names)] for line in lines
+    ]
+    header = ["after step", *(name.replace("_", " ") for name in names)]
+    return Section("downstream", "Downstream task", table(header, rows) + figures([drawn]))
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _validation_table(line: dict[str, Any]) -> str:

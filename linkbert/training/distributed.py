@@ -7,16 +7,19 @@ to stop) is summed here. Rank 0 alone writes.
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, StageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,20 @@ class Ranks:
         values[self.rank] = value
         return len(set(self.sum(values).tolist())) == 1
 
+    def check_same_view(self, view: Any) -> None:
+        """Compare what ranks found on their disks, before they would wait for each other for ever.
+
+        Raises:
+            StageError: they found different things.
+        """
+        digest = hashlib.sha256(json.dumps(view, sort_keys=True).encode()).digest()
+        if not self.all_equal(int.from_bytes(digest[:6], "big")):
+            raise StageError(
+                "expected every rank to find the same shards, configuration, run and checkpoint, "
+                "found different ones: copy the shards to every node, and let RUN be a folder that "
+                "all share"
+            )
+
     def wait(self) -> None:
         """Wait until every rank is here."""
         if self.size > 1:
@@ -54,11 +71,16 @@ class Ranks:
 def join_ranks() -> Iterator[Ranks]:
     """Join the ranks that torchrun started, if it did, for as long as the block runs.
 
+    Within such a block they are joined already, and stay so after an inner one.
+
     Raises:
         ConfigError: this machine has GPUs, but fewer than processes.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = _own_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if dist.is_initialized():
+        yield Ranks(rank, size, device)
+        return
     # torchrun sets the address even for one process; alone there is nothing to join.
     if size > 1 and device.type == "cuda":
         # Told its device, NCCL connects at once and a barrier need not guess.

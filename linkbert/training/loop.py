@@ -6,8 +6,6 @@ from the step. So a run goes on from any checkpoint as if it had never stopped.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import signal
@@ -28,7 +26,8 @@ from linkbert.training import checkpoint as checkpoints
 from linkbert.training import run_folder
 from linkbert.training.checkpoint import TrainingState
 from linkbert.training.config import PretrainConfig
-from linkbert.training.distributed import Ranks, local_ranks
+from linkbert.training.distributed import local_ranks
+from linkbert.training.downstream import Downstream, is_due
 from linkbert.training.learner import Learner, StepResult, Wishes
 from linkbert.training.metrics import (
     RunLogs,
@@ -40,7 +39,7 @@ from linkbert.training.metrics import (
 from linkbert.training.run_folder import Shards
 from linkbert.training.signals import stop_signals
 from linkbert.training.threads import compute_threads
-from linkbert.training.validation import Validator
+from linkbert.training.validation import Validator, in_words
 from schemas.errors import StageError, StoppedError
 from schemas.pair_frame import PairFrame
 from schemas.progress import Progress
@@ -88,9 +87,16 @@ class Run:
     """One run in its folder; `go` trains from where it stands to its end."""
 
     def __init__(
-        self, run: Path, shards: Shards, identity: dict[str, Any], learner: Learner, quiet: bool
+        self,
+        run: Path,
+        shards: Shards,
+        identity: dict[str, Any],
+        learner: Learner,
+        *,
+        downstream: Downstream | None = None,
+        quiet: bool = False,
     ) -> None:
-        self._run, self._identity = run, identity
+        self._run, self._identity, self._downstream = run, identity, downstream
         self._learner, self._ranks, self._config = learner, learner.ranks, learner.config
         facts = shards.facts
         rule = rule_of(self._config, learner.seed, shards)
@@ -129,6 +135,8 @@ class Run:
             self._logs = RunLogs(self._run, self._state.step, self._config)
         try:
             with stop_signals() as signals:
+                if self._state.step == 0:
+                    self._try_downstream()
                 self._train(signals)
         except MemoryError as error:
             raise StageError(
@@ -151,7 +159,7 @@ class Run:
     def _resume(self) -> None:
         # Every rank reads the same files; rank 0 wrote them before this process began.
         found = checkpoints.load_newest(self._run)
-        check_same_view(self._ranks, None if found is None else found.state.step)
+        self._ranks.check_same_view(None if found is None else found.state.step)
         if found is None:
             return
         run_folder.check_identity(found.identity, self._identity, self._run)
@@ -315,6 +323,7 @@ class Run:
         step, is_last = self._state.step, self._state.step == self._config.max_steps
         if is_last or step % self._config.validate_every == 0:
             self._validate()
+        self._try_downstream()  # before the checkpoint of the step: a continuation finds it done
         if self._is_regular(step) or self._state.best_step == step or is_save_due:
             self._save()
 
@@ -336,7 +345,19 @@ class Run:
         if self._logs is not None:
             self._logs.write_validation(self._state.step, self._validation)
         if self._show_progress:
-            logger.info("step %d: %s", self._state.step, _summary(self._validation))
+            logger.info("step %d: %s", self._state.step, in_words(self._validation))
+
+    def _try_downstream(self) -> None:
+        """Try the weights on the downstream task, if this is a step for it."""
+        task, step = self._downstream, self._state.step
+        if task is None or not is_due(task, step, self._config.max_steps):
+            return
+        scores = task.score(self._run, self._learner.model, self._ranks)
+        if self._logs is not None:
+            self._logs.write_downstream(step, scores)
+        if self._show_progress:
+            told = ", ".join(f"{name} {score:.1f}" for name, score in scores.items())
+            logger.info("step %d: %s: %s", step, task.name, told)
 
     def _save(self) -> None:
         """Write a checkpoint, unless this step has one, and discard old ones."""
@@ -370,31 +391,9 @@ class Run:
         )
 
 
-def check_same_view(ranks: Ranks, view: Any) -> None:
-    """Compare what the ranks found on their disks, before they would wait for each other for ever.
-
-    Raises:
-        StageError: they found different things.
-    """
-    digest = hashlib.sha256(json.dumps(view, sort_keys=True).encode()).digest()
-    if not ranks.all_equal(int.from_bytes(digest[:6], "big")):
-        raise StageError(
-            "expected every rank to find the same shards, configuration, run and checkpoint, found "
-            "different ones: copy the shards to every node, and let RUN be a folder that all share"
-        )
-
-
 def rule_of(config: PretrainConfig, seed: int, shards: Shards) -> MaskingRule:
     """Return the rule that masks the shards' vocabulary as the configuration says."""
     probs = (config.mask_prob, config.mask_token_prob, config.random_token_prob)
     is_continuation_V = continuations(shards.tokenizer) if config.whole_word else None
     frame = PairFrame.from_facts(shards.facts)
     return masking_rule(seed, ordinary_ids(shards.tokenizer), frame, probs, is_continuation_V)
-
-
-def _summary(validation: dict[str, dict[str, Any]]) -> str:
-    return "; ".join(
-        f"{name}: MLM loss {found['mlm_loss']:.3f}, DRP accuracy {found['drp_accuracy']:.3f} "
-        f"(chance {found['chance']:.3f})"
-        for name, found in validation.items()
-    )

@@ -1,11 +1,12 @@
-"""metrics.jsonl, one line a step, and what its derived figures mean.
+"""metrics.jsonl, one line per step, and what its derived figures mean.
 
 Keys of a line: step, tokens, loss_mlm, loss_drp, mlm_accuracy, drp_accuracy, lr, grad_norm (null
 where it is no number, as when fp16 overflows), seconds, tokens_per_second, memory_bytes, and mfu
 where the peak of the GPU is known. Seconds run from one batch to the next, waiting for data
 included, validation and checkpoints not. Memory is the peak of this rank: of the GPU's, or of the
-process on a CPU. validation.jsonl has one line a validation. Times and memory are in these two
-files and in TensorBoard's events alone: everything else of a run is reproducible.
+process on a CPU. validation.jsonl has one line per validation, downstream.jsonl one per trial on a
+downstream task. Times and memory are in metrics.jsonl and in TensorBoard's events alone: everything
+else of a run is reproducible.
 
 RUN/tensorboard holds the same figures as events, where the package tensorboard is installed (extra
 `tensorboard`); without it a run goes on and says so once. Events are on the disk before a
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 METRICS_NAME = "metrics.jsonl"
 VALIDATION_NAME = "validation.jsonl"
+DOWNSTREAM_NAME = "downstream.jsonl"
 EVENTS_FOLDER = "tensorboard"
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
@@ -46,6 +48,8 @@ class RunLogs:
     def __init__(self, run: Path, last_step: int, config: PretrainConfig) -> None:
         self._steps = StepLog(run / METRICS_NAME, last_step)
         self._validations = StepLog(run / VALIDATION_NAME, last_step)
+        self._downstream_path = run / DOWNSTREAM_NAME
+        self._downstream: StepLog | None = None
         has_events = config.tensorboard or config.log == "tensorboard"
         self._events = EventLog(run / EVENTS_FOLDER, last_step, has_events)
         self._tracker = Tracker(config.log, run, config.to_dict())
@@ -63,14 +67,23 @@ class RunLogs:
             self._events.write(step, figures, name)
             self._tracker.write(step, dict(_numbers(figures, name)))
 
+    def write_downstream(self, step: int, scores: dict[str, float]) -> None:
+        """Write the scores of a trial on a downstream task."""
+        # Opened by the first trial: few runs have a task. Those after it are made anew.
+        self._downstream = self._downstream or StepLog(self._downstream_path, step - 1)
+        self._downstream.write({"step": step, "scores": scores})
+        self._events.write(step, scores, "downstream")
+        self._tracker.write(step, dict(_numbers(scores, "downstream")))
+
     def flush(self) -> None:
         """Bring everything to the disk; done before a checkpoint, which must not be ahead."""
         self._events.flush()
 
     def close(self) -> None:
         """Close all files."""
-        for log in (self._steps, self._validations, self._events, self._tracker):
-            log.close()
+        for log in (self._steps, self._validations, self._events, self._tracker, self._downstream):
+            if log is not None:
+                log.close()
 
 
 class StepLog:

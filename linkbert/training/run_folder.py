@@ -2,8 +2,9 @@
 
 RUN/run.json          configuration, seed, what the shards are; enough to export RUN alone
 RUN/tokenizer.json    copied from the shards
-RUN/metrics.jsonl     one line a step
-RUN/validation.jsonl  one line a validation
+RUN/metrics.jsonl     one line per step
+RUN/validation.jsonl  one line per validation
+RUN/downstream.jsonl  one line per trial on a downstream task, where there is one
 RUN/tensorboard/      the same figures as events, where the package is installed
 RUN/checkpoints/
 RUN/_manifest.json    once the run is finished
@@ -22,7 +23,12 @@ from linkbert.loader.dataset import Split, open_split, refuse_remote
 from linkbert.model.weights import weight_files
 from linkbert.training.checkpoint import FOLDER_NAME, checkpoint_path
 from linkbert.training.config import PretrainConfig, differences
-from linkbert.training.metrics import EVENTS_FOLDER, METRICS_NAME, VALIDATION_NAME
+from linkbert.training.metrics import (
+    DOWNSTREAM_NAME,
+    EVENTS_FOLDER,
+    METRICS_NAME,
+    VALIDATION_NAME,
+)
 from schemas import __version__
 from schemas.errors import CheckpointError, ConfigError, SchemaError, StageError
 from schemas.folder_lock import lock_folder
@@ -47,7 +53,10 @@ TOKENIZER_NAME = "tokenizer.json"
 RESULT_KEY = "result"
 
 _LOCK_NAME = ".lock"
-_OWN_FILES = (RUN_NAME, TOKENIZER_NAME, METRICS_NAME, VALIDATION_NAME, MANIFEST_NAME, SEAL_NAME)
+_OWN_FILES = (
+    RUN_NAME, TOKENIZER_NAME, METRICS_NAME, VALIDATION_NAME, DOWNSTREAM_NAME, MANIFEST_NAME,
+    SEAL_NAME,
+)  # fmt: skip
 
 _GRAPH_TABLES = {"pages": "pages", "redirects": "redirects", "nodes": "nodes", "edges": "edges"}
 

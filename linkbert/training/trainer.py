@@ -16,9 +16,10 @@ from linkbert.training import checkpoint as checkpoints
 from linkbert.training import run_folder
 from linkbert.training.config import PretrainConfig
 from linkbert.training.distributed import join_ranks
+from linkbert.training.downstream import Downstream
 from linkbert.training.learner import build_learner, describe_start, initial_model, model_config_for
 from linkbert.training.loop import PretrainResult as PretrainResult
-from linkbert.training.loop import Run, check_same_view
+from linkbert.training.loop import Run
 from linkbert.training.metrics import seconds_in_steps
 from linkbert.training.trackers import check_tracker
 from schemas.errors import ConfigError
@@ -35,6 +36,7 @@ def pretrain(
     *,
     seed: int = 0,
     init: Path | None = None,
+    downstream: Downstream | None = None,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> PretrainResult:
@@ -46,6 +48,8 @@ def pretrain(
         config: sizes, objective, optimizer and execution.
         seed: of weights, masks, dropout and order.
         init: a Hugging Face BERT folder to start from.
+        downstream: a task to try the weights on now and then, as
+            `linkbert.evaluation.downstream.read_downstream` makes it.
         overwrite: discard a run that lies in the folder.
         quiet: no progress lines.
 
@@ -76,14 +80,21 @@ def pretrain(
             checkpoints.discard_leftovers(run)
         ranks.wait()
         finished = run_folder.finished_result(run, config.max_steps)
-        check_same_view(ranks, [identity, finished])
+        ranks.check_same_view([identity, finished])
         if finished is not None:
             logger.info("%s is finished: %d steps were done before", run, finished["step"])
             seconds = seconds_in_steps(run)
             return PretrainResult(str(run), **finished, seconds=seconds, was_finished=True)
         assert model is not None, "a run that is not finished begins with a model"
         # No name holds the learner: it is freed before the ranks part.
-        return Run(run, opened, identity, build_learner(model, config, seed, ranks), quiet).go()
+        return Run(
+            run,
+            opened,
+            identity,
+            build_learner(model, config, seed, ranks),
+            downstream=downstream,
+            quiet=quiet,
+        ).go()
 
 
 def _check_memory(config: PretrainConfig, max_length: int) -> None:

@@ -144,6 +144,15 @@ def summarise(found: SplitFigures) -> dict[str, Any]:
     }
 
 
+def in_words(splits: dict[str, dict[str, Any]]) -> str:
+    """Return the main figures of every split as a line for a person."""
+    return "; ".join(
+        f"{name}: MLM loss {found['mlm_loss']:.3f}, DRP accuracy {found['drp_accuracy']:.3f} "
+        f"(chance {found['chance']:.3f})"
+        for name, found in splits.items()
+    )
+
+
 def _means(figures: Figures, correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
     num_masked = max(1.0, float(figures[:, _NUM_MASKED].sum()))
     return {
