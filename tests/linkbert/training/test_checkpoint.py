@@ -1,8 +1,7 @@
 import errno
 import json
+import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,35 +79,21 @@ def test_full_disk_is_a_clear_error_and_the_previous_checkpoint_stays(
     assert pretrain(shards, run, small_config(*CONFIG), seed=3).step == 20
 
 
-_PROGRAM = """
-import resource, sys
-from pathlib import Path
-import torch
-from linkbert.training.trainer import pretrain
-from tests.linkbert.conftest import small_config
-torch.set_num_threads(1)
-if sys.argv[3] != "0":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
-pretrain(Path(sys.argv[1]), Path(sys.argv[2]), small_config("max_steps=20"), seed=3)
-"""
-
-
 def test_disk_that_refuses_bytes_half_way_leaves_a_run_that_goes_on(
     shards: Path, tmp_path: Path, finished_run: Path
 ) -> None:
-    def train(limit: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", _PROGRAM, str(shards), str(tmp_path / "run"), str(limit)]
-        root = Path(__file__).parents[3]
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-
     size = (newest(finished_run) / "optimizer.safetensors").stat().st_size
-    full = train(size - 1000)
-    assert full.returncode == 1
-    assert "expected to write checkpoint step-00000005" in full.stderr
-    assert "last good checkpoint: none" in full.stderr
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1000, before[1]))
+    try:
+        with pytest.raises(CheckpointError) as caught:
+            pretrain(shards, tmp_path / "run", small_config(*CONFIG), seed=3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "expected to write checkpoint step-00000005" in str(caught.value)
+    assert "last good checkpoint: none" in str(caught.value)
     assert not any((tmp_path / "run" / "checkpoints").iterdir())
-    done = train(0)
-    assert done.returncode == 0, done.stderr
+    pretrain(shards, tmp_path / "run", small_config(*CONFIG), seed=3)
     ours, expected = (newest(run) / "model.safetensors" for run in (tmp_path / "run", finished_run))
     assert ours.read_bytes() == expected.read_bytes()
 
