@@ -23,11 +23,11 @@ from linkbert.training.learner import (
     build_learner,
     initial_model,
     model_config_for,
+    rule_of,
 )
-from linkbert.training.loop import rule_of
+from linkbert.training.machine import check_memory, compute_threads
 from linkbert.training.metrics import peak_memory
 from linkbert.training.run_folder import Shards, open_shards
-from linkbert.training.threads import compute_threads
 
 _MEASURED_SECONDS = 1.0
 _WARM_UP_SEQUENCES = 8
@@ -72,6 +72,7 @@ def training_cost(
     # Compiling would take longer than what is measured; the compiled step is the faster one.
     config = replace(config, compile=False)
     shape = model_config_for(config, shards.facts, init)
+    check_memory(config, shape, shards.train, torch.cuda.is_available())
     learner = build_learner(initial_model(shape, seed, init, shards), config, seed, _alone())
     rule = rule_of(config, seed, shards)
     reader, share = InstanceReader(shards.train, seed), Share(0, 1, config.micro_batch_size)

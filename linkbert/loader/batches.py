@@ -17,7 +17,7 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -69,6 +69,18 @@ _BLOCK = 256
 for caches."""
 
 
+class AbandonedError(Exception):
+    """A wish to stop came while a batch was made; a large one takes minutes."""
+
+
+Heed = Callable[[], None]
+"""Asked again and again while a batch is made; it raises where that shall end."""
+
+
+def _heed_nothing() -> None:
+    pass
+
+
 class BatchMaker:
     """Make the batches of any step from the reader of a split.
 
@@ -91,14 +103,14 @@ class BatchMaker:
         self._reader, self._rule, self._share = reader, rule, share
         self._token_dtype, self._is_pinned = np.dtype(token_dtype), is_pinned
 
-    def make(self, start: int, stop: int) -> StepBatch:
+    def make(self, start: int, stop: int, heed: Heed = _heed_nothing) -> StepBatch:
         """Make this rank's part of the global batch [start, stop) of the training order."""
-        table = self._reader.read(start, stop)
+        table = self._reader.read(start, stop, heed)
         lengths = table.column("num_tokens").to_numpy()
         groups = share_out(lengths, self._share)
         rows = table.take(pa.array(np.concatenate([np.empty(0, np.int64), *groups])))
         sizes = [len(group) for group in groups]
-        micro_batches = to_batches(rows, sizes, self._rule, self._token_dtype)
+        micro_batches = to_batches(rows, sizes, self._rule, self._token_dtype, heed)
         if self._is_pinned:  # From there a GPU copies while it computes.
             micro_batches = [batch.pinned() for batch in micro_batches]
         relations = np.bincount(table.column("relation").to_numpy(), minlength=len(RELATIONS))
@@ -110,17 +122,39 @@ class BatchMaker:
             relation_counts=tuple(int(count) for count in relations),
         )
 
-    def stream(self, start: int, batch_size: int, num_steps: int) -> Iterator[StepBatch]:
-        """Yield the batches of consecutive steps, each made while the one before is used."""
+    def stream(
+        self,
+        start: int,
+        batch_size: int,
+        num_steps: int,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[StepBatch]:
+        """Yield the batches of consecutive steps, each made while the one before is used.
+
+        Args:
+            start: place in the training order.
+            batch_size: sequences of a step.
+            num_steps: batches to yield.
+            is_stopped: whether to yield no more, and to leave a batch half made.
+        """
+
+        def heed() -> None:
+            if is_stopped():
+                raise AbandonedError
+
         bounds = range(start, start + num_steps * batch_size, batch_size)
         with ThreadPoolExecutor(1) as pool:
             pending = None
             for first in bounds:
-                current = pending or pool.submit(self.make, first, first + batch_size)
+                current = pending or pool.submit(self.make, first, first + batch_size, heed)
                 following = first + batch_size
                 if following in bounds:
-                    pending = pool.submit(self.make, following, following + batch_size)
-                yield current.result()
+                    pending = pool.submit(self.make, following, following + batch_size, heed)
+                try:
+                    batch = current.result()
+                except AbandonedError:
+                    return
+                yield batch
 
 
 def share_out(lengths: Int32Array, share: Share) -> list[Int64Array]:
@@ -149,6 +183,7 @@ def to_batches(
     sizes: list[int],
     rule: MaskingRule,
     token_dtype: np.dtype[np.unsignedinteger],
+    heed: Heed = _heed_nothing,
 ) -> list[Batch]:
     """Lay the instances of a table end to end, mask them, and cut them into batches of `sizes`."""
     columns = {
@@ -160,6 +195,7 @@ def to_batches(
     batches: list[Batch] = []
     num_groups = max(1, _BLOCK // max(sizes, default=1))
     for first in range(0, len(sizes), num_groups):
+        heed()
         bounds_G = bounds[first : first + num_groups + 1]
         rows = slice(int(bounds_G[0]), int(bounds_G[-1]))
         block = _Block(

@@ -9,7 +9,7 @@ number of instances read, whatever the batch size and the number of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,22 @@ class Split:
     manifest: Manifest
     row_groups: tuple[RowGroup, ...]
     num_instances: int
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of a stored id."""
+        return np.dtype(str(self.manifest.extra["token_dtype"])).itemsize
+
+
+def mean_tokens(split: Split) -> float:
+    """Return the mean tokens of an instance in the first row group, as its footer tells them."""
+    first = split.row_groups[0]
+    with _opened(first.path) as file:
+        group = file.metadata.row_group(first.index)
+        columns = [group.column(number) for number in range(group.num_columns)]
+    ids = next(each for each in columns if each.path_in_schema == "token_ids")
+    # Each value is stored as four bytes of its length and the ids.
+    return max(1.0, (ids.total_uncompressed_size / first.num_rows - 4) / split.token_bytes)
 
 
 def open_split(folder: Path) -> Split:
@@ -130,10 +146,14 @@ class InstanceReader:
         self._order: tuple[int, PassOrder] | None = None
         self._unread = {entry.name: entry for entry in split.manifest.files}
 
-    def read(self, start: int, stop: int) -> pa.Table:
-        """Return the instances at places [start, stop) of the training order, with `mask_pass`."""
+    def read(self, start: int, stop: int, heed: Callable[[], None] = lambda: None) -> pa.Table:
+        """Return the instances at places [start, stop) of the training order, with `mask_pass`.
+
+        What `heed` raises, asked before each stretch of a window, ends it.
+        """
         pieces = []
         while start < stop:
+            heed()
             number, place = divmod(start, self._split.num_instances)
             piece = self._read_in_pass(number, place, stop - start)
             pieces.append(piece)

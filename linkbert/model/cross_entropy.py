@@ -64,14 +64,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss, num_correct
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
         hidden_MH, weight_VH, bias_V, labels_M, exponentials_MV, totals_M = ctx.saved_tensors
         grad_MV = exponentials_MV.mul_((grad / totals_M)[:, None])
         grad_MV.scatter_add_(1, labels_M[:, None], (-grad).expand(len(labels_M), 1))
         grad_MV = grad_MV.to(ctx.product_dtype)
         return (
             (grad_MV @ weight_VH.to(grad_MV)).to(hidden_MH),
-            (grad_MV.t() @ hidden_MH.to(grad_MV)).to(weight_VH),
+            # The largest product of a step; not wanted where the encoder is frozen.
+            (grad_MV.t() @ hidden_MH.to(grad_MV)).to(weight_VH)
+            if ctx.needs_input_grad[1]
+            else None,
             # A product reads the matrix once, and fast; a sum over rows does not on a CPU.
             (grad_MV.t() @ grad_MV.new_ones(len(labels_M))).to(bias_V),
             None,

@@ -257,3 +257,19 @@ def initialise(model: LinkBert, seed: int) -> None:
             nn.init.normal_(module.weight, std=model.config.initial_std, generator=generator)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def num_parameters(config: ModelConfig) -> int:
+    """Return how many weights a network has, without making it.
+
+    >>> from linkbert.training.config import load_config
+    >>> num_parameters(ModelConfig(30522, 128, 2, 2, 512, 512)) // 1000
+    4417
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    square, norm = hidden * hidden + hidden, 2 * hidden
+    layer = 4 * square + 2 * norm + 2 * hidden * inner + hidden + inner
+    rows = config.vocab_size + config.max_position_embeddings + NUM_TOKEN_TYPES
+    encoder = rows * hidden + norm + config.num_layers * layer
+    heads = square + norm + config.vocab_size + square + len(RELATIONS) * (hidden + 1)
+    return encoder + heads

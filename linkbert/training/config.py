@@ -59,7 +59,8 @@ class PretrainConfig:
     )
     learning_rate: float = field(metadata={"help": "peak; paper: 5e-3 tiny, 3e-4 base, 2e-4 large"})
     batch_size: int = field(
-        default=2048, metadata={"help": "sequences an optimizer step, over all ranks; paper: 2,048"}
+        default=2048,
+        metadata={"help": "sequences per optimizer step, over all ranks; paper: 2,048"},
     )
     micro_batch_size: int = field(
         default=32,
@@ -79,6 +80,12 @@ class PretrainConfig:
     extend_positions: bool = field(
         default=False,
         metadata={"help": "with --init: further positions begin as copies of the learned ones"},
+    )
+    freeze_encoder: bool = field(
+        default=False,
+        metadata={
+            "help": "learn the heads alone, as a first phase of --init from one without them"
+        },
     )
     hidden_dropout: float = field(default=0.1, metadata={"help": "BERT: 0.1; the paper is silent"})
     initial_std: float = field(

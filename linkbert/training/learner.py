@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from linkbert.loader.batches import StepBatch
+from linkbert.loader.masking import MaskingRule, masking_rule
 from linkbert.model.families import FamilyConfig, FamilyModel, Network
 from linkbert.model.family_folder import family_config, load_family
 from linkbert.model.network import LinkBert, Losses, ModelConfig, initialise
 from linkbert.model.starting import load_start, starting_config
-from linkbert.model.vocabulary import check_same_vocabulary
+from linkbert.model.vocabulary import check_same_vocabulary, continuations, ordinary_ids
 from linkbert.training.config import PretrainConfig
 from linkbert.training.distributed import Ranks
 from linkbert.training.optimizer import (
@@ -36,6 +37,7 @@ from linkbert.training.run_folder import Shards
 from schemas.counter_rng import counter_key
 from schemas.errors import ConfigError
 from schemas.model_folder import CONFIG_NAME, check_encoder, read_object
+from schemas.pair_frame import PairFrame
 
 
 class Wishes(NamedTuple):
@@ -226,6 +228,9 @@ def build_learner(model: Network, config: PretrainConfig, seed: int, ranks: Rank
         )
     precision = choose_precision(config.precision, ranks.device)
     model = model.to(ranks.device).train()
+    if config.freeze_encoder:
+        encoder = model.encoder if isinstance(model, LinkBert) else model.masked_lm.base_model
+        encoder.requires_grad_(False)
     if config.compile:
         compile_parts(model)
     forward: Any = model
@@ -278,3 +283,11 @@ def describe_start(shape: Shape, init: Path | None) -> dict[str, Any]:
     # A name on the hub, no path of this machine.
     is_name = isinstance(told, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", told, re.ASCII)
     return {"model": network, **({"base_model": told} if is_name else {})}
+
+
+def rule_of(config: PretrainConfig, seed: int, shards: Shards) -> MaskingRule:
+    """Return the rule that masks the shards' vocabulary as the configuration says."""
+    probs = (config.mask_prob, config.mask_token_prob, config.random_token_prob)
+    is_continuation_V = continuations(shards.tokenizer) if config.whole_word else None
+    frame = PairFrame.from_facts(shards.facts)
+    return masking_rule(seed, ordinary_ids(shards.tokenizer), frame, probs, is_continuation_V)

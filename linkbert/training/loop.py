@@ -19,16 +19,14 @@ import torch
 
 from linkbert.loader.batches import BatchMaker, Share, StepBatch
 from linkbert.loader.dataset import InstanceReader
-from linkbert.loader.masking import MaskingRule, masking_rule
 from linkbert.model.network import ModelConfig
-from linkbert.model.vocabulary import continuations, ordinary_ids
 from linkbert.training import checkpoint as checkpoints
 from linkbert.training import run_folder
 from linkbert.training.checkpoint import TrainingState
-from linkbert.training.config import PretrainConfig
 from linkbert.training.distributed import local_ranks
 from linkbert.training.downstream import Downstream, is_due
-from linkbert.training.learner import Learner, StepResult, Wishes
+from linkbert.training.learner import Learner, StepResult, Wishes, rule_of
+from linkbert.training.machine import compute_threads
 from linkbert.training.metrics import (
     RunLogs,
     model_flops,
@@ -38,10 +36,8 @@ from linkbert.training.metrics import (
 )
 from linkbert.training.run_folder import Shards
 from linkbert.training.signals import stop_signals
-from linkbert.training.threads import compute_threads
 from linkbert.training.validation import Validator, in_words
 from schemas.errors import StageError, StoppedError
-from schemas.pair_frame import PairFrame
 from schemas.progress import Progress
 from schemas.tables.instances import RELATIONS
 
@@ -49,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 _MEMORY_OF_LOSS = 0.95
 """Weight of the past in the running mean of the loss: about 20 steps."""
+
+_ENDS = ("_low", "high")
+"""Of the names of an interval's ends, which are for files."""
 
 _SPIKES_FROM_STEP = 50
 """Before this step the mean knows too little to call a loss a spike."""
@@ -174,7 +173,11 @@ class Run:
         state, config = self._state, self._config
         remaining = config.max_steps - state.step
         progress = Progress("pretrain", remaining * config.batch_size, "sequences")
-        batches = self._maker.stream(state.position, config.batch_size, remaining)
+        # Several ranks leave together, after a step.
+        batches = self._maker.stream(
+            state.position, config.batch_size, remaining,
+            lambda: bool(signals) and self._ranks.size == 1,
+        )  # fmt: skip
         began = self._saved_at = time.monotonic()
         for batch in () if self._is_patience_over() else batches:
             result = self._learn(
@@ -190,6 +193,9 @@ class Run:
             if result.wishes.stop and state.step < config.max_steps:
                 self._stop(signals)
             began = time.monotonic()
+        else:
+            if signals and state.step < config.max_steps:
+                self._stop(signals)
         if self._show_progress:
             progress.close()
 
@@ -356,7 +362,8 @@ class Run:
         if self._logs is not None:
             self._logs.write_downstream(step, scores)
         if self._show_progress:
-            told = ", ".join(f"{name} {score:.1f}" for name, score in scores.items())
+            shown = {name: score for name, score in scores.items() if name[-4:] not in _ENDS}
+            told = ", ".join(f"{name} {score:.4g}" for name, score in shown.items())
             logger.info("step %d: %s: %s", step, task.name, told)
 
     def _save(self) -> None:
@@ -389,11 +396,3 @@ class Run:
             relations=dict(zip(RELATIONS, state.relation_counts, strict=True)),
             seconds=seconds_in_steps(self._run),
         )
-
-
-def rule_of(config: PretrainConfig, seed: int, shards: Shards) -> MaskingRule:
-    """Return the rule that masks the shards' vocabulary as the configuration says."""
-    probs = (config.mask_prob, config.mask_token_prob, config.random_token_prob)
-    is_continuation_V = continuations(shards.tokenizer) if config.whole_word else None
-    frame = PairFrame.from_facts(shards.facts)
-    return masking_rule(seed, ordinary_ids(shards.tokenizer), frame, probs, is_continuation_V)

@@ -7,9 +7,10 @@ refused is refused here, before RUN is written to; `linkbert.training.loop` trai
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import nullcontext
 from pathlib import Path
+
+import torch
 
 from linkbert.loader.heap import steady_heap
 from linkbert.training import checkpoint as checkpoints
@@ -20,13 +21,12 @@ from linkbert.training.downstream import Downstream
 from linkbert.training.learner import build_learner, describe_start, initial_model, model_config_for
 from linkbert.training.loop import PretrainResult as PretrainResult
 from linkbert.training.loop import Run
+from linkbert.training.machine import check_memory
 from linkbert.training.metrics import seconds_in_steps
 from linkbert.training.trackers import check_tracker
 from schemas.errors import ConfigError
 
 logger = logging.getLogger(__name__)
-
-_ID_BYTES = 4
 
 
 def pretrain(
@@ -61,7 +61,6 @@ def pretrain(
     """
     steady_heap()
     opened = run_folder.open_shards(Path(shards))
-    _check_memory(config, opened.facts["max_length"])
     check_tracker(config.log)
     if config.patience and not any(each.num_instances for each in opened.validation.values()):
         raise ConfigError(
@@ -70,6 +69,7 @@ def pretrain(
         )
     run, init = Path(run), None if init is None else Path(init)
     shape = model_config_for(config, opened.facts, init)
+    check_memory(config, shape, opened.train, torch.cuda.is_available())
     identity = run_folder.identity_of(opened, config, seed, init)
     is_finished = not overwrite and run_folder.finished_result(run, config.max_steps) is not None
     # Before RUN exists: a folder that cannot be started from leaves nothing behind.
@@ -95,19 +95,3 @@ def pretrain(
             downstream=downstream,
             quiet=quiet,
         ).go()
-
-
-def _check_memory(config: PretrainConfig, max_length: int) -> None:
-    """Refuse batches whose ids alone are more than the machine's memory.
-
-    Raises:
-        ConfigError: so they are.
-    """
-    needed = config.batch_size * max_length * _ID_BYTES
-    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > present:
-        raise ConfigError(
-            f"expected batches that fit the memory of this machine, {present / 1e9:,.0f} GB, found "
-            f"batch_size {config.batch_size:,} of up to {max_length} tokens, {needed / 1e9:,.0f} "
-            "GB: lower batch_size"
-        )

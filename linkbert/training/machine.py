@@ -1,4 +1,4 @@
-"""How many threads compute on a CPU, and that they wait without burning it.
+"""What the machine gives a run: processors to compute on, and memory to hold it.
 
 A training step of a small network is thousands of short parallel regions. Threads that have no
 processor of their own make all others wait at the end of each: with ten other processes on two
@@ -8,6 +8,10 @@ average would not do: for a minute it still holds what the stages or arms before
 
 Sums of floats depend on the number of threads, so a run keeps the number that it began with
 (`TrainingState.threads`) as long as the machine has as many.
+
+What cannot fit the memory is refused before anything is written or computed. Figures are the least
+that is needed, so that nothing that might fit is refused: what others use, and what libraries add,
+is not counted. On a GPU a step that does not fit says so by itself.
 """
 
 from __future__ import annotations
@@ -21,12 +25,31 @@ from pathlib import Path
 
 import torch
 
+from linkbert.loader.dataset import Split, mean_tokens
+from linkbert.model.network import ModelConfig, num_parameters
+from linkbert.training.config import PretrainConfig
+from linkbert.training.distributed import local_ranks
+from linkbert.training.learner import Shape
+from schemas.errors import ConfigError
+
 logger = logging.getLogger(__name__)
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 _PROCESSOR_TIMES = Path("/proc/stat")
 _WATCHED_SECONDS = 0.2
+
+_BYTES_PER_WEIGHT = 16  # float32: itself, its gradient and two moments
+_BYTES_PER_WEIGHT_ON_GPU = 4  # while it is drawn or read
+# Of a global batch, which every rank reads whole: the rows, and a copy in the order of lengths.
+_BYTES_PER_ROW = 100
+# Ids, positions and types laid out; positions and labels of the masked ones.
+_BYTES_PER_TOKEN = 9
+_BYTES_PER_MICRO_BATCH = 4000  # of tensors, whatever they hold
+# Kept for the backward pass, counted with hooks: 41 bytes per token, layer and unit in half
+# precision; the logits of the vocabulary are float32.
+_BYTES_PER_UNIT = 41
+_BYTES_PER_LOGIT = 4
 
 
 @contextmanager
@@ -102,24 +125,28 @@ def _quota(groups: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> float | N
     """Return the processors that control groups grant, None where they grant all.
 
     Version 2 states "QUOTA PERIOD" in cpu.max, or "max PERIOD"; version 1 has a file for each (man
-    7 cgroups; kernel documentation, "Control Group v2" and "CFS Bandwidth Control"). A group is
-    bound by those above it as well.
+    7 cgroups; kernel documentation, "Control Group v2" and "CFS Bandwidth Control").
     """
+    folders = _group_folders("cpu", groups, own_groups)
+    return min((each for folder in folders for each in _grants(folder)), default=None)
+
+
+def _group_folders(
+    controller: str, groups: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS
+) -> Iterator[Path]:
+    """Yield the control groups that bind this process: its own and those above it."""
     try:
         lines = own_groups.read_text().splitlines()
     except OSError:
-        return None
-    granted = []
+        return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         root = groups / controllers if controllers else groups
         own = root / path.lstrip("/")
         # In a container the root is its own group, and the path is the host's.
-        for folder in {root, own, *(each for each in own.parents if each.is_relative_to(root))}:
-            granted += _grants(folder)
-    return min(granted, default=None)
+        yield from {root, own, *(each for each in own.parents if each.is_relative_to(root))}
 
 
 def _grants(folder: Path) -> list[float]:
@@ -133,3 +160,53 @@ def _grants(folder: Path) -> list[float]:
         return [int(quota) / int(period)] if quota not in ("max", "-1") else []
     except (OSError, ValueError, ZeroDivisionError):
         return []
+
+
+def check_memory(config: PretrainConfig, shape: Shape, train: Split, has_gpu: bool) -> None:
+    """Refuse a network, batches or micro-batches that cannot fit.
+
+    Raises:
+        ConfigError: one of them is larger than the memory of this machine.
+    """
+    ranks, world = local_ranks(), int(os.environ.get("WORLD_SIZE", "1"))
+    if isinstance(shape, ModelConfig):
+        size = num_parameters(shape)
+        per_weight = _BYTES_PER_WEIGHT_ON_GPU if has_gpu else _BYTES_PER_WEIGHT
+        _check("a network of", f"{size:,} weights", ranks * size * per_weight,
+               "choose a smaller --config, or smaller sizes")  # fmt: skip
+    tokens = mean_tokens(train)
+    laid_out = tokens * _BYTES_PER_TOKEN + _BYTES_PER_MICRO_BATCH / config.micro_batch_size
+    per_row = 2 * (tokens * train.token_bytes + _BYTES_PER_ROW) + laid_out / world
+    _check("batch_size", f"{config.batch_size:,}", ranks * config.batch_size * per_row,
+           "lower batch_size")  # fmt: skip
+    if isinstance(shape, ModelConfig) and not has_gpu:
+        rows = min(config.micro_batch_size, -(-config.batch_size // world))
+        kept = shape.num_layers * shape.hidden_size * _BYTES_PER_UNIT
+        kept += config.mask_prob * shape.vocab_size * _BYTES_PER_LOGIT
+        _check("micro_batch_size", f"{config.micro_batch_size:,}", ranks * rows * tokens * kept,
+               "lower micro_batch_size, which changes memory and time")  # fmt: skip
+
+
+def _check(what: str, size: str, needed: float, cure: str) -> None:
+    present = memory_bytes()
+    if needed > present:
+        raise ConfigError(
+            f"expected what fits the memory of this machine, {present / 1e9:,.1f} GB, found "
+            f"{what} {size}, which takes {needed / 1e9:,.1f} GB at least: {cure}"
+        )
+
+
+def memory_bytes(groups: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> int:
+    """Return the memory of this machine, or what a container grants of it.
+
+    Version 2 of control groups states it in memory.max, version 1 in memory.limit_in_bytes.
+    """
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for folder in _group_folders("memory", groups, own_groups):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            try:
+                text = (folder / name).read_text().strip()
+            except OSError:
+                continue
+            found += [int(text)] if text.isdigit() else []
+    return min(found)

@@ -1,20 +1,31 @@
-"""The number of threads follows what the machine gives."""
+"""Threads follow what the machine gives, and what cannot fit its memory is one line."""
 
 import os
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from linkbert.training import threads
-from linkbert.training.threads import compute_threads, idle_processors, usable_processors
+from linkbert.loader.dataset import mean_tokens, open_split
+from linkbert.model.network import LinkBert, ModelConfig, num_parameters
+from linkbert.training import machine as machine_module
+from linkbert.training.machine import (
+    compute_threads,
+    idle_processors,
+    memory_bytes,
+    usable_processors,
+)
+from linkbert.training.trainer import pretrain
+from schemas.errors import ConfigError
+from tests.linkbert.conftest import small_config
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, busy: float) -> None:
     """Let others compute on so many of the eight processors while a run looks."""
     times = iter([(5000, 9000), (5000 + round(200 * (8 - busy)), 9000 + 200 * 8)])
-    monkeypatch.setattr(threads, "_processor_times", lambda: next(times))
-    monkeypatch.setattr(threads, "_WATCHED_SECONDS", 0.0)
+    monkeypatch.setattr(machine_module, "_processor_times", lambda: next(times))
+    monkeypatch.setattr(machine_module, "_WATCHED_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +34,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
     watch(monkeypatch, busy=0.3)
-    monkeypatch.setattr(threads, "_quota", lambda: None)
+    monkeypatch.setattr(machine_module, "_quota", lambda: None)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
@@ -53,7 +64,7 @@ def test_where_the_system_does_not_tell_all_are_taken(
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(threads, "_PROCESSOR_TIMES", tmp_path / "none")
+    monkeypatch.setattr(machine_module, "_PROCESSOR_TIMES", tmp_path / "none")
     assert idle_processors() == 8
 
 
@@ -63,7 +74,7 @@ def test_where_the_system_does_not_tell_all_are_taken(
 def test_a_container_grants_less(
     monkeypatch: pytest.MonkeyPatch, quota: float | None, expected: int
 ) -> None:
-    monkeypatch.setattr(threads, "_quota", lambda: quota)
+    monkeypatch.setattr(machine_module, "_quota", lambda: quota)
     assert usable_processors() == expected
     assert number() == expected
 
@@ -76,7 +87,7 @@ def test_ranks_share_a_machine(ranks: int, expected: int) -> None:
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="the system has no /proc/stat")
 def test_processors_are_idle_for_a_part_of_all_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    idle, total = threads._processor_times()
+    idle, total = machine_module._processor_times()
     assert 0 < idle < total
 
 
@@ -128,4 +139,66 @@ def test_quotas_of_control_groups(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
     (tmp_path / "own").write_text(own + "\n")
-    assert threads._quota(tmp_path / "groups", tmp_path / "own") == expected
+    assert machine_module._quota(tmp_path / "groups", tmp_path / "own") == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "batch_size=100_000_000",
+            r"found batch_size 100,000,000, which takes \d+\.\d GB at least",
+        ),
+        ("micro_batch_size=20_000_000", "found micro_batch_size 20,000,000, which takes"),
+        ("hidden_size=2_000_000", r"found a network of [\d,]+ weights, which takes"),
+        ("num_layers=1_000_000_000", r"found a network of [\d,]+ weights"),
+        ("intermediate_size=1_000_000_000", r"found a network of [\d,]+ weights"),
+        ("max_position_embeddings=1_000_000_000", r"found a network of [\d,]+ weights"),
+    ],
+)
+def test_sizes_beyond_the_memory_are_one_line(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, said: str
+) -> None:
+    monkeypatch.setattr(machine_module, "memory_bytes", lambda: 24 * 10**9)
+    settings = ("batch_size=20_000_000", setting) if "micro" in setting else (setting,)
+    with pytest.raises(ConfigError, match=said) as caught:
+        pretrain(shards, tmp_path / "run", small_config("max_steps=9", *settings))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_size_of_a_network_is_that_of_its_weights() -> None:
+    for shape in ((64, 32, 2, 2, 48, 40), (99, 12, 3, 1, 7, 5)):
+        made = LinkBert(ModelConfig(*shape))
+        assert num_parameters(made.config) == sum(each.numel() for each in made.parameters())
+
+
+def test_the_mean_of_tokens_is_that_of_the_first_rows(shards: Path) -> None:
+    split = open_split(shards / "train")
+    rows = split.row_groups[0].num_rows
+    lengths = pq.read_table(split.row_groups[0].path, columns=["num_tokens"])["num_tokens"]
+    # Headers count too, which shows in row groups of 20.
+    assert mean_tokens(split) == pytest.approx(lengths[:rows].to_numpy().mean() + 1.5, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("groups", "own", "expected"),
+    [
+        ({"memory.max": "max"}, "0::/", None),
+        ({"a/memory.max": "5000000", "a/b/memory.max": "max"}, "0::/a/b", 5_000_000),
+        ({"memory/x/memory.limit_in_bytes": "7000"}, "4:memory:/x", 7000),
+        ({"memory.max": "damaged"}, "0::/", None),
+    ],
+)
+def test_a_container_grants_less_memory(
+    tmp_path: Path, groups: dict[str, str], own: str, expected: int | None
+) -> None:
+    for name, text in groups.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    (tmp_path / "own").write_text(own + "\n")
+    whole = memory_bytes(tmp_path / "none", tmp_path / "none")
+    assert whole > 10**8
+    found = memory_bytes(tmp_path / "groups", tmp_path / "own")
+    assert found == (whole if expected is None else expected)
