@@ -13,6 +13,8 @@ The paper's base and large path (LinkBERT, arXiv:2203.15827, section 5.1) starts
     init = "encoder"                      Hugging Face folder, relative to the file
     warm_up_corpus = "other"              documents outside the corpus, with the same tokenizer
     warm_up_steps = 2000                  one run on them; all arms start from its export
+    [warm_up_set]                         keys of pretraining that differ there
+    freeze_encoder = true                 as where the encoder has no masked token head yet
 
 Arms differ in where segment B comes from and in the weight of the relation loss, in nothing else
 (LinkBERT, arXiv:2203.15827, section 5 and its ablations).
@@ -81,9 +83,12 @@ class ExperimentConfig:
         warm_up_corpus: documents outside the corpus to warm up on, "" for none. One run, with
             BERT's own pairs; what it exports is where all arms start.
         warm_up_steps: optimizer steps of the warm-up.
+        warm_up_overrides: `key=value` of pretraining that differ in the warm-up.
         validation_fraction: documents held out, half of them in linked clusters.
         passes: masks drawn of each held-out segment.
         max_pairs: held-out pairs of each split at most.
+        curve_pairs: held-out pairs, both articles unseen, to score before the first step of a run
+            and after each validation, too; 0 scores at its end alone.
         splits: held-out splits to score; none named means every one that has instances.
         focus_words: words whose masked tokens are measured by themselves, too.
         num_resamples: replicates of the bootstrap.
@@ -105,9 +110,11 @@ class ExperimentConfig:
     init: str = ""
     warm_up_corpus: str = ""
     warm_up_steps: int = 0
+    warm_up_overrides: tuple[str, ...] = ()
     validation_fraction: float = 0.1
     passes: int = 4
     max_pairs: int = 5000
+    curve_pairs: int = 0
     splits: tuple[str, ...] = ()
     focus_words: tuple[str, ...] = ()
     num_resamples: int = 10_000
@@ -134,6 +141,11 @@ class ExperimentConfig:
                 f"{self.warm_up_corpus!r} and {self.warm_up_steps}: name a corpus of documents "
                 "outside the experiment's, so that nothing held out is seen, and its steps"
             )
+        if self.warm_up_overrides and not self.warm_up_steps:
+            raise ConfigError(
+                "expected warm_up_steps beside the keys of a warm-up, found none: add it, or leave "
+                "out [warm_up_set]"
+            )
 
     def _check_names(self) -> None:
         unknown = [name for name in self.arms if name not in ARMS]
@@ -152,8 +164,11 @@ class ExperimentConfig:
         return load_config(self.config, [*self.overrides, *ARMS[arm].overrides])
 
     def warming_up(self) -> PretrainConfig:
-        """Return the configuration of the warm-up: that of the arms, with its own steps."""
-        config = self.pretraining("bert")
+        """Return the configuration of the warm-up: that of the arms, with its own steps and keys.
+
+        Its learning rate rises for the same share of the steps.
+        """
+        config = load_config(self.config, [*self.overrides, *self.warm_up_overrides])
         share = config.warmup_steps / config.max_steps
         steps = self.warm_up_steps
         return replace(config, max_steps=steps, warmup_steps=round(share * steps))
@@ -176,8 +191,8 @@ class ExperimentConfig:
         """Return what may not change while results are kept; arms and seeds may be added."""
         # Where a folder lies may change; what it holds, each run and each shards folder know.
         free = (
-            "corpus", "max_tokens", "init", "warm_up_corpus", "arms", "seeds", "num_resamples",
-            "ranking_queries", "ranking_pairs",
+            "corpus", "max_tokens", "init", "warm_up_corpus", "warm_up_overrides", "arms", "seeds",
+            "num_resamples", "ranking_queries", "ranking_pairs", "curve_pairs",
         )  # fmt: skip
         chosen = {key: value for key, value in asdict(self).items() if key not in free}
         chosen["pretraining"] = self.pretraining("linkbert").to_dict()
@@ -187,10 +202,12 @@ class ExperimentConfig:
 
 _AT_LEAST = dict.fromkeys(
     ("epochs", "passes", "max_pairs", "num_resamples", "ranking_queries"), 1
-) | dict.fromkeys(("ranking_pairs", "warm_up_steps", "max_tokens"), 0)
+) | dict.fromkeys(("ranking_pairs", "warm_up_steps", "max_tokens", "curve_pairs"), 0)
 
 _TYPES = {
-    each.name: str(each.type) for each in fields(ExperimentConfig) if each.name != "overrides"
+    each.name: str(each.type)
+    for each in fields(ExperimentConfig)
+    if each.name not in ("overrides", "warm_up_overrides")
 }
 """What stands in the TOML file under each key, as the annotations of the fields say it."""
 
@@ -204,19 +221,28 @@ def load_experiment(path: Path) -> ExperimentConfig:
     values = read_toml(path)
     if "corpus" not in values:
         raise ConfigError(f"expected the key corpus, found none in {path}: name a folder")
-    overrides = values.pop("set", {})
-    if not isinstance(overrides, dict):
-        raise ConfigError(f"expected [set] as a table, found {overrides!r} in {path}")
+    tables = {name: _set_keys(values, name, path) for name in ("set", "warm_up_set")}
     _check_types(values, path)
     folders = [name for name in ("corpus", "init", "warm_up_corpus") if values.get(name)]
     values |= {name: str(path.parent / values[name]) for name in folders}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    set_keys = tuple(f"{key}={_toml(value)}" for key, value in overrides.items())
-    given: dict[str, Any] = {**values, **lists, "overrides": set_keys}
-    config = ExperimentConfig(**given)
+    given: dict[str, Any] = {**values, **lists}
+    config = ExperimentConfig(
+        **given, overrides=tables["set"], warm_up_overrides=tables["warm_up_set"]
+    )
     for arm in config.arms:
         config.pretraining(arm)
+    if config.warm_up_steps:
+        config.warming_up()
     return config
+
+
+def _set_keys(values: dict[str, Any], name: str, path: Path) -> tuple[str, ...]:
+    """Take a table out of a file's values, as `key=value` each."""
+    table = values.pop(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"expected [{name}] as a table, found {table!r} in {path}")
+    return tuple(f"{key}={_toml(value)}" for key, value in table.items())
 
 
 def _check_types(values: dict[str, Any], path: Path) -> None:

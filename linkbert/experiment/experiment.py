@@ -10,9 +10,11 @@ from typing import Any
 
 from linkbert.experiment.compare import PRIMARY_SPLIT, Ranking, Scores, compare
 from linkbert.experiment.config import ExperimentConfig
+from linkbert.experiment.curve import Point, read_curve
 from linkbert.experiment.report import write_report
 from linkbert.experiment.run import (
     IDENTITY_NAME,
+    WARM_UP,
     Place,
     Sampler,
     load_scores,
@@ -83,6 +85,7 @@ def collect(
         "corpus": corpus_fingerprint,
         "arms": arms,
         "tokens_differ": _tokens_differ(arms),
+        "curve": _curve(places),
         **compare(scores, config.num_resamples, ranking),
     }
 
@@ -95,6 +98,13 @@ def _tokens_differ(arms: dict[str, dict[str, Any]]) -> float:
         tokens = [by_seed[seed]["training"]["tokens"] for by_seed in arms.values()]
         largest = max(largest, max(tokens) / min(tokens) - 1)
     return largest
+
+
+def _curve(places: list[Place]) -> dict[str, list[Point]]:
+    """Return the points of the warm-up and of every run that has some."""
+    folders = [places[0].root / "runs" / WARM_UP, *(each.path("runs") for each in places)]
+    found = {folder.name: read_curve(folder) for folder in folders}
+    return {name: points for name, points in found.items() if points}
 
 
 def _losses(places: list[Place]) -> dict[str, list[list[float]]]:

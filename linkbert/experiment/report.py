@@ -6,6 +6,7 @@ results.json:
     corpus        fingerprint of the segments
     arms          {arm: {seed: {training, mlm, drp, ranking}}}; training: step, tokens, seconds, ...
     tokens_differ  largest relative difference of tokens read between two arms of a seed
+    curve         {run: [{step, tokens, pairs, measure, measure_low, measure_high}]}, if asked for
     seeds         those compared
     measures      {split: {num_pairs, num_articles, arms: {arm: {measure: {value, interval,
                   by_seed}}}}}; losses and gains in nats per masked token, counts by seed
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from linkbert.experiment.curve import curve_lines
 from linkbert.report.plots import Numbers, curve_plot, interval_plot, write_plot
 from schemas.manifest import write_json, write_whole
 
@@ -115,6 +117,7 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
     for split, found in results["measures"].items():
         yield from _measure_lines(split, found)
     yield from _training_lines(results)
+    yield from curve_lines(results.get("curve", {}))
     yield from _ranking_lines(results)
     yield ""
     yield "![gain](figures/gain.svg) ![contiguous loss](figures/contiguous.svg)"

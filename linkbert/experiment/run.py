@@ -40,8 +40,10 @@ from linkbert.evaluation.instances import mlm_report
 from linkbert.evaluation.link_context import PairScores
 from linkbert.evaluation.ranking import RankingScores, rank
 from linkbert.experiment.config import ARMS, HELD_OUT_SHARDS, ExperimentConfig
+from linkbert.experiment.curve import CurveTask
 from linkbert.export.export import export
 from linkbert.model.vocabulary import read_tokenizer
+from linkbert.training.config import PretrainConfig
 from linkbert.training.run_folder import open_shards
 from linkbert.training.trainer import PretrainResult, pretrain
 from schemas.errors import ConfigError, StageError
@@ -55,6 +57,8 @@ Sampler = Callable[[str, Path, dict[str, Any]], Sequence[str]]
 finished folder is left as it is."""
 
 IDENTITY_NAME = "experiment.json"
+WARM_UP = "warm-up"
+"""What the run before all arms is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +122,17 @@ def _warm_up(config: ExperimentConfig, out: Path, sample: Sampler, quiet: bool) 
     init = Path(config.init) if config.init else None
     if not config.warm_up_steps:
         return init
-    shards, run, model = (out / name / "warm-up" for name in ("shards", "runs", "models"))
+    first = Place(out, WARM_UP, config.seeds[0])
+    if config.curve_pairs:
+        held_out = config.sampling(HELD_OUT_SHARDS, first.seed)
+        sample(config.corpus, first.shards(HELD_OUT_SHARDS), held_out)
+    shards, run, model = (out / name / WARM_UP for name in ("shards", "runs", "models"))
     pretraining = config.warming_up()
-    seed = config.seeds[0]
-    options = {"seed": seed, "links": "none", "validation_fraction": config.validation_fraction}
+    options = {
+        "seed": first.seed,
+        "links": "none",
+        "validation_fraction": config.validation_fraction,
+    }
     sample(config.warm_up_corpus, shards, options | {"epochs": 1})
     available = open_shards(shards).train.num_instances
     needed = pretraining.max_steps * pretraining.batch_size
@@ -132,9 +143,25 @@ def _warm_up(config: ExperimentConfig, out: Path, sample: Sampler, quiet: bool) 
             f"instances lie in {config.warm_up_corpus}"
         )
     logger.info("warming up on %s: %d steps", config.warm_up_corpus, pretraining.max_steps)
-    pretrain(shards, run, pretraining, seed=seed, init=init, quiet=quiet)
+    pretrain(
+        shards, run, pretraining, seed=first.seed, init=init, quiet=quiet,
+        downstream=_curve_of(config, first, pretraining),
+    )  # fmt: skip
     export(run, model)
     return model
+
+
+def _curve_of(
+    config: ExperimentConfig, place: Place, pretraining: PretrainConfig
+) -> CurveTask | None:
+    """Return what scores a run whenever it is validated, where that is asked for."""
+    if not config.curve_pairs:
+        return None
+    options = EvaluationOptions(
+        seed=place.seed, passes=config.passes, max_pairs=config.curve_pairs,
+        precision=pretraining.precision,
+    )  # fmt: skip
+    return CurveTask(place.shards(HELD_OUT_SHARDS), pretraining.validate_every, options)
 
 
 def _prepare_shards(config: ExperimentConfig, place: Place, sample: Sampler) -> None:
@@ -176,13 +203,15 @@ def sequence_digest(folder: Path) -> str:
 def _train(
     config: ExperimentConfig, place: Place, init: Path | None, quiet: bool
 ) -> PretrainResult:
+    pretraining = config.pretraining(place.arm)
     result = pretrain(
         place.shards(ARMS[place.arm].shards),
         place.path("runs"),
-        config.pretraining(place.arm),
+        pretraining,
         seed=place.seed,
         init=init,
         quiet=quiet,
+        downstream=_curve_of(config, place, pretraining),
     )
     export(place.path("runs"), place.path("models"))
     return result

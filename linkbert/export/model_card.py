@@ -166,7 +166,7 @@ def _training(described: dict[str, Any], state: TrainingState) -> str:
         ("instances in the shards, by relation", _mix(facts.get("relations", {}))),
         ("instances in the shards", f"{facts['num_instances']:,}, {facts['num_epochs']} epochs"),
         ("longest sequence", f"{facts['max_length']} tokens"),
-        ("sequences a step", f"{config['batch_size']:,}"),
+        ("sequences per step", f"{config['batch_size']:,}"),
         ("peak learning rate, warm-up", f"{config['learning_rate']:g}, {config['warmup_steps']:,}"),
         ("optimizer", f"AdamW, betas ({config['adam_beta1']}, {config['adam_beta2']}), "
                       f"weight decay {config['weight_decay']}"),

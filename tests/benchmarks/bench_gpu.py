@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bench_gpu [--sizes tiny,base,large] [--lengths 128,512]
         [--variants ...] [--seconds 540] [--out FILE.jsonl] [--profile]
 
-bf16 autocast, fused AdamW, gradient clipping, two micro-batches a step; synthetic instances of
+bf16 autocast, fused AdamW, gradient clipping, two micro-batches per step; synthetic instances of
 equal length, and of 20 to 100 % of it ("ragged"). MFU counts what
 `linkbert.training.metrics.model_flops` counts (vocabulary scored at masked positions, no padding),
 for transformers too: what it computes beyond that lowers its figure. Cases run in order of interest

@@ -6,7 +6,7 @@ One thread, CPU seconds, page cache warm; instances of one length, and of 10 to 
 ids are as frequent as words are, because they must be decompressed as those of a text: ids that do
 not compress are stored as they are and read faster. Beside it, on a part because they are slow:
 transformers' masking collator on lists from Parquet, and a plain pipeline of datasets, DataLoader
-and that collator. Target: 100 M tokens a second and core.
+and that collator. Target: 100 M tokens per second and core.
 """
 
 import argparse
@@ -46,7 +46,7 @@ BATCH = 256
 
 
 def main() -> None:
-    """Print tokens a CPU second of each way."""
+    """Print tokens per CPU second of each way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, default=16_384)
     parser.add_argument("--length", type=int, default=511)
@@ -73,7 +73,7 @@ def main() -> None:
         ):
             seconds = min(_cpu_seconds(read) for _ in range(3))
             speed = num_tokens / seconds / 1e6
-            print(f"{label:32}{speed:9.1f} M tokens a CPU second", flush=True)
+            print(f"{label:32}{speed:9.1f} M tokens per CPU second", flush=True)
 
 
 def ours(split: Path, micro_batch_size: int) -> None:

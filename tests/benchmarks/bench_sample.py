@@ -98,8 +98,8 @@ def gather_shards(folder: Path) -> str:
     _drop_from_page_cache(path)
     cold, warm = (_gather(path, ids.dtype, num_segments) for _ in range(2))
     return (
-        f"gather and write: {warm[1]:,.0f} instances of 511 tokens a CPU second, {warm[0]:,.0f} by "
-        f"the clock; {cold[1]:,.0f} and {cold[0]:,.0f} while the store is read from the disk"
+        f"gather and write: {warm[1]:,.0f} instances of 511 tokens per CPU second, {warm[0]:,.0f} "
+        f"by the clock; {cold[1]:,.0f} and {cold[0]:,.0f} while the store is read from the disk"
     )
 
 
@@ -110,7 +110,7 @@ def _drop_from_page_cache(path: Path) -> None:
 
 
 def _gather(path: Path, dtype: np.dtype, num_segments: int) -> tuple[float, float]:
-    """Return the instances a second by the clock, and a CPU second."""
+    """Return the instances per second by the clock, and per CPU second."""
     rng = np.random.default_rng(1)
     sizes = np.full(_ROW_GROUP_ROWS, _SEGMENT_TOKENS)
     num_rows = 0

@@ -45,7 +45,7 @@ def main() -> None:
             counts = [run_segment(job, task)["counts"] for task in tasks]
             seconds = time.process_time() - started
             num_tokens = sum(each["tokens"] for each in counts)
-            print(f"{name}: {num_tokens / seconds:,.0f} tokens a CPU second", flush=True)
+            print(f"{name}: {num_tokens / seconds:,.0f} tokens per CPU second", flush=True)
         _encode_alone(folder, num_tokens)
 
 
@@ -56,7 +56,7 @@ def _encode_alone(folder: str, num_tokens: int) -> None:
     started = time.process_time()
     tokenizer.encode_batch_fast(sentences, add_special_tokens=False)
     seconds = time.process_time() - started
-    print(f"the tokenizers package alone: {num_tokens / seconds:,.0f} tokens a CPU second")
+    print(f"the tokenizers package alone: {num_tokens / seconds:,.0f} tokens per CPU second")
 
 
 if __name__ == "__main__":

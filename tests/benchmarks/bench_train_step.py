@@ -28,13 +28,13 @@ LENGTHS = {"all 512": (512, 512), "102 to 512": (102, 512)}
 
 
 def main() -> None:
-    """Print a table of tokens a CPU second."""
+    """Print a table of tokens per CPU second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="tiny,mini")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, 1 thread, {SEQUENCES} sequences a step, tokens a CPU second")
+    print(f"torch {torch.__version__}, 1 thread, {SEQUENCES} sequences, tokens per CPU second")
     print(f"{'':34}{'transformers':>14}{'linkbert':>10}{'times':>7}")
     for size in args.sizes.split(","):
         for precision in ("fp32", "bf16"):
@@ -93,7 +93,7 @@ def build(size: str, precision: str, attention_dropout: float) -> Learner:
 def compare(
     size: str, precision: str, lengths: tuple[int, int], rounds: int
 ) -> tuple[float, float]:
-    """Return real tokens a CPU second of theirs and ours, the best of interleaved rounds."""
+    """Return real tokens per CPU second of theirs and ours, the best of interleaved rounds."""
     learner = build(size, precision, attention_dropout=0.0)
     config, shape, chosen = learner.config, learner.model.config, learner.precision
     batch = step_batch(shape, 1, SEQUENCES, lengths)

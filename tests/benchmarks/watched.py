@@ -1,7 +1,7 @@
 """Run a command and watch what all its processes take.
 
 The kernel's account of children counts only those that were waited for, and workers are children of
-a server that nobody waits for: so /proc is looked at four times a second. What a process takes
+a server that nobody waits for: so /proc is looked at four times per second. What a process takes
 after the last look at it is lost, a quarter of a second at most.
 """
 

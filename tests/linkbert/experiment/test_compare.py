@@ -151,10 +151,13 @@ def test_arms_that_scored_other_tokens_are_refused() -> None:
         compare(scores, 10)
 
 
-@pytest.mark.parametrize("name", ["archwiki.toml", "enwiki.toml"])
-def test_the_prepared_experiments_are_valid(name: str) -> None:
-    folder = Path(__file__).parents[2] / "benchmarks"
-    config = load_experiment(folder / name)
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_prepared_experiments_are_valid(path: Path) -> None:
+    config = load_experiment(path)
     assert config.arms == ("bert", "linkbert", "random-links")
     pretraining = config.pretraining("linkbert")
     assert pretraining.max_position_embeddings in (128, 512)
+    assert not config.warm_up_steps or config.warming_up().freeze_encoder

@@ -17,6 +17,7 @@ from pipeline.engine.stage import Job
 from pipeline.sample.config import SampleConfig
 from pipeline.sample.stage import SAMPLE
 from schemas.errors import ConfigError
+from tests.linkbert.model.test_families import folder_of
 from tests.pipeline.linked_corpus import make_corpus
 
 pytestmark = pytest.mark.end_to_end
@@ -156,6 +157,7 @@ def test_another_experiment_in_the_folder_is_refused(
         ("epochs = 1", 'epochs = 1\nsplits = ["train"]', "splits out of"),
         ("epochs = 1", 'epochs = 1\nmix = ["a"]', "mix as a list of float"),
         ("[set]", "set = 3\n[other]", "'set'|table|unknown"),
+        ("[set]", "[warm_up_set]\nmax_steps = 2\n[set]", "warm_up_steps beside"),
     ],
 )
 def test_a_wrong_experiment_is_one_line(
@@ -176,22 +178,29 @@ def test_too_few_epochs_are_told_with_their_number(
     assert "set epochs = " in capsys.readouterr().err
 
 
-def test_all_arms_start_from_one_warm_up_on_another_corpus(
+def test_all_arms_start_from_one_warm_up_of_another_family_on_another_corpus(
     experiment_file: Path, tmp_path: Path
 ) -> None:
     tokenizer = experiment_file.parent / "corpus" / "tokenizer" / "tokenizer.json"
+    size = len(json.loads(tokenizer.read_text())["model"]["vocab"])
+    positions = {"vocab_size": size, "max_position_embeddings": 130}
+    folder_of("modernbert", tmp_path / "hf", tokenizer, **positions)
     make_corpus(tmp_path / "other", num_documents=60, seed=5, taken_from=str(tokenizer))
     text = experiment_file.read_text()
     for old, new in (
         ('corpus = "corpus"', f'corpus = "{experiment_file.parent / "corpus"}"'),
         (
             "epochs = 1",
-            'epochs = 1\nwarm_up_corpus = "other"\nwarm_up_steps = 3\nmix = [1, 1, 2]\n'
-            'target_segment = "lead"\nmix_policy = "independent"\nsplits = ["validation"]',
+            'epochs = 1\ninit = "hf"\nwarm_up_corpus = "other"\nwarm_up_steps = 3\n'
+            'mix = [1, 1, 2]\ntarget_segment = "lead"\nmix_policy = "independent"\n'
+            'splits = ["validation"]',
         ),
         (text[text.index("arms") : text.index("config")], 'arms = ["bert"]\nseeds = [0]\n'),
-        ("ranking_pairs = 8", "ranking_pairs = 0"),
-        ("[set]", '[set]\nprecision = "bf16"'),
+        ("ranking_pairs = 8", "ranking_pairs = 0\ncurve_pairs = 4"),
+        (
+            "[set]",
+            '[warm_up_set]\nfreeze_encoder = true\n[set]\nprecision = "bf16"\nwhole_word = true',
+        ),
     ):
         text = text.replace(old, new)
     (tmp_path / "warm.toml").write_text(text)
@@ -201,11 +210,21 @@ def test_all_arms_start_from_one_warm_up_on_another_corpus(
     run = json.loads((out / "runs" / "bert-seed-0" / "run.json").read_text())
     warm = json.loads((out / "runs" / "warm-up" / "run.json").read_text())
     assert warm["identity"]["config"]["max_steps"] == 3
-    assert run["identity"]["init"] is not None
-    assert warm["identity"]["init"] is None
+    moments = load_checkpoint(checkpoint_path(out / "runs" / "warm-up", 3)).optimizer
+    trained = {name.split("/")[1] for name in moments}
+    assert trained >= {"masked_lm.head.dense.weight", "pooler.weight", "classifier.bias"}
+    assert not any(name.startswith("masked_lm.model.") for name in trained)
+    assert warm["identity"]["init"] not in (None, run["identity"]["init"])
+    assert run["model"]["family"]["values"]["model_type"] == "modernbert"
     scored = json.loads((out / "scores" / "bert-seed-0.json").read_text())
     assert scored["precision"] == "bf16"
     assert list(scored["mlm"]) == ["validation"]
+    curve = results_of(out)["curve"]
+    told = {run: [(each["step"], each["pairs"]) for each in curve[run]] for run in curve}
+    assert told == {"warm-up": [(0, 4), (3, 4)], "bert-seed-0": [(0, 4), (2, 4)]}
+    # The arms begin where the warm-up ended.
+    assert curve["warm-up"][1]["nll_alone"] == pytest.approx(curve["bert-seed-0"][0]["nll_alone"])
+    assert "| bert-seed-0 | 2 | " in (out / "report.md").read_text()
     config = json.loads(
         (out / "shards" / "linkbert-seed-0" / "train" / "_manifest.json").read_text()
     )
