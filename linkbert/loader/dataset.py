@@ -70,7 +70,8 @@ def mean_tokens(split: Split) -> float:
         columns = [group.column(number) for number in range(group.num_columns)]
     ids = next(each for each in columns if each.path_in_schema == "token_ids")
     # Each value is stored as four bytes of its length and the ids.
-    return max(1.0, (ids.total_uncompressed_size / first.num_rows - 4) / split.token_bytes)
+    num_bytes = float(ids.total_uncompressed_size) / first.num_rows - 4
+    return max(1.0, num_bytes / split.token_bytes)
 
 
 def open_split(folder: Path) -> Split:

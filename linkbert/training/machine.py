@@ -181,7 +181,7 @@ def check_memory(config: PretrainConfig, shape: Shape, train: Split, has_gpu: bo
            "lower batch_size")  # fmt: skip
     if isinstance(shape, ModelConfig) and not has_gpu:
         rows = min(config.micro_batch_size, -(-config.batch_size // world))
-        kept = shape.num_layers * shape.hidden_size * _BYTES_PER_UNIT
+        kept = float(shape.num_layers * shape.hidden_size * _BYTES_PER_UNIT)
         kept += config.mask_prob * shape.vocab_size * _BYTES_PER_LOGIT
         _check("micro_batch_size", f"{config.micro_batch_size:,}", ranks * rows * tokens * kept,
                "lower micro_batch_size, which changes memory and time")  # fmt: skip
