@@ -28,7 +28,7 @@ _FOLDERS = ("corpus", "corpora", "shards", "run", "model", "folder", "init")
 
 
 def check_given(args: argparse.Namespace) -> None:
-    """Refuse a path that leads nowhere, and an output below a file.
+    """Refuse a path that leads nowhere, an output below a file, and options for no job.
 
     Raises:
         ConfigError: with the name that was meant, perhaps.
@@ -39,6 +39,11 @@ def check_given(args: argparse.Namespace) -> None:
                 raise ConfigError(f"expected {what} at {path}, found nothing there: {_hint(path)}")
             if name in _FOLDERS and path.is_file():
                 raise ConfigError(f"expected {what} at {path}, found a file: name its folder")
+    if getattr(args, "beam_args", ()) and not hasattr(args, "workers"):
+        raise ConfigError(
+            f"expected nothing after `--`, found {args.beam_args[0]}: {args.name} runs no job of "
+            "Beam; leave it out"
+        )
     out = getattr(args, "out", None)
     if "" in (out, *getattr(args, "dumps", ()), *getattr(args, "documents", ())):
         raise ConfigError("expected a path, found an empty one: is a variable of the shell unset?")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from argparse import ArgumentParser
 from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from apache_beam.io.filesystems import FileSystems
@@ -66,12 +69,15 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
     Plain DirectRunner becomes another runner where it finds a network, so it is never left open.
 
     Raises:
-        ConfigError: `multi_threading`, which loses elements without an error.
+        ConfigError: `multi_threading`, which loses elements without an error; or what is no option.
     """
+    unknown = _unknown_words(beam_args)
     options = PipelineOptions(list(beam_args))
     if runner_of(options) in (None, "DirectRunner"):
         own = [arg for arg in beam_args if not arg.startswith("--runner")]
         options = PipelineOptions([f"--runner={LOCAL_RUNNER}", *own])
+    if unknown and is_local(options):  # another engine may have options of its own
+        _refuse(unknown[0])
     mode = options.view_as(DirectOptions).direct_running_mode
     if mode == "multi_threading":
         raise ConfigError(
@@ -89,6 +95,38 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
         # A task computes; a second one in the same process would only double its memory.
         debug.number_of_worker_harness_threads = 1
     return options
+
+
+def _beam_parser() -> ArgumentParser:
+    """Return the parser of all options that Beam has in this process."""
+    found: list[ArgumentParser] = []
+    PipelineOptions([]).get_all_options(add_extra_args_fn=found.append)
+    return found[0]
+
+
+def _unknown_words(beam_args: Sequence[str]) -> list[str]:
+    """Return the words that are none of Beam's options here.
+
+    Raises:
+        ConfigError: an option has a value that it cannot have.
+    """
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(
+            f"expected options of Beam after `--`, found one with a fault ({message}): change it"
+        )
+
+    parser = _beam_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_known_args(list(beam_args))[1]
+
+
+def _refuse(word: str) -> NoReturn:
+    near = get_close_matches(word.split("=")[0], list(_beam_parser()._option_string_actions), 1)
+    raise ConfigError(
+        f"expected options of Beam after `--`, found {word}{f', near {near[0]}' if near else ''}: "
+        "change it, or give an option of linkbert before the `--`"
+    )
 
 
 def runner_of(options: PipelineOptions) -> str | None:

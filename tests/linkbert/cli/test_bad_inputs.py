@@ -32,7 +32,7 @@ def test_a_number_out_of_its_range_is_wrong_usage(
 
 
 def line_of(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    assert main([*argv, "--quiet"]) == 1
+    assert main([argv[0], "--quiet", *argv[1:]]) == 1
     [line] = capsys.readouterr().err.splitlines()
     return line
 
@@ -77,6 +77,8 @@ def test_a_file_that_is_no_toml_is_one_line(
         ("parse dump.xml --out https://example.org/c", "an address of the web at https://exam"),
         ("parse odd://x/a.xml --out c", "a store that Beam can open, found odd://x: give gs://"),
         ("graph dump.xml", "the folder of a corpus at dump.xml, found a file: name its folder"),
+        ("graph corpus -- --wokers=2", "expected options of Beam after `--`, found --wokers=2"),
+        ("show corpus -- --page=A", "expected nothing after `--`, found --page=A: show runs no"),
         ("parse dump.xml --out ''", "expected a path, found an empty one"),
         ("show corpus --page X", "found no nodes in corpus: run `linkbert graph corpus` first"),
     ],

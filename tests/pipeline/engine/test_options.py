@@ -8,6 +8,7 @@ from pipeline.engine.options import (
     is_single_process,
     pipeline_options,
 )
+from schemas.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,23 @@ def test_a_job_that_is_not_run_to_its_end_says_so() -> None:
     assert early_ending(pipeline_options(["--dry_run=True"])) == "built, not submitted"
     assert early_ending(pipeline_options(["--no_wait_until_finish"])) == "submitted"
     assert early_ending(pipeline_options([])) == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--s3_endpoint=http://here"], "found --s3_endpoint=http://here, near --s3_endpoint_url"),
+        (["--workers", "4"], "found --workers.*before the `--`"),
+        (["-x"], "found -x"),
+        (["corpus"], "found corpus"),
+        (["--direct_num_workers=many"], "direct_num_workers: invalid int value: 'many'"),
+        (["--runner"], "expected one argument"),
+    ],
+)
+def test_what_the_local_runner_would_ignore_is_refused(args: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        pipeline_options(args)
+
+
+def test_another_engine_may_have_options_that_are_unknown_here() -> None:
+    pipeline_options(["--runner=FlinkRunner", "--an_option_of_flink=1"])
