@@ -6,8 +6,9 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from schemas.errors import StageError
 from schemas.manifest import Json
@@ -20,7 +21,7 @@ def lock_folder(
     """Hold a local folder for this process alone; a killed process lets go by itself.
 
     Args:
-        folder: created if missing.
+        folder: created if missing; removed again if nothing was written into it.
         name: of the lock file, a path below the folder, or an absolute one for a folder that is
             replaced as a whole.
         writer: what to tell a second process about this one; its process id unless given.
@@ -29,15 +30,9 @@ def lock_folder(
         StageError: another process holds it.
     """
     path = Path(folder, name)
+    made = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StageError(
-                f"expected {folder} to be free, found another run writing into it"
-                f"{_who(path)}: wait for it to end, or choose another folder"
-            ) from error
+    with _opened_for_this_process(path, folder) as lock:
         lock.truncate(0)
         lock.write(json.dumps(writer or {"process": os.getpid()}).encode())
         lock.flush()
@@ -46,6 +41,40 @@ def lock_folder(
         finally:
             # What a process was called tells nothing once it has ended, and bytes stay the same.
             lock.truncate(0)
+            _remove_empty(path, made)
+
+
+def _opened_for_this_process(path: Path, folder: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a lock file and lock it.
+
+    Raises:
+        StageError: another process holds it.
+    """
+    while True:
+        lock = open(path, "a+b")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise StageError(
+                f"expected {folder} to be free, found another run writing into it"
+                f"{_who(path)}: wait for it to end, or choose another folder"
+            ) from error
+        # One that removed its lock in between would leave this process with a file without a name.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+                return lock
+        lock.close()
+
+
+def _remove_empty(path: Path, made: list[Path]) -> None:
+    """Remove a lock and the folders made for it, innermost first, where nothing else came in."""
+    if not made or any(each != path for each in path.parent.iterdir()):
+        return
+    path.unlink()
+    with suppress(OSError):  # not empty
+        for folder in made:
+            folder.rmdir()
 
 
 def _who(path: Path) -> str:
