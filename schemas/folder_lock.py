@@ -51,7 +51,7 @@ def _opened_for_this_process(path: Path, folder: str | os.PathLike[str]) -> IO[b
         StageError: another process holds it.
     """
     while True:
-        lock = open(path, "a+b")
+        lock = open(path, "a+b")  # noqa: SIM115, the caller closes it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

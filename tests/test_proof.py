@@ -106,7 +106,7 @@ def test_a_forged_table_that_fits_its_manifest_is_found_from_the_dump(
     assert (found.num_rows, found.problems) == (0, [])
     assert str(dump) in found.skipped[0]
 
-    def no_answer(paths: object) -> None:
+    def no_answer(*paths: object) -> None:
         raise StageError("expected an answer, found none")
 
     monkeypatch.setattr(files, "check_stores", no_answer)

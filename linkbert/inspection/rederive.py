@@ -104,7 +104,7 @@ def _why_not_again(task: Task) -> str | None:
         return None
     try:
         if files.is_remote(source):
-            files.check_stores([source])
+            files.check_stores("", [source])
         is_there = files.exists(source)
     except (LinkBertError, OSError, ValueError, ImportError) as error:
         return f"the store of the dump {source} does not answer ({error})"

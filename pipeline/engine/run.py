@@ -68,7 +68,7 @@ def run_job(
         job = _absolute(job)
     if is_only_built(options):
         return JobResult({"job": beam_jobs.build_only(job, options, overwrite)}, was_finished=False)
-    files.check_stores([job.root, *job.sources])
+    files.check_stores(job.root, job.sources)
     with (
         stop_on_signals() as stopping,
         claim_folder(job.root, overwrite=overwrite, is_ended=is_ended) as claim,

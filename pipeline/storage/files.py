@@ -262,13 +262,17 @@ def options_in_use() -> dict[str, Any]:
     return dict(_remote().used_options()) if "pipeline.storage.remote" in sys.modules else {}
 
 
-def check_stores(paths: Iterable[str]) -> None:
-    """Ask each store of these paths once, so that what is wrong with it is said at once.
+def check_stores(root: str, sources: Iterable[str] = ()) -> None:
+    """Ask each store once, so that what is wrong with it is said at once.
+
+    Args:
+        root: the folder to be written.
+        sources: what is only read.
 
     Raises:
         StageError: one does not answer, or refuses, or is no store.
     """
-    buckets = {_bucket(path): path for path in paths if is_remote(path)}
+    buckets = {_bucket(path): path for path in (*sources, root) if is_remote(path)}
     for path in buckets.values():
         if kind := unreadable(path):
             raise StageError(
@@ -276,7 +280,7 @@ def check_stores(paths: Iterable[str]) -> None:
                 f"{path}: download it first, and give a folder of this machine to write to"
             )
     for path in buckets.values():
-        _remote().check(path)
+        _remote().check(path, is_written=path == root)
 
 
 def _remote() -> Any:

@@ -93,6 +93,8 @@ def codes_of(error: BaseException) -> Iterator[int]:
 def _texts_of(error: BaseException) -> Iterator[str]:
     seen: list[str] = []
     for each in _chain_of(error):
+        if getattr(each, "exception_details", None):  # only wraps what follows
+            continue
         text = " ".join(str(getattr(each, "message", None) or each).split())
         if text and not any(text in other for other in seen):
             seen.append(text)

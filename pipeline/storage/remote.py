@@ -13,6 +13,7 @@ import copy
 import hashlib
 import io
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Waits between tries of one request: a minute in all, the time for which stores ask."""
 
-_CHECK_SECONDS = 10.0
+_CHECK_SECONDS = 5.0
 _CHECK_PAUSES_SECONDS = (0.5, 1.0)
 _PRECONDITION_FAILED = 412
 _CHUNK_BYTES = 1 << 20
@@ -118,17 +119,23 @@ def _tune_s3() -> None:
                 setattr(holder, name, method.__wrapped__)
 
 
-def check(path: str) -> None:
-    """Ask a store for one listing, for ten seconds at most; a fault that passes is no answer yet.
+def check(path: str, *, is_written: bool) -> None:
+    """Ask a store once, for a few seconds at most; a fault that passes is no answer yet.
+
+    Args:
+        path: a folder that is written to, which takes the right to list it; or what is only read.
+        is_written: which of both.
 
     Raises:
         StageError: it does not answer, or refuses.
     """
+    # Before the clock starts: to load a client can take longer than any answer.
+    retry(partial(_load_client, path), path, ())
     found: list[Exception | None] = []
 
     def ask() -> None:
         try:
-            retry(lambda: _ask(path), path, _CHECK_PAUSES_SECONDS)
+            retry(lambda: _ask(path, is_written), path, _CHECK_PAUSES_SECONDS)
             found.append(None)
         except Exception as error:
             found.append(error)
@@ -145,12 +152,20 @@ def check(path: str) -> None:
         raise found[0]
 
 
-def _ask(path: str) -> None:
-    store_of_path = _store_of(path)
-    _check_credentials(path)
+def _load_client(path: str) -> None:
+    _store_of(path)
     if path.startswith("s3://"):
+        from apache_beam.io.aws import s3io
+
+        s3io.S3IO(options=_options())
+
+
+def _ask(path: str, is_written: bool) -> None:
+    _check_credentials(path)
+    if is_written and path.startswith("s3://"):
         _ask_for_bucket(path)
-    store_of_path.match([f"{path.rstrip('/')}/_state/_writer.json"])
+    # A pattern is asked for as a listing, which tells a bucket that is missing from an object.
+    _store_of(path).match([f"{path.rstrip('/')}/_state/_writer.*" if is_written else path])
 
 
 def _ask_for_bucket(path: str) -> None:
@@ -170,6 +185,9 @@ def _check_credentials(path: str) -> None:
     """Look for Google's credentials once; Beam would try for half a minute, in every process."""
     if not path.startswith("gs://") or _options().view_as(GoogleCloudOptions).no_auth:
         return
+    # A machine of Google's answers at once; from any other the package asks three times three
+    # seconds whether it is one.
+    os.environ.setdefault("GCE_METADATA_DETECT_RETRIES", "1")
     import google.auth
 
     google.auth.default()

@@ -12,7 +12,6 @@ import pytest
 
 from linkbert.inspection.check import check
 from pipeline.storage import files, remote
-from schemas.errors import StageError
 from tests.conftest import REPOSITORY
 from tests.pipeline.chain import MINI, mini_chain
 from tests.pipeline.engine.counting_stage import tree_bytes
@@ -116,30 +115,3 @@ def test_an_empty_object_is_an_object(
     files.remove(f"{bucket}/empty")
     files.remove(f"{bucket}/empty")
     assert not files.exists(f"{bucket}/empty")
-
-
-def test_a_bucket_that_is_missing_is_named(server: str) -> None:
-    remote.use_options({"s3_endpoint_url": server})
-    with pytest.raises(StageError, match=r"expected a bucket s3://none, found none: create it"):
-        files.check_stores(["s3://none/corpus"])
-
-
-def test_an_endpoint_that_does_not_answer_is_said_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    remote.use_options({"s3_endpoint_url": f"http://127.0.0.1:{port}"})
-    with pytest.raises(StageError, match="check the network"):
-        files.check_stores(["s3://bucket/corpus"])
-
-
-def test_credentials_that_are_missing_are_asked_for(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    remote.use_options({"s3_endpoint_url": server})
-    with pytest.raises(StageError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-        files.check_stores(["s3://bucket/corpus"])
