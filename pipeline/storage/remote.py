@@ -321,7 +321,8 @@ class _Reader(io.RawIOBase):
     def __init__(self, path: str) -> None:
         self._path, self._position = path, 0
         self._file: Any = None
-        self._size = size(path)
+        # What opening asks for anyway: of small files, requests are the cost.
+        self._size = retry(self._open, path).seek(0, io.SEEK_END)
 
     def readable(self) -> bool:
         return True
@@ -352,17 +353,21 @@ class _Reader(io.RawIOBase):
         with ExitStack() as on_fault:
             # A connection on which something went wrong is not used again; `retry` opens another.
             on_fault.callback(self._drop)
-            if self._file is None:
-                self._file = _store_of(self._path).open(
-                    self._path, compression_type=CompressionTypes.UNCOMPRESSED
-                )
-            if self._file.tell() != self._position:
-                self._file.seek(self._position)
-            data: bytes = self._file.read(wanted)
+            file = self._open()
+            if file.tell() != self._position:
+                file.seek(self._position)
+            data: bytes = file.read(wanted)
             if not data:
                 raise ConnectionError(f"{self._path} ends at {self._position:,} of {self._size:,}")
             on_fault.pop_all()
         return data
+
+    def _open(self) -> Any:
+        if self._file is None:
+            self._file = _store_of(self._path).open(
+                self._path, compression_type=CompressionTypes.UNCOMPRESSED
+            )
+        return self._file
 
     def _drop(self) -> None:
         file, self._file = self._file, None

@@ -28,6 +28,9 @@ from apache_beam.io.filesystem import (
 )
 
 from pipeline.engine.stage import Job
+from pipeline.storage import remote
+
+SHORT_PAUSES_SECONDS = (0.001,) * 12
 
 SCHEME = "fakestore"
 _FOLDER = "FAKE_STORE_FOLDER"
@@ -74,7 +77,10 @@ def requests() -> dict[str, int]:
 
 
 def with_store(job: Job) -> Job:
-    """Return a job whose tasks know the store wherever they run: unpickling them imports it."""
+    """Return a job whose tasks know the store wherever they run, and wait for none for long.
+
+    Unpickling them imports the store.
+    """
     phases = tuple(
         replace(phase, tasks=_Knowing(phase.tasks), run=_Knowing(phase.run))
         for phase in job.stage.phases
@@ -92,11 +98,12 @@ class _Knowing:
         return self._function(*args)
 
     def __reduce__(self) -> Any:
-        return _arrive, (str(_root()), self._function)
+        return _arrive, (os.environ.get(_FOLDER, ""), self._function)
 
 
 def _arrive(folder: str, function: Callable[..., Any]) -> _Knowing:
     os.environ[_FOLDER] = folder
+    remote.PAUSES_SECONDS = SHORT_PAUSES_SECONDS
     return _Knowing(function)
 
 

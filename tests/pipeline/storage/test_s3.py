@@ -52,7 +52,6 @@ def environment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr(remote, "PAUSES_SECONDS", (0.001,))
 
 
 @pytest.fixture
@@ -66,9 +65,11 @@ import sys
 from pipeline.engine.run import run_job
 from pipeline.storage import remote
 from tests.pipeline.chain import mini_chain
+from tests.pipeline.storage.fake_store import SHORT_PAUSES_SECONDS, with_store
+remote.PAUSES_SECONDS = remote._CHECK_PAUSES_SECONDS = SHORT_PAUSES_SECONDS
 remote._CHECK_SECONDS = 120.0  # on a machine however busy
 for job in mini_chain("s3://bucket", "s3://bucket/mini.xml", "shuffle", is_short=True):
-    run_job(job, workers=2, beam_args=sys.argv[1:])
+    run_job(with_store(job), workers=2, beam_args=sys.argv[1:])
 """
 
 
@@ -83,7 +84,7 @@ def test_the_chain_writes_the_same_bytes_through_faults_and_a_kill(
     assert "AWS_ENDPOINT_URL" not in os.environ
     command = [sys.executable, "-c", COMMAND, f"--s3_endpoint_url={server}"]
     first = subprocess.Popen(command, cwd=REPOSITORY)
-    while "/corpus/_state/graph/_tasks/resolve" not in spoilt.with_name("log").read_text():
+    while "/corpus/_state/graph/_tasks/index" not in spoilt.with_name("log").read_text():
         assert first.poll() is None
         time.sleep(0.1)
     first.kill()
