@@ -1,7 +1,14 @@
 "use strict";
 // Without this script everything is still there: it opens the page a link leads to, and searches.
+function targetOf(hash) {
+  try {
+    return document.getElementById(decodeURIComponent(hash.slice(1)));
+  } catch {
+    return null; // no UTF-8: an address cut off in the middle of a character
+  }
+}
 function openTarget() {
-  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = location.hash && targetOf(location.hash);
   if (target && target.tagName === "DETAILS") {
     target.hidden = false;
     target.open = true;
