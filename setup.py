@@ -61,6 +61,7 @@ DEV = [
     "pre-commit>=3.5",  # runs before a commit what CI runs
     "ruff>=0.6",  # lint and format
     "mypy>=1.11",  # strict types
+    "markdown-it-py>=3",  # the cards as their readers see them
     "playwright>=1.40",  # the report in a real browser, where one is installed
     "wikiextractor>=3.1",  # what the parse benchmark is measured beside
     "transformers>=4.57",  # what the exported folder must load in

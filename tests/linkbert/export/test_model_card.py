@@ -10,6 +10,7 @@ import yaml
 from linkbert.export.model_card import as_text, write_card
 from linkbert.training.checkpoint import TrainingState
 from linkbert.training.run_folder import read_run
+from tests import rendered
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -56,6 +57,20 @@ def test_every_field_from_a_dump_is_text(
     assert front["license"] in ("other", "cc-by-sa-3.0")
     if field == "language":
         assert front["language"] == [" ".join(re.sub("[\u202e\x1b]", " ", text).split())]
+
+
+_FIELDS = ("sitename", "language", "dump_date", "license", "num_pages")
+
+
+@pytest.mark.parametrize("text", rendered.HOSTILE)
+def test_a_card_of_hostile_fields_is_text_when_it_is_rendered(
+    finished_run: Path, tmp_path: Path, text: str
+) -> None:
+    found = described(finished_run, **dict.fromkeys(_FIELDS, text)) | {"base_model": text}
+    write_card(tmp_path, found, TrainingState(), {})
+    markup, shown = rendered.read_html(rendered.rendered((tmp_path / "README.md").read_text()))
+    assert markup == []
+    assert shown.count(" ".join(text.split())) == len(_FIELDS) + 1
 
 
 def test_front_matter_is_what_the_hub_reads(finished_run: Path, tmp_path: Path) -> None:

@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
+from linkbert.export.model_card import write_card
 from linkbert.report import write_report
+from linkbert.training.checkpoint import TrainingState
+from pipeline.sample.card import dataset_card
+from tests import rendered
+from tests.linkbert.export.test_model_card import described
 from tests.linkbert.inspection.odd_corpus import TITLES, write_odd_corpus
+from tests.pipeline.sample.test_card import described as described_shards
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -105,6 +111,18 @@ def test_searching_leaves_the_pages_that_hold_all_words(browser: Any, report: Pa
     page.close()
 
 
+def test_an_address_cut_off_in_a_character_leaves_the_search_at_work(
+    browser: Any, report: Path
+) -> None:
+    page = open_page(browser, report, WIDE)
+    page.evaluate("location.hash = '#%E0%A4%A'")
+    page.reload()
+    page.locator("input[type=search]").fill("no such word")
+    assert page.locator("#examples-list details:visible").count() == 0
+    assert page.troubles == []
+    page.close()
+
+
 def test_a_link_leads_from_one_example_page_to_another(browser: Any, report: Path) -> None:
     page = open_page(browser, report, PHONE)
     first = page.locator("#examples-list details:has(.prose a)").first
@@ -159,3 +177,22 @@ def test_everything_is_there_without_a_script(browser: Any, report: Path) -> Non
     assert page.locator("#examples-list details").count() == 24
     assert page.locator("figure svg").count() >= 10
     context.close()
+
+
+def test_cards_of_hostile_fields_run_nothing_and_ask_for_nothing(
+    browser: Any, finished_run: Path, tmp_path: Path
+) -> None:
+    """The cards of a model and of shards, rendered by rules that let HTML through."""
+    shown = []
+    for text in rendered.HOSTILE:
+        fields = dict.fromkeys(("sitename", "language", "dump_date", "license", "licence"), text)
+        shown.append(rendered.rendered(dataset_card(described_shards(**fields), {"seed": text})))
+        write_card(tmp_path, described(finished_run, **fields), TrainingState(), {})
+        shown.append(rendered.rendered((tmp_path / "README.md").read_text()))
+    (tmp_path / "cards.html").write_text("<!doctype html><meta charset=utf-8>" + "".join(shown))
+    page = open_page(browser, tmp_path / "cards.html", WIDE)
+    assert page.troubles == []
+    assert page.evaluate("window.ran") is None
+    assert page.locator("table").count() == 5 * len(rendered.HOSTILE)
+    assert page.locator("script, iframe, img, svg, style, a, [onerror]").count() == 0
+    page.close()

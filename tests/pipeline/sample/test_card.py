@@ -9,6 +9,7 @@ from pipeline.engine.stage import Job
 from pipeline.sample.card import dataset_card, plain
 from pipeline.sample.config import SampleConfig
 from pipeline.sample.stage import SAMPLE
+from tests import rendered
 from tests.pipeline.linked_corpus import make_corpus, read_rows
 from tests.running import run_inline
 
@@ -87,6 +88,15 @@ def test_no_field_of_a_dump_gets_markup_into_the_card(field: str) -> None:
     assert card.count("\n---\n") == 1
     rows = [line for line in card.splitlines() if line.startswith("|") and "hyperlink" in line]
     assert field == "links" or [row.count("|") for row in rows] == [6]
+
+
+@pytest.mark.parametrize("text", rendered.HOSTILE)
+def test_a_card_of_hostile_fields_is_text_when_it_is_rendered(text: str) -> None:
+    fields = ("sitename", "language", "dump_date", "links", "licence")
+    card = dataset_card(described(**dict.fromkeys(fields, text)), {"seed": 0, "mix": text})
+    markup, shown = rendered.read_html(rendered.rendered(card))
+    assert markup == []
+    assert shown.count(text) == len(fields) + 1
 
 
 def test_plain_keeps_words_of_any_script() -> None:
