@@ -44,6 +44,9 @@ SETTINGS_FILE = f"tokenizer/{SETTINGS_NAME}"
 _MAX_UNKNOWN_SHARE = 0.005
 _MEASURED_BYTES = 4_000_000
 _BATCH_PAGES = 256
+_MAX_TEXT_CHARS = 6_000_000
+"""What one text gives to the sample: MediaWiki's end at 2 MB, and words that all differ take the
+trainer 45 bytes per character, so that no text can end it."""
 
 
 def fingerprint_inputs(job: Job[TokenizerConfig]) -> dict[str, str]:
@@ -137,7 +140,7 @@ def read_tokenizer(corpus: str) -> str:
 def sampled_texts(corpora: Sequence[str], sample_bytes: int, purpose: str) -> Iterator[str]:
     """Yield the texts of pages drawn by the hash of their id, about `sample_bytes` in all.
 
-    A very long text comes in pieces.
+    A long text comes in pieces, and of a very long one the rest is left out.
 
     The draw depends on the pages alone, so a corpus in other parts gives the same texts.
     """
@@ -154,7 +157,9 @@ def sampled_texts(corpora: Sequence[str], sample_bytes: int, purpose: str) -> It
                 texts = batch.column("text")
                 for row in np.flatnonzero(chosen).tolist():
                     text = texts[row].as_py()
-                    yield from (text[start:end] for start, end in text_pieces(text))
+                    for start, end in text_pieces(text):
+                        if start < _MAX_TEXT_CHARS:
+                            yield text[start:end]
 
 
 def _text_bytes(path: str) -> int:
