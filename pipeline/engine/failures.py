@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from schemas import errors
 from schemas.errors import LinkBertError, StageError
+
+_MAX_CHARS = 300
 
 _OWN = ("linkbert", "pipeline", "schemas")
 
@@ -41,6 +44,18 @@ def cause_of(text: str) -> BaseException | None:
     if system is not None:
         return OSError(int(system[1]), system[2])
     return None
+
+
+def innermost(text: str) -> str:
+    r"""Return the innermost cause that a text tells, as one line of bounded length.
+
+    >>> innermost(r'failed: {"errors": ["Oops\n\tat A\nCaused by: IOException: no disk\n\tat B"]}')
+    'IOException: no disk'
+    """
+    lines = text.replace("\\n", "\n")
+    causes = re.findall(r"^Caused by: (.+)$", lines, re.M)
+    last = causes or lines.strip().splitlines() or ["nothing said"]
+    return textwrap.shorten(last[-1], _MAX_CHARS, placeholder=" ...")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from apache_beam.runners.runner import PipelineState
 
 from pipeline.engine import flink
 from pipeline.engine.claim import Claim, Note
-from pipeline.engine.failures import cause_of, log_to_file
+from pipeline.engine.failures import cause_of, innermost, log_to_file
 from pipeline.engine.options import (
     DATAFLOW,
     ends_with_this_process,
@@ -95,10 +95,9 @@ class Watch:
             raise cause or self._unknown(text) from error
 
     def _unknown(self, text: str) -> StageError:
-        last = text.strip().splitlines()[-1] if text.strip() else "nothing said"
         return StageError(
-            f"expected {runner_of(self._options)} to run {self._job.stage.name}, found {last}: "
-            f"see {self._log_path}; the same command resumes"
+            f"expected {runner_of(self._options)} to run {self._job.stage.name}, found "
+            f"{innermost(text)}: see {self._log_path}; the same command resumes"
         )
 
     def _say_where_the_rest_is(self) -> None:
