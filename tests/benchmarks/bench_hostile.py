@@ -1,10 +1,11 @@
 """Measure what once took the square of its size: each input at 1, 2 and 4 times the size.
 
-    python -m tests.benchmarks.bench_hostile [--megabytes 16]
+    python -m tests.benchmarks.bench_hostile [KIND ...] [--megabytes 16]
 
 A line per kind: CPU seconds at each size. Linear work doubles; the command fails where four times
-the size takes more than six times the time. The last lines are pages of the size of --megabytes,
-as large as `parse` takes by default, through all stages, with the most memory that a worker held.
+the size takes more than six times the time. The last lines, the kind `pages`, are pages of the size
+of --megabytes, as large as `parse` takes by default, through all stages, with the most memory that
+a worker held.
 """
 
 from __future__ import annotations
@@ -75,6 +76,26 @@ def long_word(size: int) -> Callable[[], object]:
     return lambda: train_wordpiece(lambda: texts, 100)
 
 
+def long_title(size: int) -> Callable[[], object]:
+    """Take a page with a title of a megabyte through the stages; `parse` rejects it."""
+    return lambda: _chain("A word.", title="A" * (size * 1_000_000))
+
+
+def long_target(size: int) -> Callable[[], object]:
+    """Resolve a link to a title of a megabyte."""
+    return lambda: _chain(f"A [[{'A' * (size * 1_000_000)}|link]] to nowhere.")
+
+
+def nested_xml(size: int) -> Callable[[], object]:
+    """Read a page whose XML is nested a hundred thousand deep."""
+    return lambda: _chain("A word.", inside="<a>" * (size * 100_000))
+
+
+def digits(size: int) -> Callable[[], object]:
+    """Read a page whose namespace is a number of a hundred thousand digits."""
+    return lambda: _chain("A word.", inside=f"<ns>{'9' * (size * 100_000)}</ns>")
+
+
 def sentences_without_words(size: int) -> Callable[[], object]:
     """Cut a page of very many sentences of one sign."""
     text = "a.\n" * (size * 50_000)
@@ -86,11 +107,13 @@ def long_page(size: int) -> Callable[[], object]:
     return lambda: _chain("A [[link]] to a word, and more. " * (size * 10_000))
 
 
-def _chain(text: str) -> None:
+def _chain(text: str, title: str = "A", inside: str = "") -> None:
     with tempfile.TemporaryDirectory() as folder:
         dump = Path(folder, "dump.xml")
-        pages = (_PAGE % text.encode()) + (_PAGE % b"A word.").replace(b">A<", b">B<")
-        dump.write_bytes(b"<mediawiki>" + pages.replace(b"<id>1<", b"<id>2<", 1) + b"</mediawiki>")
+        page = (_PAGE % text.encode()).replace(b">A<", f">{title}<".encode(), 1)
+        page = page.replace(b"<revision>", f"{inside}<revision>".encode(), 1)
+        other = (_PAGE % b"A word.").replace(b">A<", b">B<").replace(b"<id>1<", b"<id>2<", 1)
+        dump.write_bytes(b"<mediawiki>" + page + other + b"</mediawiki>")
         run_inline(Job(PARSE, folder, ParseConfig(page_cpu_seconds=300.0), (str(dump),)))
         run_inline(Job(GRAPH, folder, GraphConfig()))
         run_inline(tokenizer_job([folder], TokenizerConfig(vocab_size=200)))
@@ -109,34 +132,54 @@ def peak_of(text: str) -> None:
     )
 
 
+KINDS = (
+    gap_between_pages, gaps_between_pages, tiny_bz2_streams, tiny_gz_members, long_word, long_title,
+    long_target, nested_xml, digits, sentences_without_words, long_page,
+)  # fmt: skip
+
+
 def main() -> int:
     """Print a line for each kind; return 1 if one grows faster than its input."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     limit = ParseConfig().max_page_bytes
+    names = [*(kind.__name__ for kind in KINDS), "pages"]
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(names)}; else all")
     parser.add_argument("--megabytes", type=float, default=limit / 1e6, help="of the last pages")
-    limit = min(limit, int(parser.parse_args().megabytes * 1e6)) - 1000
-    failed = False
-    for kind in (
-        gap_between_pages, gaps_between_pages, tiny_bz2_streams, tiny_gz_members, long_word,
-        sentences_without_words, long_page,
-    ):  # fmt: skip
-        seconds = []
-        for size in (1, 2, 4):
-            work = kind(size)
-            started = time.process_time()
-            work()
-            seconds.append(time.process_time() - started)
-        is_linear = seconds[2] <= _MAX_GROWTH * max(seconds[0], 0.01)
-        failed |= not is_linear
-        figures = ", ".join(f"{each:.2f}" for each in seconds)
-        print(f"{kind.__name__}: {figures} s{'' if is_linear else '  GROWS TOO FAST'}", flush=True)
+    args = parser.parse_args()
+    chosen = set(args.kinds or names)
+    failed = not chosen <= set(names)
+    for kind in KINDS:
+        if kind.__name__ in chosen:
+            failed |= not is_linear(kind)
+    if "pages" in chosen:
+        failed |= not are_bounded(min(limit, int(args.megabytes * 1e6)) - 1000)
+    return int(failed)
+
+
+def is_linear(kind: Callable[[int], Callable[[], object]]) -> bool:
+    """Print the CPU seconds of a kind at each size; tell whether they grow with it."""
+    seconds = []
+    for size in (1, 2, 4):
+        work = kind(size)
+        started = time.process_time()
+        work()
+        seconds.append(time.process_time() - started)
+    is_so = seconds[2] <= _MAX_GROWTH * max(seconds[0], 0.01)
+    figures = ", ".join(f"{each:.2f}" for each in seconds)
+    print(f"{kind.__name__}: {figures} s{'' if is_so else '  GROWS TOO FAST'}", flush=True)
+    return is_so
+
+
+def are_bounded(num_bytes: int) -> bool:
+    """Print time and memory of the largest pages; tell whether all went through."""
+    is_so = True
     for sentence in ("A [[link]] to a word, and more. ", "a.\n", "word", "\u6c34\u3002"):
-        text = sentence * (limit // len(sentence.encode()))
+        text = sentence * (num_bytes // len(sentence.encode()))
         process = multiprocessing.get_context("spawn").Process(target=peak_of, args=(text,))
         process.start()
         process.join()
-        failed |= process.exitcode != 0
-    return int(failed)
+        is_so &= process.exitcode == 0
+    return is_so
 
 
 if __name__ == "__main__":

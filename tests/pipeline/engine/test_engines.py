@@ -19,7 +19,7 @@ from linkbert.cli.commands import main
 from pipeline.engine.run import run_job
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.conftest import REPOSITORY
-from tests.pipeline.chain import assert_the_chain_writes_the_same_bytes
+from tests.pipeline.chain import STEPS, assert_same_bytes
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes, wait_for
 from tests.running import run_inline, wait_until_served
 
@@ -63,10 +63,11 @@ def _program(folder: Path) -> str:
     return str(unpacked)
 
 
-def test_the_chain_on_prism_writes_the_same_bytes_by_both_joins(
-    tmp_path: Path, prism: tuple[str, ...]
+@pytest.mark.parametrize("step", STEPS)
+def test_the_chain_on_prism_writes_the_same_bytes(
+    tmp_path: Path, prism: tuple[str, ...], step: str
 ) -> None:
-    assert_the_chain_writes_the_same_bytes(tmp_path, prism)
+    assert_same_bytes(tmp_path, prism, step)
 
 
 def test_prism_writes_the_same_bytes_through_a_worker_s_death(

@@ -18,7 +18,7 @@ from pipeline.engine import flink
 from pipeline.engine.run import run_job
 from schemas.errors import DumpError
 from tests.conftest import REPOSITORY
-from tests.pipeline.chain import assert_the_chain_writes_the_same_bytes, mini_chain
+from tests.pipeline.chain import STEPS, assert_same_bytes, mini_chain
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes, wait_for
 from tests.running import run_inline
 
@@ -42,10 +42,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, tu
     subprocess.run([str(SCRIPT), "stop", str(folder)], check=True)
 
 
-def test_the_chain_writes_the_same_bytes_by_both_joins(
-    tmp_path: Path, cluster: tuple[Path, tuple[str, ...]]
+@pytest.mark.parametrize("step", STEPS)
+def test_the_chain_writes_the_same_bytes(
+    tmp_path: Path, cluster: tuple[Path, tuple[str, ...]], step: str
 ) -> None:
-    assert_the_chain_writes_the_same_bytes(tmp_path, cluster[1])
+    assert_same_bytes(tmp_path, cluster[1], step)
 
 
 def test_an_error_is_the_product_s_line(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.run import JobResult, run_job
+from pipeline.engine.workers import start_forkserver
+from schemas.errors import ConfigError
 from tests.conftest import REPOSITORY
 from tests.pipeline.engine.counting_stage import (
     counting_job,
@@ -28,6 +31,18 @@ from tests.pipeline.engine.counting_stage import counting_job
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 RUNNING = OPENING + "run_job(counting_job(sys.argv[1], trouble_dir=sys.argv[2]), workers=2)"
+
+# The pool without Beam, whose import takes three CPU seconds.
+POOL = """
+import sys
+from pipeline.engine.lifecycle import plan_phase
+from pipeline.engine.pool import run_tasks
+from tests.pipeline.engine.counting_stage import counting_job
+job = counting_job(sys.argv[1], trouble_dir=sys.argv[2])
+phase = job.phases()[0]
+records = list(run_tasks(job, phase, plan_phase(job, phase, {}), 2))
+print(sum(record["counts"]["rows"] for record in records))
+"""
 
 
 @pytest.fixture
@@ -46,10 +61,12 @@ def test_arrays_cost_a_worker_no_pandas_and_the_caller_keeps_it(
 ) -> None:
     pytest.importorskip("pandas")
     (trouble / "tell-0").touch()
-    code = OPENING + (
-        "run_job(counting_job(sys.argv[1], trouble_dir=sys.argv[2]), workers=1)\n"
-        "import pandas as pd, pyarrow as pa\n"
-        "assert pa.array(pd.Series([7, None])).null_count == 1  # NaN is null to pandas"
+    code = (
+        POOL
+        + """
+import pandas as pd, pyarrow as pa
+assert pa.array(pd.Series([7, None])).null_count == 1  # NaN is null to pandas
+"""
     )
     subprocess.run(python(code, tmp_path / "out", trouble), cwd=REPOSITORY, check=True)
     loaded = (trouble / "modules-0").read_text().splitlines()
@@ -60,12 +77,11 @@ def test_arrays_cost_a_worker_no_pandas_and_the_caller_keeps_it(
 @pytest.mark.parametrize(
     ("number", "kill", "status"),
     [
-        (signal.SIGINT, os.kill, 130),
         (signal.SIGINT, os.killpg, 130),
         (signal.SIGTERM, os.kill, 143),
         (signal.SIGHUP, os.killpg, 129),
     ],
-    ids=["interrupt", "interrupt of a terminal", "termination", "end of a terminal"],
+    ids=["interrupt of a terminal", "termination of one", "end of a terminal"],
 )
 def test_a_signal_ends_all_processes_at_once(
     tmp_path: Path,
@@ -146,42 +162,25 @@ def test_a_run_in_another_thread_than_the_main_one_works(tmp_path: Path) -> None
     assert results[0].summary == {"rows": 15}
 
 
-UNGUARDED = """
-from tests.pipeline.engine.counting_stage import counting_job
-from pipeline.engine.run import run_job
-from schemas.errors import StageError
-try:
-    print(run_job(counting_job({root!r}), workers=2).summary)
-except StageError as error:
-    print(error)
-"""
-
-
 @pytest.mark.parametrize("is_file", [True, False], ids=["file", "stdin"])
 def test_a_script_runs_without_the_guard_and_from_stdin(tmp_path: Path, is_file: bool) -> None:
     script = tmp_path / "script.py"
-    script.write_text(UNGUARDED.format(root=str(tmp_path / "out")))
+    script.write_text(POOL)
     with open(script) as stdin:
         told = subprocess.run(
-            [sys.executable, str(script) if is_file else "-"],
+            [sys.executable, str(script) if is_file else "-", str(tmp_path / "out"), str(tmp_path)],
             stdin=stdin,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             capture_output=True,
             text=True,
             check=True,
         )
-    assert told.stdout == "{'rows': 15}\n"
+    assert told.stdout == "15\n"
 
 
-def test_a_folder_for_temporary_files_too_long_for_a_socket_is_said_so(tmp_path: Path) -> None:
-    folder = tmp_path / ("x" * 90)
-    folder.mkdir()
-    code = UNGUARDED.replace("StageError", "ConfigError").format(root=str(tmp_path / "out"))
-    told = subprocess.run(
-        python(code),
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "set TMPDIR to a shorter one" in told.stdout
+def test_a_folder_for_temporary_files_too_long_for_a_socket_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", f"{tmp_path}/{'x' * 90}")
+    with pytest.raises(ConfigError, match="set TMPDIR to a shorter one"):
+        start_forkserver()

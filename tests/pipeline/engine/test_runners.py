@@ -1,6 +1,7 @@
 """Every real stage, from dump to shards, gives the same bytes on every runner."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.run import run_job
-from schemas.errors import DumpError
+from schemas import __version__
+from schemas.errors import DumpError, StageError
 from tests.conftest import REPOSITORY
 from tests.pipeline.chain import mini_chain
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes
@@ -82,6 +84,19 @@ def test_a_job_service_passes_an_error_of_its_workers_on(
     (tmp_path / "raise-0").touch()
     with pytest.raises(DumpError, match=r"^expected a calm task.*remove it$"):
         run_job(counting_job(tmp_path / "out", trouble_dir=str(tmp_path)), beam_args=job_service)
+
+
+def test_a_worker_of_another_version_is_refused_at_its_first_element(
+    tmp_path: Path, job_service: tuple[str, ...]
+) -> None:
+    shutil.copytree(REPOSITORY / "schemas", tmp_path / "other/schemas")
+    version = tmp_path / "other/schemas/__init__.py"
+    version.write_text(version.read_text().replace(f'"{__version__}"', '"0.0.9"'))
+    *options, worker = job_service
+    worker = worker.replace("=", f"=PYTHONPATH={tmp_path}/other:{REPOSITORY} ", 1)
+    with pytest.raises(StageError, match=rf"found linkbert 0\.0\.9 instead of {__version__}"):
+        run_job(counting_job(tmp_path / "out"), beam_args=[*options, worker])
+    assert not list((tmp_path / "out").glob("[!_]*"))
 
 
 def test_the_chain_gives_the_same_bytes_on_three_workers(
