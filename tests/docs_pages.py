@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-README = REPOSITORY / "README.md"
+README, QUICK_START = REPOSITORY / "README.md", REPOSITORY / "docs/quickstart.md"
 DUMP = "simplewiki-20261101-pages-articles-multistream.xml.bz2"
 """The name under which the pages have a dump."""
 
 
 def pages() -> list[Path]:
-    """Return the quick start, which makes what the others look at, the README, and the rest."""
-    found = sorted((REPOSITORY / "docs").rglob("*.md"))
-    first = REPOSITORY / "docs/quickstart.md"
-    return [first, README, *(page for page in found if page != first)]
+    """Return the README and the pages of docs/."""
+    return [README, *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:

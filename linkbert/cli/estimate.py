@@ -79,12 +79,16 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
     length = min(2 * round(mean_tokens) + NUM_SPECIAL_TOKENS, config.max_position_embeddings)
     training = made_training_cost(
-        config, vocab_size=settings.tokenizer.vocab_size, length=length, pairs_per_pass=pairs
+        config,
+        vocab_size=settings.tokenizer.vocab_size,
+        length=length,
+        pairs_per_pass=pairs,
+        held_out_pairs=round(num_segments) - pairs,
     )
     return _training_told(training) | {
         "seconds": round(corpus.seconds + training.seconds, 1),
         "seconds_before_training": round(corpus.seconds, 1),
-        "disk_bytes": round(corpus.disk_bytes + training.disk_bytes),
+        "disk_bytes": round(corpus.disk_bytes + training.disk_bytes + training.model_bytes),
         "memory_bytes": round(max(corpus.memory_bytes, training.memory_bytes)),
     }
 
@@ -99,7 +103,8 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
 
 def _training_told(cost: TrainingCost) -> dict[str, Any]:
     gpu_hours = {"gpu_hours": cost.seconds / 3600} if "CPU" not in cost.device else {}
-    return asdict(cost) | gpu_hours
+    told = {name: value for name, value in asdict(cost).items() if name != "model_bytes"}
+    return told | gpu_hours
 
 
 def _told(cost: CorpusCost) -> dict[str, Any]:

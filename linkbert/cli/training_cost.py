@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -28,11 +29,14 @@ from linkbert.training.learner import (
 from linkbert.training.machine import check_memory, compute_threads
 from linkbert.training.metrics import peak_memory
 from linkbert.training.run_folder import Shards, open_shards
+from linkbert.training.validation import instance_figures
 
-_MEASURED_SECONDS = 1.0
-_WARM_UP_SEQUENCES = 8
-# Weights and the two moments of AdamW, in float32.
-_CHECKPOINT_BYTES_PER_PARAMETER = 12
+_MEASURED_SECONDS, _VALIDATED_SECONDS = 1.0, 0.3
+_FEW_SEQUENCES, _WARM_UP_SEQUENCES = 2, 8
+_START_SECONDS = 10.0  # Python, PyTorch, this measurement, and the export
+# In float32; a checkpoint has the weights and the two moments of AdamW.
+_BYTES_PER_PARAMETER, _CHECKPOINT_BYTES_PER_PARAMETER = 4, 12
+_CLOSED = 0.4  # pairs of two held-out articles, for each whose first one is held out (shintowiki)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class TrainingCost:
         device: what was measured.
         memory_bytes: the most that a step takes on the device.
         disk_bytes: checkpoints that are kept, and one that is being written.
+        model_bytes: of the folder that `export` writes.
     """
 
     steps: int
@@ -58,6 +63,7 @@ class TrainingCost:
     device: str
     memory_bytes: int
     disk_bytes: int
+    model_bytes: int
 
 
 def training_cost(
@@ -79,11 +85,25 @@ def training_cost(
     is_pinned = learner.ranks.device.type == "cuda"
     maker = BatchMaker(reader, rule, shards.facts["token_dtype"], share, is_pinned)
     per_epoch = shards.facts.get("instances_per_epoch") or [shards.train.num_instances]
-    return _cost_of(learner, maker.make, _mean_tokens(shards, seed), per_epoch[0])
+    return _cost_of(
+        learner,
+        maker.make,
+        mean_tokens=_mean_tokens(shards, seed),
+        per_pass=per_epoch[0],
+        num_validated=sum(
+            min(split.num_instances, config.validation_instances)
+            for split in shards.validation.values()
+        ),
+    )
 
 
 def made_training_cost(
-    config: PretrainConfig, *, vocab_size: int, length: int, pairs_per_pass: int
+    config: PretrainConfig,
+    *,
+    vocab_size: int,
+    length: int,
+    pairs_per_pass: int,
+    held_out_pairs: int,
 ) -> TrainingCost:
     """Measure a second of training on made pairs, before there are shards.
 
@@ -92,13 +112,22 @@ def made_training_cost(
         vocab_size: of the tokenizer that will be made.
         length: of each pair in tokens.
         pairs_per_pass: pairs that read every segment once.
+        held_out_pairs: pairs whose first segment is of a held-out article.
     """
     config = replace(config, compile=False)
     shape = model_config_for(config, {"vocab_size": vocab_size, "max_length": length})
     assert isinstance(shape, ModelConfig), "without a folder to start from it is our own network"
     learner = build_learner(LinkBert(shape), config, 0, _alone())
     make = partial(_made_batch, length, vocab_size, config)
-    return _cost_of(learner, make, length, pairs_per_pass)
+    most = config.validation_instances
+    num_validated = min(held_out_pairs, most) + min(round(_CLOSED * held_out_pairs), most)
+    return _cost_of(
+        learner,
+        make,
+        mean_tokens=length,
+        per_pass=pairs_per_pass,
+        num_validated=num_validated,
+    )
 
 
 def _alone() -> Ranks:
@@ -106,45 +135,95 @@ def _alone() -> Ranks:
 
 
 def _cost_of(
-    learner: Learner, make: Callable[[int, int], StepBatch], mean_tokens: float, per_pass: int
+    learner: Learner,
+    make: Callable[[int, int], StepBatch],
+    *,
+    mean_tokens: float,
+    per_pass: int,
+    num_validated: int,
 ) -> TrainingCost:
+    """Measure steps and validation, and return what all of them take.
+
+    Args:
+        learner: a model of the run's size.
+        make: makes the batch of the sequences from one place to another.
+        mean_tokens: of a sequence.
+        per_pass: sequences that read every segment once.
+        num_validated: sequences of one validation.
+    """
     config, device = learner.config, learner.ranks.device
     with compute_threads(config.threads, None, local_ranks()) as num_threads:
-        seconds, memory_bytes = _measured(learner, make)
+        per_sequence, memory_bytes = _measured(learner, make)
+        per_validated = _measured_validation(learner, make) if num_validated else 0.0
     num_parameters = sum(weights.numel() for weights in learner.model.parameters())
     sequences = config.max_steps * config.batch_size
-    kept = config.keep_checkpoints + 2  # the best, and the one being written
+    validated = math.ceil(config.max_steps / config.validate_every) * num_validated
+    seconds = sequences * per_sequence + validated * per_validated
+    seconds = _START_SECONDS + seconds / int(os.environ.get("WORLD_SIZE", "1"))
+    kept = _most_checkpoints(config, seconds)
     return TrainingCost(
         steps=config.max_steps,
         sequences=sequences,
         tokens=round(sequences * mean_tokens),
         passes=round(sequences / max(per_pass, 1), 1),
-        seconds=seconds * sequences / int(os.environ.get("WORLD_SIZE", "1")),
+        seconds=seconds,
         device=_name(device, num_threads),
         memory_bytes=memory_bytes,
         disk_bytes=kept * num_parameters * _CHECKPOINT_BYTES_PER_PARAMETER,
+        model_bytes=num_parameters * _BYTES_PER_PARAMETER,
     )
 
 
-def _measured(learner: Learner, make: Callable[[int, int], StepBatch]) -> tuple[float, int]:
-    """Return the seconds per sequence and the peak of memory in bytes."""
-    config, device = learner.config, learner.ranks.device
-    first = size = min(_WARM_UP_SEQUENCES, config.batch_size)
+def _most_checkpoints(config: PretrainConfig, seconds: float) -> int:
+    """Return how many checkpoints lie on the disk at once, one that is being written included."""
+    num_regular = math.ceil(config.max_steps / config.checkpoint_every)
+    is_timed = 0 < config.checkpoint_minutes < seconds / 60
+    if num_regular == 1 and not is_timed:
+        return 1
+    return min(config.keep_checkpoints, num_regular) + 2  # the best, and the one being written
 
-    def learn(start: int, stop: int) -> None:
-        learner.run_step(0, make(start, stop), Wishes)
+
+def _measured(learner: Learner, make: Callable[[int, int], StepBatch]) -> tuple[float, int]:
+    """Return the seconds per sequence, and the peak of memory in bytes of a whole micro-batch."""
+    config, device = learner.config, learner.ranks.device
+    micro_batch = min(config.micro_batch_size, config.batch_size)
+    done = 0
+
+    def learn(size: int) -> int:
+        nonlocal done
+        learner.run_step(0, make(done, done + size), Wishes)
         if device.type == "cuda":
             torch.cuda.synchronize()
-
-    learn(0, first)  # the first step allocates and chooses kernels
-    done, began = first, time.perf_counter()
-    while (elapsed := time.perf_counter() - began) < _MEASURED_SECONDS:
-        learn(done, done + size)
         done += size
+        return peak_memory(device)
+
+    # The first steps allocate what every step needs and choose kernels.
+    few, size = min(_FEW_SEQUENCES, micro_batch), min(_WARM_UP_SEQUENCES, micro_batch)
+    bytes_of_few = learn(few)
+    bytes_per_sequence = (learn(size) - bytes_of_few) / max(1, size - few)
+    largest, warmed_up, began = size, done, time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < _MEASURED_SECONDS:
+        learn(size)
+        largest = max(largest, size)
         # As large as the run's own micro-batches, where a second is long enough for some.
-        per_sequence = (time.perf_counter() - began) / (done - first)
-        size = max(1, min(config.micro_batch_size, int(_MEASURED_SECONDS / 4 / per_sequence)))
-    return elapsed / (done - first), peak_memory(device)
+        per_sequence = (time.perf_counter() - began) / (done - warmed_up)
+        size = max(1, min(micro_batch, int(_MEASURED_SECONDS / 4 / per_sequence)))
+    memory_bytes = peak_memory(device) + (micro_batch - largest) * bytes_per_sequence
+    return elapsed / (done - warmed_up), round(memory_bytes)
+
+
+@torch.no_grad()
+def _measured_validation(learner: Learner, make: Callable[[int, int], StepBatch]) -> float:
+    """Return the seconds per sequence of validation."""
+    size = min(_WARM_UP_SEQUENCES, learner.config.micro_batch_size)
+    learner.model.eval()
+    done, began = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < _VALIDATED_SECONDS:
+        for batch in make(done, done + size).micro_batches:
+            with learner.precision.autocast():
+                instance_figures(learner.model, batch.to(learner.ranks.device)).cpu()
+        done += size
+    return elapsed / done
 
 
 def _made_batch(

@@ -137,7 +137,11 @@ def _task(values: Mapping[str, Any], home: Path, where: str, every: int) -> Down
 def _files(data: Any, home: Path, where: str) -> tuple[Path, Path]:
     """Return the files of train and dev; all others stay unread until the model is done."""
     named = [data] if isinstance(data, str) else data
-    if not named or not all(isinstance(each, str) and each for each in named):
+    if (
+        not isinstance(named, list)
+        or not named
+        or not all(isinstance(each, str) and each for each in named)
+    ):
         raise ConfigError(f"expected data, a folder or files, in {where}, found {data!r}")
     paths = [home / each for each in named]
     missing = next((path for path in paths if not path.exists()), None)

@@ -22,9 +22,11 @@ def test_the_cost_is_that_of_the_steps_on_these_shards(shards: Path) -> None:
 
 
 def test_the_disk_is_that_of_the_checkpoints_that_are_kept(shards: Path) -> None:
-    few = training_cost(shards, small_config("keep_checkpoints=1"))
-    more = training_cost(shards, small_config("keep_checkpoints=4"))
-    assert more.disk_bytes == 2 * few.disk_bytes
+    one, few, more = (
+        training_cost(shards, small_config(*settings)).disk_bytes
+        for settings in (("max_steps=5",), ("keep_checkpoints=1",), ("keep_checkpoints=4",))
+    )
+    assert (few, more) == (3 * one, 6 * one)
 
 
 def test_a_model_too_short_for_the_shards_is_refused(shards: Path) -> None:
@@ -33,9 +35,11 @@ def test_a_model_too_short_for_the_shards_is_refused(shards: Path) -> None:
 
 
 def test_made_pairs_are_trained_on_where_there_are_no_shards_yet() -> None:
-    config = small_config("max_steps=20")
-    cost = made_training_cost(config, vocab_size=300, length=20, pairs_per_pass=60)
+    config = small_config("max_steps=20", "validate_every=1")
+    sizes = {"vocab_size": 300, "pairs_per_pass": 60}
+    cost = made_training_cost(config, length=20, held_out_pairs=0, **sizes)
     assert (cost.sequences, cost.tokens, cost.passes) == (240, 240 * 20, 4.0)
-    assert cost.seconds > 0
+    slower = made_training_cost(config, length=20, held_out_pairs=9_000, **sizes)
+    assert slower.seconds > 1.5 * cost.seconds  # the time to validate 9,000 and 3,600 pairs
     with pytest.raises(ConfigError, match="max_position_embeddings"):
-        made_training_cost(config, vocab_size=300, length=40, pairs_per_pass=60)
+        made_training_cost(config, length=40, held_out_pairs=0, **sizes)
