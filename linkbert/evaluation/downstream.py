@@ -24,7 +24,7 @@ from typing import Any
 
 from linkbert.export.export import write_model
 from linkbert.finetuning import KINDS, finetune
-from linkbert.finetuning.data_files import DEV, find_files
+from linkbert.finetuning.data.files import DEV, find_files
 from linkbert.finetuning.options import FinetuneOptions, usual_length
 from linkbert.model.families import Network
 from linkbert.training.checkpoint import weights_of

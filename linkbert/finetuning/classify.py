@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linkbert.finetuning.classify_data import (
+from linkbert.finetuning.data.examples import (
     CLASS,
     SCORE,
     SEVERAL,
@@ -26,7 +26,7 @@ from linkbert.finetuning.classify_data import (
     read_examples,
     task_of,
 )
-from linkbert.finetuning.data_files import DEV, TEST, TRAIN, DataFiles, find_files
+from linkbert.finetuning.data.files import DEV, TEST, TRAIN, DataFiles, find_files
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.metrics import score_classes, score_label_sets, score_numbers
 from linkbert.finetuning.options import FinetuneOptions, Hyper
@@ -34,12 +34,11 @@ from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
     check_model,
     draw_fraction,
+    fit,
     labelled,
-    load,
-    load_model,
+    load_tokenizer,
     longest_sequence,
     predict,
-    train,
 )
 from schemas.errors import ConfigError, SchemaError
 
@@ -149,17 +148,16 @@ class _ClassifyTask:
 
     def run(self, hyper: Hyper, seed: int) -> Trained:
         """Fine-tune with a setting and a seed, and predict every held-out text."""
-        from transformers import (
+        from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
+
+        trainer, found = fit(
+            self,
             AutoModelForSequenceClassification,
             DataCollatorWithPadding,
-            set_seed,
+            hyper,
+            seed,
+            **self._head(),
         )
-
-        set_seed(seed)
-        model = load_model(AutoModelForSequenceClassification, self.model, **self._head())
-        collator = DataCollatorWithPadding(self._tokenizer)
-        trainer = train(model, self._features, collator, hyper, seed, self.scratch)
-        found = Trained({}, trainer.model, self._tokenizer, {})
         for name, examples in self.splits.items():
             logits = np.asarray(predict(trainer, self._encode(examples, has_labels=False)))
             predicted = self._predicted(logits)
@@ -170,13 +168,11 @@ class _ClassifyTask:
         return found
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        return load(AutoTokenizer, self.model)
+    def tokenizer(self) -> Any:
+        return load_tokenizer(self.model)
 
     @cached_property
-    def _features(self) -> PackedFeatures:
+    def features(self) -> PackedFeatures:
         return self._encode(self.rows, has_labels=True)
 
     def _head(self) -> dict[str, Any]:
@@ -186,11 +182,11 @@ class _ClassifyTask:
         return labelled(self.labels) | {"problem_type": f"{kind}_label_classification"}
 
     def _encode(self, rows: list[Example], *, has_labels: bool) -> PackedFeatures:
-        features = PackedFeatures(len(self._tokenizer))
+        features = PackedFeatures(len(self.tokenizer))
         for start in range(0, len(rows), _ENCODED_AT_ONCE):
             part = rows[start : start + _ENCODED_AT_ONCE]
             texts = [list(column) for column in zip(*(each.texts for each in part), strict=True)]
-            encoded = self._tokenizer(*texts, truncation=True, max_length=self.max_length)
+            encoded = self.tokenizer(*texts, truncation=True, max_length=self.max_length)
             for row, each in enumerate(part):
                 labels = {"labels": self._target(each.labels or ())} if has_labels else {}
                 features.append({**{key: encoded[key][row] for key in encoded}, **labels})

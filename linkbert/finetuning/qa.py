@@ -15,21 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from linkbert.finetuning.data_files import DEV, TEST, TRAIN, DataFiles, find_files
+from linkbert.finetuning.data.answers import Question, add_distractors, findable, halves
+from linkbert.finetuning.data.files import DEV, TEST, TRAIN, DataFiles, find_files
+from linkbert.finetuning.data.questions import HOTPOT, MRQA, QuestionFile, read_questions
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.metrics import score_answers
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.qa_answers import Question, add_distractors, findable, halves
-from linkbert.finetuning.qa_data import HOTPOT, MRQA, QuestionFile, read_questions
 from linkbert.finetuning.table import Job, Trained, run_table
 from linkbert.finetuning.training import (
     check_model,
     draw_fraction,
-    load,
+    fit,
     load_model,
+    load_tokenizer,
     longest_sequence,
     predict,
-    train,
 )
 from linkbert.finetuning.windows import (
     FloatArray,
@@ -136,17 +136,11 @@ class _QuestionTask:
 
     def run(self, hyper: Hyper, seed: int) -> Trained:
         """Fine-tune with a setting and a seed, and answer every held-out question."""
-        from transformers import (
-            AutoModelForQuestionAnswering,
-            DataCollatorWithPadding,
-            set_seed,
-        )
+        from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding
 
-        set_seed(seed)
-        model = load_model(AutoModelForQuestionAnswering, self.model)
-        collator = DataCollatorWithPadding(self._tokenizer)
-        trainer = train(model, self._features, collator, hyper, seed, self.scratch)
-        found = Trained({}, trainer.model, self._tokenizer, {})
+        trainer, found = fit(
+            self, AutoModelForQuestionAnswering, DataCollatorWithPadding, hyper, seed
+        )
         for name, questions in self.splits.items():
             answers = self._answers(trainer, questions)
             found.predictions[f"{name}.json"] = json.dumps(answers, ensure_ascii=False, indent=1)
@@ -157,17 +151,15 @@ class _QuestionTask:
         return found
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        return load(AutoTokenizer, self.model)
+    def tokenizer(self) -> Any:
+        return load_tokenizer(self.model)
 
     @cached_property
-    def _features(self) -> PackedFeatures:
-        return training_windows(self._shortened(self.rows), self._tokenizer, *self.window)
+    def features(self) -> PackedFeatures:
+        return training_windows(self._shortened(self.rows), self.tokenizer, *self.window)
 
     def _shortened(self, questions: list[Question]) -> list[Question]:
-        return shorten_questions(questions, self._tokenizer, _question_limit(self.window[0]))
+        return shorten_questions(questions, self.tokenizer, _question_limit(self.window[0]))
 
     def _answers(self, trainer: Any, questions: list[Question]) -> dict[str, str]:
         def scores(features: PackedFeatures) -> tuple[FloatArray, FloatArray]:
@@ -176,7 +168,7 @@ class _QuestionTask:
 
         return answer_questions(
             self._shortened(questions),
-            self._tokenizer,
+            self.tokenizer,
             self.window,
             scores,
             may_be_empty=any(not each.golds for each in self.rows),
@@ -195,10 +187,10 @@ def answer(model_folder: Path, question: str, context: str) -> str:
         CheckpointError: the folder is no model's.
     """
     import torch
-    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+    from transformers import AutoModelForQuestionAnswering
 
     check_model(model_folder)
-    tokenizer = load(AutoTokenizer, model_folder)
+    tokenizer = load_tokenizer(model_folder)
     model = load_model(AutoModelForQuestionAnswering, model_folder)
     max_length = longest_sequence(model_folder, _PAPER_WINDOW)
     asked = [Question("", question, context, (), (), "")]

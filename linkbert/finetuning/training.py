@@ -7,12 +7,13 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from linkbert.finetuning.options import Hyper
+from linkbert.finetuning.table import Trained
 from linkbert.model.family_folder import family_config, transformers_config
 from linkbert.model.weights import check_files
 from linkbert.training.optimizer import choose_precision
@@ -126,6 +127,58 @@ def num_processes() -> int:
     from torch import distributed
 
     return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+class Learnable(Protocol):
+    """What `fit` asks of a task.
+
+    Attributes:
+        model: a Hugging Face folder.
+        tokenizer: of that folder.
+        features: rows with inputs and labels, by number.
+        scratch: a folder that the Trainer may write to.
+    """
+
+    @property
+    def model(self) -> Path: ...  # noqa: D102
+    @property
+    def tokenizer(self) -> Any: ...  # noqa: D102
+    @property
+    def features(self) -> Any: ...  # noqa: D102
+    @property
+    def scratch(self) -> Path: ...  # noqa: D102
+
+
+def fit(
+    task: Learnable, factory: Any, collator: Any, hyper: Hyper, seed: int, **head: Any
+) -> tuple[Any, Trained]:
+    """Train a model with a new head on a task; return the Trainer, and what is still to be scored.
+
+    Args:
+        task: what is learned.
+        factory: the class of transformers that has the head.
+        collator: the class that makes a batch of rows.
+        hyper: the setting.
+        seed: of the head, the order and dropout.
+        **head: entries of the configuration, such as `num_labels`.
+    """
+    from transformers import set_seed
+
+    set_seed(seed)
+    model = load_model(factory, task.model, **head)
+    trainer = train(model, task.features, collator(task.tokenizer), hyper, seed, task.scratch)
+    return trainer, Trained({}, trainer.model, task.tokenizer)
+
+
+def load_tokenizer(folder: Path, **options: Any) -> Any:
+    """Return the tokenizer of a Hugging Face folder.
+
+    Raises:
+        CheckpointError: the folder is no model's.
+    """
+    from transformers import AutoTokenizer
+
+    return load(AutoTokenizer, folder, **options)
 
 
 def train(

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from linkbert.finetuning.data.answers import Question
 from linkbert.finetuning.features import PackedFeatures
-from linkbert.finetuning.qa_answers import Question
 from schemas.errors import CheckpointError
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ import numpy as np
 from tokenizers.processors import BertProcessing
 from transformers import PreTrainedTokenizerFast
 
-from linkbert.finetuning.qa_data import read_questions
+from linkbert.finetuning.data.questions import read_questions
 from linkbert.finetuning.windows import training_windows
 from tests.benchmarks.synthetic_steps import SPECIAL_IDS
 from tests.linkbert.shards_folder import write_tokenizer

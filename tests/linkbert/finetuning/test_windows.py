@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from linkbert.finetuning import windows as windows_module
+from linkbert.finetuning.data.answers import Question
 from linkbert.finetuning.features import PackedFeatures
-from linkbert.finetuning.qa_answers import Question
 from linkbert.finetuning.windows import (
     Window,
     answer_questions,

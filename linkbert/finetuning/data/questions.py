@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from linkbert.finetuning.data_files import json_values
-from linkbert.finetuning.qa_answers import Question, place_answers, supported_span
+from linkbert.finetuning.data.answers import Question, place_answers, supported_span
+from linkbert.finetuning.data.files import json_values
 from schemas.errors import SchemaError
 
 logger = logging.getLogger(__name__)

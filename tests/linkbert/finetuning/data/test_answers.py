@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from linkbert.finetuning.qa_answers import (
+from linkbert.finetuning.data.answers import (
     Question,
     add_distractors,
     findable,

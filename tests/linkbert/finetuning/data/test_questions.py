@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from linkbert.finetuning.qa_data import FLAT, HOTPOT, MRQA, SQUAD, read_questions
+from linkbert.finetuning.data.questions import FLAT, HOTPOT, MRQA, SQUAD, read_questions
 from schemas.errors import SchemaError
 
 

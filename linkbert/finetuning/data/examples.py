@@ -13,19 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from linkbert.finetuning.data_files import (
-    is_json,
-    json_values,
-    plain_value,
-    read_table,
-    spelled_lists,
-)
+from linkbert.finetuning.data.files import is_json, json_values, read_table
+from linkbert.finetuning.data.labels import CLASS, SCORE, SEVERAL, labels_of
 from linkbert.finetuning.options import FinetuneOptions
 from schemas.errors import ConfigError, SchemaError
 
 logger = logging.getLogger(__name__)
-
-CLASS, SEVERAL, SCORE = "class", "several", "score"
 
 _MOST_SHORT_ROWS = 0.01
 """Share of rows without all columns that is left out; QQP has some. Above, the task is wrong."""
@@ -203,7 +196,7 @@ def read_examples(
     if twice is not None:
         raise SchemaError(f"expected one column {twice!r} in {path}, found several: rename one")
     _check_rows(rows, texts, labels, path)
-    kind, values = _labels_of(rows, labels, task.kind, options.label_separator)
+    kind, values = labels_of(rows, labels, task.kind, options.label_separator)
     if is_test and all(value == () or value in _UNLABELLED for value in values):
         values = [None] * len(rows)
     row_id = next((name for name in header if name.lower() in _ID_COLUMNS), "")
@@ -317,57 +310,6 @@ def _label_columns(
         f"expected a column {missing!r} in {path}, found {', '.join(header)[:80]}: name the right "
         "--task, or --label-columns"
     )
-
-
-def _labels_of(
-    rows: Sequence[dict[str, Any]], columns: tuple[str, ...], kind: str, separator: str | None
-) -> tuple[str, list[tuple[str, ...] | None]]:
-    """Return what the labels are, and those of each row."""
-    if len(columns) > 1:
-        return SEVERAL, [tuple(name for name in columns if _is_set(row[name])) for row in rows]
-    if not columns:
-        return kind, [None] * len(rows)
-    values = [plain_value(row[columns[0]]) for row in rows]
-    if separator:
-        return SEVERAL, [_parted(str(value), separator) for value in values]
-    if kind in ("auto", SEVERAL):
-        values = spelled_lists(values)
-    if any(isinstance(value, list) for value in values):
-        return SEVERAL, _listed(values)
-    labels = ["" if value is None else str(value).strip() for value in values]
-    if kind == "auto":
-        kind = SCORE if _are_scores(labels) else CLASS
-    return kind, [(label,) for label in labels]
-
-
-def _is_set(value: Any) -> bool:
-    return str(value).strip().lower() in ("1", "1.0", "true", "yes")
-
-
-def _parted(value: str, separator: str) -> tuple[str, ...]:
-    return tuple(label for each in value.split(separator) if (label := each.strip()))
-
-
-def _listed(values: Sequence[Any]) -> list[tuple[str, ...] | None]:
-    """Return the labels of lists: their names, or the places of the ones among zeros."""
-    lists = [value if isinstance(value, list) else [value] for value in values]
-    has_places = len({len(each) for each in lists}) == 1 and len(lists[0]) > 1
-    if has_places and all(label in (0, 1) for each in lists for label in each):
-        return [tuple(str(n) for n, is_set in enumerate(each) if is_set) for each in lists]
-    return [tuple(str(label) for label in each) for each in lists]
-
-
-def _are_scores(labels: Sequence[str]) -> bool:
-    """Tell whether labels are numbers, and not all of them whole.
-
-    >>> _are_scores(["0.5", "2"]), _are_scores(["0", "1.0"]), _are_scores(["0.5", "x"])
-    (True, False, False)
-    """
-    try:
-        numbers = [float(label) for label in labels if label]
-    except ValueError:
-        return False
-    return any(number % 1 for number in numbers)
 
 
 def _no_gold(

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from linkbert.finetuning.classify_data import (
+from linkbert.finetuning.data.examples import (
     CLASS,
-    SCORE,
     SEVERAL,
     TASKS,
     ExampleFile,
@@ -81,21 +80,6 @@ def test_several_labels_in_every_form(
     found = read(tmp_path / ("x.jsonl" if text[0] == "{" else "x.csv"), text, **options)
     assert found.kind == SEVERAL
     assert [each.labels for each in found.examples] == expected
-
-
-@pytest.mark.parametrize(
-    ("labels", "kind", "expected"),
-    [
-        (("1", "2"), "auto", CLASS), (("1.0", "2.0"), "auto", CLASS),
-        (("1.5", "2"), "auto", SCORE), (("1", "2"), "score", SCORE),
-        (("1.5", "2"), "class", CLASS),
-    ],
-)  # fmt: skip
-def test_labels_are_scores_where_a_number_is_not_whole(
-    labels: tuple[str, str], kind: str, expected: str, tmp_path: Path
-) -> None:
-    text = f"text,label\na,{labels[0]}\nb,{labels[1]}\n"
-    assert read(tmp_path / "x.csv", text, label_kind=kind).kind == expected
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from linkbert.finetuning.data_files import (
+from linkbert.finetuning.data.files import (
     find_files,
     is_json,
     json_values,
