@@ -36,7 +36,7 @@ _PAIRS_EXPLAINED = """\
   contiguous  B goes on where A stops, in the same article
   random      B is from an article that has nothing to do with A's
   linked      B is from an article that A links to: [words -> its title]"""
-_ENGLISH = "the same of English Wikipedia, from bundled excerpts it did not train on"
+_ENGLISH = "the same from English Wikipedia: bundled excerpts that it did not train on"
 _NEXT = """
 next: all of this on one page, with figures
   linkbert report {out}

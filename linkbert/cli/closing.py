@@ -71,6 +71,6 @@ def _training_rows(run: Mapping[str, Any]) -> Iterator[Row]:
         )
         yield (
             "",
-            f"to be held against {max(counts) / num_pairs:.3f} for the most frequent relation "
+            f"compare with {max(counts) / num_pairs:.3f} for the most frequent relation "
             f"and {found['chance']:.3f} for a guess that knows the kind of A",
         )

@@ -93,9 +93,9 @@ def _run(argv: Sequence[str] | None) -> int:
         if not type(error).__module__.startswith("pyarrow"):
             raise
         told = f"expected whole Parquet files, found a damaged one ({error}): "
-        return _fail(args, error, told + "`linkbert check` names it, copy it or make it again")
+        return _fail(args, error, told + "`linkbert check` names it; copy it again or remake it")
     except OSError as error:
-        return _fail(args, error, f"{error}: check the path, the rights and the space left")
+        return _fail(args, error, f"{error}: check the path, the permissions and the free space")
     except KeyboardInterrupt as stop:
         _fail(args, None, str(stop) or "stopped; the same command resumes")
         return int(getattr(stop, "status", 128 + signal.SIGINT))

@@ -145,8 +145,8 @@ def _excerpt(source: DumpFile, scratch: str) -> _Excerpt:
         return _Excerpt(source.path)
     if source.compression == "7z":
         raise ConfigError(
-            f"expected a dump of which a part can be read alone, found {source.path}: a .7z would "
-            "have to be read whole for an estimate"
+            f"expected a dump of which a part can be read alone, found {source.path}: a .7z must "
+            "be read whole, so unpack it first"
         )
     path, began = f"{scratch}/head.xml", time.process_time()
     read = written = 0

@@ -48,9 +48,9 @@ def examine(folder: Path) -> tuple[dict[str, Any], list[str]]:
     }
     advice = []
     if free < _MIN_FREE_BYTES:
-        advice.append("the disk has less than 10 GB free: give --out on a larger one")
+        advice.append("less than 10 GB of disk are free: give an --out on a larger disk")
     if memory < _MIN_MEMORY_BYTES:
-        advice.append("the memory is below 4 GB: give --workers 1")
+        advice.append("there is less than 4 GB of memory: give --workers 1")
     missing = {package: extra for package, extra in EXTRAS.items() if find_spec(package) is None}
     found["missing_packages"] = ", ".join(missing) or "none"
     advice += [
@@ -58,7 +58,7 @@ def examine(folder: Path) -> tuple[dict[str, Any], list[str]]:
         for package, extra in missing.items()
     ]
     if not any(map(shutil.which, _BROWSERS)):
-        advice.append("no browser is here: copy report.html to a machine that has one")
+        advice.append("no browser was found: copy report.html to a machine that has one")
     training, more = _training()
     return found | training, advice + more
 
@@ -72,7 +72,7 @@ def _training() -> tuple[dict[str, Any], list[str]]:
     if not torch.cuda.is_available():
         threads = torch.get_num_threads()
         return {"gpu": "none", "training_threads": threads}, [
-            "no GPU is here: tiny and mini train on a CPU, base takes months; see `--estimate`"
+            "no GPU was found: tiny and mini train on a CPU, base takes months; see `--estimate`"
         ]
     name, has_bf16 = torch.cuda.get_device_name(), torch.cuda.is_bf16_supported()
     has_flash = torch.cuda.get_device_capability() >= (8, 0)

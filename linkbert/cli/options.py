@@ -93,11 +93,13 @@ def _add_out(parser: argparse.ArgumentParser, metavar: str, text: str = "folder 
 
 def _add_download(commands: Any) -> None:
     parser = _add_command(
-        commands, "download", "load the newest complete dump of a wiki by its name",
+        commands, "download", "download the newest complete dump of a wiki by its name",
         "pipeline/download/", "download simplewiki --out simplewiki-dump",
     )  # fmt: skip
     parser.add_argument("wiki", metavar="WIKI", help="such as simplewiki, dewiki, enwiktionary")
-    parser.add_argument("--out", metavar="DIR", help="folder to write; else one of the wiki's name")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder to write; else one named after the wiki"
+    )
     add_fields(parser, DownloadConfig)
 
 
@@ -189,7 +191,10 @@ def _add_sample(commands: Any) -> None:
         obeys=("workers", "seed", "overwrite", "estimate"),
     )  # fmt: skip
     parser.add_argument(
-        "corpora", nargs="+", metavar="CORPUS[:LINKS]", help="a further one may have its own links"
+        "corpora",
+        nargs="+",
+        metavar="CORPUS[:LINKS]",
+        help="each further one may name its own kind of links",
     )
     _add_out(parser, "SHARDS")
     add_fields(parser, SampleConfig)
@@ -218,11 +223,11 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--downstream", metavar="KIND:DATA|FILE.toml",
-        help="fine-tune now and then, such as on classify:glue/RTE, and tell its scores",
+        help="task to fine-tune on now and then, such as classify:glue/RTE",
     )  # fmt: skip
     parser.add_argument(
         "--downstream-steps", type=whole_number(1), default=1000, metavar="N",
-        help="between two trials; before the first step and after the last there is one, too",
+        help="between two trials; the first and the last weights are tried as well",
     )  # fmt: skip
 
 
@@ -337,7 +342,9 @@ def _add_show(commands: Any) -> None:
         commands, "show", "print a table, shard, manifest or page for a person",
         "linkbert/inspection/show.py", "show corpus --page Latgola",
     )  # fmt: skip
-    parser.add_argument("path", type=Path, metavar="PATH", help="a folder or file of ours")
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="a folder or file that a command wrote"
+    )
     parser.add_argument("--page", metavar="TITLE", help="a document with its links; else tables")
     parser.add_argument(
         "--templates", action="store_true", help="templates that left holes in prose, and rules"
@@ -372,7 +379,7 @@ def _add_report(commands: Any) -> None:
 
 def _add_push(commands: Any) -> None:
     parser = _add_command(
-        commands, "push", "upload a model or shards to a hub of Hugging Face",
+        commands, "push", "upload a model or shards to the Hugging Face hub",
         "linkbert/export/push.py", "push model my-name/my-linkbert --private",
     )  # fmt: skip
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that export or sample wrote")

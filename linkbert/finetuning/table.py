@@ -158,8 +158,8 @@ def _keep(trained: Trained, out: Path) -> None:
         raise
     except Exception as error:  # safetensors and tokenizers raise their own for a full disk
         raise StageError(
-            f"expected to write the model to {aside[_MODEL]}, found {error}: check the rights and "
-            "the space left; the same command resumes"
+            f"expected to write the model to {aside[_MODEL]}, found {error}: check the permissions "
+            "and the free space; the same command resumes"
         ) from error
     for name, folder in aside.items():
         _remove(out / name)
@@ -198,8 +198,8 @@ def _begin(job: Job, options: FinetuneOptions, out: Path, *, overwrite: bool) ->
     different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
         raise ConfigError(
-            f"expected the fine-tuning begun in {out}, found other {', '.join(different)}: "
-            "choose another --out, or --overwrite"
+            f"expected the fine-tuning that was begun in {out}, found another "
+            f"{', '.join(different)}: choose another --out, or --overwrite"
         )
 
 

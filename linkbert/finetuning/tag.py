@@ -78,7 +78,9 @@ def finetune_tag(
         raise SchemaError(f"expected two tags or more in {files.train}, found {min(tags)!r} only")
     has_entities = are_entity_tags(tags | {tag for each in read[DEV] for tag in each.tags})
     if not has_entities and all(tag.isdigit() for tag in tags):
-        logger.warning("tags are numbers, so F1 of entities is not told: give their names instead")
+        logger.warning(
+            "tags are numbers, so F1 of entities cannot be computed: give their names instead"
+        )
     task = _TagTask(
         model,
         draw_fraction(read[TRAIN], options.fraction),

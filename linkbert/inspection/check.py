@@ -98,7 +98,10 @@ def _missing_notes(read: dict[Path, Manifest]) -> Iterator[str]:
             yield f"expected {missing}, found none: run `linkbert {stage}` again with --overwrite"
     for folder, manifest in read.items():
         if manifest.stage == "pretrain" and not (folder / SEAL_NAME).is_file():
-            yield f"expected {folder / SEAL_NAME} in the run, found none: its notes may be changed"
+            yield (
+                f"expected {folder / SEAL_NAME} in the run, found none: its notes may have been "
+                "changed"
+            )
 
 
 def _parts_without_manifest(path: Path) -> Iterator[str]:
@@ -223,7 +226,7 @@ def _chain_problems(folder: Path, manifest: Manifest, read: dict[Path, Manifest]
         }
         if candidates and fingerprint not in candidates:
             changed = ", ".join(str(path) for path in candidates.values())
-            yield f"expected {folder} to be made from {changed} as it is, found it has changed"
+            yield f"expected {folder} to be made from {changed} as it is, found that it has changed"
 
 
 def _pages_rule(batch: pa.RecordBatch, _: pa.Schema) -> str | None:
@@ -241,7 +244,7 @@ def _pages_rule(batch: pa.RecordBatch, _: pa.Schema) -> str | None:
 
 def _mentions_rule(batch: pa.RecordBatch, _: pa.Schema) -> str | None:
     unknown = set(pc.unique(batch.column("fate")).to_pylist()) - set(mentions_table.FATES)
-    return f"expected the fates of the contract, found {sorted(unknown)}" if unknown else None
+    return f"expected the known fates of links, found {sorted(unknown)}" if unknown else None
 
 
 def _token_rule(batch: pa.RecordBatch, schema: pa.Schema) -> str | None:
@@ -252,7 +255,9 @@ def _token_rule(batch: pa.RecordBatch, schema: pa.Schema) -> str | None:
     num_bytes = pc.binary_length(batch.column("token_ids")).to_numpy()
     wrong = np.flatnonzero(num_bytes != width * batch.column("num_tokens").to_numpy())
     return (
-        f"expected {width} bytes a token, found another at row {wrong[0]}" if len(wrong) else None
+        f"expected {width} bytes per token, found another number at row {wrong[0]}"
+        if len(wrong)
+        else None
     )
 
 

@@ -59,7 +59,7 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
     if corpus.has("csr"):
         nodes = choose_examples(corpus, _NUM_LINKED_EXAMPLES, _NUM_RANDOM_EXAMPLES)
         note = (
-            f'<p class="note">The most linked page and what hangs together with it, then '
+            f'<p class="note">The most linked page and what it is connected with, then '
             f"{_NUM_RANDOM_EXAMPLES} at random.</p>"
         )
         sections.append(Section("examples", "Example pages", note + example_list(corpus, nodes)))

@@ -123,7 +123,7 @@ def _mix(train: Manifest) -> Section:
     chance = train.extra["drp_class_accuracy"]
     body += (
         f'<p class="note">A guess that knows only what A allows is right in {chance:.1%} of pairs; '
-        "document relation prediction is to be held against that.</p>"
+        "compare document relation prediction with that.</p>"
     )
     return Section("mix", "Realised mix", body)
 

@@ -40,7 +40,7 @@ def run_chapter(run: Path) -> Chapter:
 
 def _verdict(described: dict[str, Any], steps: Lines, validations: Lines) -> str:
     if not steps:
-        return "No step is done yet."
+        return "No step has been done yet."
     done, wanted = steps[-1]["step"], described["identity"]["config"].get("max_steps", 0)
     told = f"{'Finished' if done >= wanted else 'Unfinished'}: {done:,} of {wanted:,} steps, "
     told += f"{steps[-1]['tokens'] / 1e6:,.1f} M tokens."

@@ -228,8 +228,8 @@ def _disk_message(job: AnyJob, phase: AnyPhase, error: OSError) -> str:
     # Said here because Beam cannot copy an OSError and would keep nothing of it but its last line.
     return (
         f"expected {job.stage.name} {phase.name} to read its input and to write into {job.root}, "
-        f"found {error}: check the path, the rights and the space left; the same command goes on "
-        "from here"
+        f"found {error}: check the path, the permissions and the free space; the same command "
+        "goes on from here"
     )
 
 

@@ -49,7 +49,7 @@ def test_the_table_states_counts_shares_and_both_yardsticks() -> None:
         "Gini of linked documents 0.500, without weighting 0.625",
         "loss 9.12 at the start, 7.50 at the end",
         "DRP accuracy, validation 0.400 of 10 pairs, 95 % interval 0.300 to 0.500",
-        "to be held against 0.700 for the most frequent relation and 0.600 for a guess that knows "
+        "compare with 0.700 for the most frequent relation and 0.600 for a guess that knows "
         "the kind of A",
         "model out/model",
     ]

@@ -90,7 +90,7 @@ def test_the_segments_of_a_dump_are_told_from_its_words(whole: ParseSample) -> N
 def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
     archive = tmp_path / "a.7z"
     source = DumpFile(str(archive), 9, "7z", False, b"")
-    with pytest.raises(ConfigError, match="have to be read whole"):
+    with pytest.raises(ConfigError, match="must be read whole"):
         _excerpt(source, str(tmp_path))
     with pytest.raises(DumpError):
         parse_cost([str(tmp_path / "none.xml")], ParseConfig(), 1)
