@@ -25,6 +25,7 @@ test-flink: $(VENV)/installed-dev
 newest:
 	@$(PYTHON) -c $(IS_NEW)
 	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(NEWEST)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(NEWEST)/wheel .
 	$(NEWEST)/bin/python -m pip install "$$(echo $(NEWEST)/wheel/*.whl)[all]"
 	cd $(NEWEST) && bin/linkbert --version \

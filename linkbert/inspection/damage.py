@@ -39,7 +39,7 @@ def blamed_on(path: str | Path) -> Iterator[None]:
     except _FAILURES as error:
         problem = _first_problem(Path(path)) or f"{type(error).__name__}: {error}"
         raise SchemaError(
-            f"expected {path} as its stages wrote it, found what cannot be read ({problem}): make "
+            f"expected {path} as its stages wrote it, found damage ({problem}): make "
             "it again (--overwrite); if `linkbert check` finds nothing, please report this"
         ) from error
 

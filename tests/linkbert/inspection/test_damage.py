@@ -50,7 +50,7 @@ def test_an_id_that_cannot_be_is_one_line(
     said = capsys.readouterr().err.splitlines()
     assert (status, len(said)) in ((0, 0), (1, 1)), said
     if (table, column) == ("nodes", "node_id"):
-        assert "found what cannot be read" in said[0]
+        assert "found damage" in said[0]
         assert str(corpus / "nodes") in said[0]
 
 
