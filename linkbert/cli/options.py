@@ -323,12 +323,8 @@ def _add_run(commands: Any) -> None:
     parser.add_argument(
         "--vocab-size", type=whole_number(100), metavar="N", help="8,000 for demo, else 30,000"
     )
-    parser.add_argument(
-        "--max-tokens",
-        type=int,
-        metavar="N",
-        help="of a segment; else half of what the model reads",
-    )
+    told = "of a segment; else half of what the model reads"
+    parser.add_argument("--max-tokens", type=int, metavar="N", help=told)
     add_fields(parser, SampleConfig)
     _add_config(parser)
     parser.add_argument(
@@ -370,11 +366,8 @@ def _add_report(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("path", type=Path, metavar="DIR", help="a corpus, shards, run, experiment")
     parser.add_argument("--out", type=Path, metavar="FILE", help="file; else DIR/report.html")
-    parser.add_argument(
-        "--around",
-        metavar="TITLE",
-        help="a document to draw with its neighbours; else one is chosen",
-    )
+    told = "a document to draw with its neighbours; else one is chosen"
+    parser.add_argument("--around", metavar="TITLE", help=told)
 
 
 def _add_push(commands: Any) -> None:

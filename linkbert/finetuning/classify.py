@@ -17,9 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from linkbert.finetuning.data.examples import (
-    CLASS,
-    SCORE,
-    SEVERAL,
     Example,
     Task,
     metrics_of,
@@ -27,6 +24,7 @@ from linkbert.finetuning.data.examples import (
     task_of,
 )
 from linkbert.finetuning.data.files import DEV, TEST, TRAIN, DataFiles, find_files
+from linkbert.finetuning.data.labels import CLASS, SCORE, SEVERAL
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.metrics import score_classes, score_label_sets, score_numbers
 from linkbert.finetuning.options import FinetuneOptions, Hyper
