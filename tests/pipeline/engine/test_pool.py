@@ -35,12 +35,12 @@ RUNNING = OPENING + "run_job(counting_job(sys.argv[1], trouble_dir=sys.argv[2]),
 # The pool without Beam, whose import takes three CPU seconds.
 POOL = """
 import sys
-from pipeline.engine.lifecycle import plan_phase
+from pipeline.engine.lifecycle import tasks_of_phase
 from pipeline.engine.pool import run_tasks
 from tests.pipeline.engine.counting_stage import counting_job
 job = counting_job(sys.argv[1], trouble_dir=sys.argv[2])
 phase = job.phases()[0]
-records = list(run_tasks(job, phase, plan_phase(job, phase, {}), 2))
+records = list(run_tasks(job, phase, tasks_of_phase(job, phase, {}), 2))
 print(sum(record["counts"]["rows"] for record in records))
 """
 
