@@ -66,10 +66,12 @@ def _verdict(train: Manifest) -> str:
     relations, chance = train.extra["relations"], train.extra["drp_class_accuracy"]
     total = sum(relations.values()) or 1
     shares = ", ".join(f"{relations[name] / total:.0%} {name}" for name in RELATIONS)
-    told = f"{train.rows_out:,} training pairs: {shares}. What A allows tells the relation of "
-    told += f"{chance:.0%}"
+    told = (
+        f"{train.rows_out:,} training pairs: {shares}. A guess from A alone gets the relation of "
+    )
+    told += f"{chance:.0%} right"
     return told + (
-        ", so much of that relation needs no reading of B." if chance > _HIGH_CHANCE else "."
+        ", so much of it can be told without reading B." if chance > _HIGH_CHANCE else "."
     )
 
 

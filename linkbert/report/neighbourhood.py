@@ -55,6 +55,8 @@ def draw_neighbourhood(
     """
     import networkx
 
+    if len(shown.nodes) == 1:
+        return '<p class="note">No link leads to or from another document.</p>'
     graph = networkx.Graph()
     graph.add_nodes_from(sorted(shown.nodes))
     graph.add_edges_from(shown.edges)

@@ -341,6 +341,8 @@ def test_every_edge_of_a_neighbourhood_is_an_arrow_that_ends_at_its_node(odd: Pa
     corpus = Corpus(odd)
     node = corpus.most_linked(1)[0]
     shown = neighbourhood(corpus, node)
+    alone = replace(shown, nodes={shown.start: shown.nodes[shown.start]}, edges=[])
+    assert draw_neighbourhood(alone, ()).endswith("No link leads to or from another document.</p>")
     drawn = draw_neighbourhood(shown, ())
     assert drawn.count(f'marker-end="url(#neighbours-{shown.start}-arrow)"') == len(shown.edges)
     assert drawn.count(f'<marker id="neighbours-{shown.start}-arrow"') == 1
