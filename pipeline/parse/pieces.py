@@ -82,7 +82,7 @@ def piece_path(folder: str, index: int) -> str:
     return files.join(folder, f"{index:05d}.xml.zst")
 
 
-def cut_pieces(xml: Iterator[bytes], folder: str, piece_bytes: int) -> list[int]:
+def split_into_pieces(xml: Iterator[bytes], folder: str, piece_bytes: int) -> list[int]:
     """Write XML as pieces under a folder; return the length of each in bytes of XML.
 
     A piece ends at the first page in the first chunk after its size is reached, or after that

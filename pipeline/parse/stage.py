@@ -31,13 +31,13 @@ from pipeline.parse.guards import CpuLimit, crash_notes, find_crashing
 from pipeline.parse.header import base_url, header_language, licence_of, parse_siteinfo
 from pipeline.parse.page_xml import LEFT_OUT
 from pipeline.parse.pieces import (
-    cut_pieces,
     gathered,
     named,
     piece_bytes,
     piece_path,
     read_piece,
     read_source,
+    split_into_pieces,
     until_cut_off,
 )
 from pipeline.parse.sorter import PageSorter
@@ -106,7 +106,7 @@ def run_cut(job: Job[ParseConfig], task: Task) -> Record:
         xml = read_source(source)
         if job.config.allow_truncated:
             xml = until_cut_off(xml)
-        record["pieces"] = cut_pieces(xml, job.path(folder), piece_bytes(source))
+        record["pieces"] = split_into_pieces(xml, job.path(folder), piece_bytes(source))
         record["files"] = {piece_path(folder, k): 0 for k in range(len(record["pieces"]))}
     return record
 

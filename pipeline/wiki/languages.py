@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ def language_of(dbname: str, base_url: str = "") -> str:
     return "en"
 
 
+@lru_cache(maxsize=256)
 def known_language(code: str) -> str:
     """Return the language whose facts are known that a code means, "en" for one that is not.
 

@@ -209,9 +209,11 @@ class SiteInfo:
         >>> [site.capitalise(word, 0) for word in ("iPhone", "ბერლინი", "ßeta", "ǆep")]
         ['IPhone', 'ბერლინი', 'ßeta', 'ǅep']
         """
-        if not title or self.title_case.get(namespace, FIRST_LETTER) != FIRST_LETTER:
+        first = title[:1]
+        if "A" <= first <= "Z" or not title:
             return title
-        first = title[0]
+        if self.title_case.get(namespace, FIRST_LETTER) != FIRST_LETTER:
+            return title
         if first == "i" and self._rules.has_dotted_i:
             return "İ" + title[1:]
         raised = first.title()

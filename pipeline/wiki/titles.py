@@ -24,6 +24,7 @@ _BLANKS: Final = re.compile("[ _\u00a0\u1680\u180e\u2000-\u200a\u2028\u2029\u202
 # What a link may hold: everything but controls, brackets, bars and the replacement character.
 _ILLEGAL: Final = re.compile(r"[\x00-\x1f<>\[\]{}|\x7f\ufffd]|%[0-9A-Fa-f]{2}|~~~")
 _ENTITY_LEFT: Final = re.compile(r"&(?:#\d+|#[xX][0-9A-Fa-f]+|[A-Za-z0-9\x80-\U0010ffff]+);")
+_MY_LANGUAGE: Final = re.compile(r"[ \t]*:?[^\W\d_]+:MyLanguage/", re.IGNORECASE)
 _ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _RELATIVE: Final = re.compile(r"\.{1,2}(?:/|$)|.*/\.{1,2}(?:/|$)")
 # A title that no rule touches: this path carries nine links of ten on an English wiki.
@@ -142,6 +143,16 @@ def namespace_of_title(raw: str, site: SiteInfo) -> int:
     prefix, colon, rest = _clean(raw).partition(":")
     number = site.namespace_id(prefix) if colon and rest.strip(" ") else None
     return MAIN if number is None else number
+
+
+def in_any_language(raw: str) -> str:
+    """Return the target of a link without the words that choose the reader's translation of it.
+
+    >>> in_any_language("Special:MyLanguage/Help"), in_any_language("Help")
+    ('Help', 'Help')
+    """
+    prefix = _MY_LANGUAGE.match(raw) if "MyLanguage/" in raw else None
+    return raw[prefix.end() :] if prefix else raw
 
 
 def decode_target(raw: str) -> str:

@@ -20,6 +20,8 @@ from pipeline.wiki.site_info import SiteInfo
 from pipeline.wikitext import marks
 from pipeline.wikitext.hidden_tags import (
     KNOWN,
+    REFERENCE,
+    TEMPLATE,
     Closers,
     gallery_captions,
     gallery_links,
@@ -102,29 +104,36 @@ class _Cutter:
         match = search(text)
         while match:
             start, end = match.span()
-            content = match[1]
-            if content is not None:
-                # Nine of ten: what `_skip` and `_template` do, without calling them.
+            group = match.lastindex
+            if group is None:
+                self.position = position
+                self._take(text[start:end], start, end)
+                pieces, position = self.pieces, self.position
+                # What a tag or comment hides is not looked at.
+                match = search(text, max(end, position))
+                continue
+            # Nine of ten: what `_skip`, `_template` and `_tag` do, without calling them.
+            if start > position:
+                pieces.append(text[position:start])
+            position = end
+            if group == TEMPLATE:
+                content = match[TEMPLATE]
                 rendered, num_lost, unruled = recall(content) or render(content)
                 if num_lost:
                     self.losses.dropped["in_template"] += num_lost
                 if unruled is not None:
                     rendered = self.unruled_templates.show(unruled, content)
-                if start > position:
-                    pieces.append(text[position:start])
-                if unruled is not None and not rendered and len(self.frames) == 1:
-                    self.unruled_templates.note_hole(unruled, content, text, start, end)
+                    if not rendered and len(self.frames) == 1:
+                        self.unruled_templates.note_hole(unruled, content, text, start, end)
                 rendered = self._beside(rendered, content, start, end)
                 if rendered:
                     pieces.append(rendered)
-                position = end
-                match = search(text, end)
-                continue
-            self.position = position
-            self._take(text[start:end], start, end)
-            pieces, position = self.pieces, self.position
-            # What a tag or comment hides is not looked at.
-            match = search(text, max(end, position))
+            elif group == REFERENCE:
+                self._count("in_reference", match[REFERENCE])
+                hole = hole_between(text[max(0, start - 2) : start], text[end : end + 1])
+                if hole:
+                    pieces.append(hole)
+            match = search(text, end)
         pieces.append(text[position:])
         return self._finished(self._unwind())
 
@@ -159,15 +168,16 @@ class _Cutter:
             self._open(_Frame(_VARIANT, 0), start, end)
         elif token == "}-":
             self._close_variant(start, end)
+        elif token == "}":
+            # The bar of `|}` stands before it.
+            if self._is_line_start(start - 1):
+                self._close_table(_TABLE, start - 1, end)
         elif token[0] == "}":
             self._close_braces(start, end)
         elif token[:2] == "{{":
             self._open(_Frame(_BRACES, end - start, start), start, end)
-        elif token[0] == "{":
-            if self._is_line_start(start):
-                self._open(_Frame(_TABLE, 0), start, end)
-        elif self._is_line_start(start):
-            self._close_table(_TABLE, start, end)
+        elif token[0] == "{" and self._is_line_start(start):
+            self._open(_Frame(_TABLE, 0), start, end)
 
     def _open(self, frame: _Frame, start: int, end: int) -> None:
         if len(self.frames) >= MAX_DEPTH:

@@ -1,6 +1,6 @@
 """From the wikitext of a page to its text, with the exact place of every link in it.
 
-    wikitext ─ cut ─▶ ─ markup ─▶ ─ pieces ─▶ marked text ─ layout ─▶ text, links, sections
+    wikitext ─ cut ─▶ ─ markup ─▶ ─ links ─▶ marked text ─ layout ─▶ text, links, sections
        │        │          │           │                       │
        │   templates,   quotes,   what is no plain text:  offsets are
        │   tables, refs tags      mwparserfromhell        counted here
@@ -23,8 +23,8 @@ from pipeline.wiki.titles import InvalidTitle, Target, normalise_title
 from pipeline.wikitext import marks
 from pipeline.wikitext.cut import cut
 from pipeline.wikitext.layout import lay_out, with_prefixes
+from pipeline.wikitext.links import walk_links
 from pipeline.wikitext.markup import protect_loose_brackets, strip_markup
-from pipeline.wikitext.pieces import walk_pieces
 from pipeline.wikitext.subpages import absolute_links
 from pipeline.wikitext.templates.rules import Rules, rules_of
 from pipeline.wikitext.tokens import Walk, walk_tokens
@@ -96,8 +96,8 @@ def _extract(wikitext: str, title: str, site: SiteInfo, rules: Rules) -> Extract
     walk = _walk(text, site, losses.dropped)
     layout = lay_out(with_prefixes(walk.marked_text(losses.dropped), site.link_prefix))
     links = [
-        _new_link((start, end, target[0], target[1], target[2], kind))
-        for (start, end), (target, kind) in zip(layout.places, walk.links, strict=True)
+        _new_link(place + leads_to)
+        for place, leads_to in zip(layout.places, walk.links, strict=True)
     ]
     is_disambiguation = calls_itself_one or losses.is_disambiguation
     return Extraction(
@@ -113,10 +113,10 @@ def _extract(wikitext: str, title: str, site: SiteInfo, rules: Rules) -> Extract
 
 
 def _walk(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
-    walk = walk_pieces(text, site, dropped)
+    walk = walk_links(text, site, dropped)
     if walk is None:
         text = protect_loose_brackets(text, site, dropped)
-        walk = walk_pieces(text, site, dropped) or walk_tokens(text, site, dropped)
+        walk = walk_links(text, site, dropped) or walk_tokens(text, site, dropped)
     return walk
 
 

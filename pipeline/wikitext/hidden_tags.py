@@ -22,6 +22,8 @@ DROPPED: Final = (
     "charinsert|dynamicpagelist|quiz|rss|html|phonos|pages|math|chem|ce|gallery|nowiki|pre|tabber"
 )
 """Names of tags with a content of their own, as alternatives of a pattern."""
+TEMPLATE, REUSED, REFERENCE = 1, 2, 3
+"""Groups of `openers_and_closers`."""
 
 _HTML: Final = (
     "a abbr address area article aside audio b base bdi bdo big blockquote body br button canvas "
@@ -54,17 +56,20 @@ _TAB: Final = re.compile(r"\s*([^=\n|]{1,200})=(.*)", re.DOTALL)
 def openers_and_closers(has_variants: bool) -> re.Pattern[str]:
     """Return the pattern of what opens or closes something in wikitext.
 
-    The first choice is a template with nothing in it that could open a frame: nine of ten.
+    Its first choices are nine of ten: the group `TEMPLATE` holds what is in a template without
+    frames in it, `REFERENCE` what is in a <ref> without tags in it; `REUSED` ends a <ref/>.
     """
     # The last of three braces before a dash ends a variant that a template ends.
     variants = r"-\{(?!\{[^{])|\}-|(?:\}\})+(?=\}-)|" if has_variants else ""
     content = r"(?:[^{}<-]|-(?!\{))*" if has_variants else "[^{}<]*+"
-    last, bar = (r"(?!\}(?!-))", r"(?![-}])") if has_variants else (r"(?!\})",) * 2
+    last, bar = (r"(?!\}(?!-))", "(?!-)") if has_variants else (r"(?!\})", "")
     return re.compile(
         rf"\{{\{{({content})\}}\}}{last}"
+        r"|<ref(?=[\s/>])[^<>]*+>(?:(?<=/>)()|([^<]*+)</ref\s*>)"
         rf"|<(?:!--|/?table(?=[\s/>])|(?:{DROPPED})(?=[\s/>])"
         rf"|(?!(?:{_by_first_letter(KNOWN)})[\s/>])[a-z][a-z0-9_:-]*(?=[\s/>]))"
-        rf"|{variants}\{{\{{+|\}}\}}+|\{{\||\|\}}{bar}",
+        # Of `|}` the brace alone, so that not every bar is looked at; that of `{|` is taken.
+        rf"|{variants}\{{(?:\{{+|\|)|\}}(?:\}}+|(?<=\|\}})(?<!(?<!\{{)\{{\|\}}){bar})",
         re.IGNORECASE,
     )
 

@@ -36,6 +36,8 @@ _ENDS: Final = frozenset(".。!?！？।։؟۔")
 _LINKING: Final = r"\-–—―－〜～~/／・·•‧"
 _JOINTS: Final = f"{_LINKING}−&+=＝"
 _SIGNS: Final = "*†✝∗⚭"
+_MAY_GO: Final = f"{_LOOSE}{marks.HOLE}{_JOINTS}{_SIGNS}"
+"""All that a hole may take with it on its left."""
 _CLOSING: Final = "".join(re.escape(closer) for closer in sorted(_CLOSERS))
 _HOLE: Final = marks.HOLE
 _LEFT: Final = re.compile(
@@ -49,9 +51,14 @@ _RIGHT: Final = re.compile(
 _RUN: Final = re.compile(f"[{_LOOSE}{_HOLE}]*")
 # "or" between two holes of a bracket, in any language.
 _ALONE: Final = re.compile(rf" ?\w{{1,5}} ?{_HOLE}(?=[)）])")
+_SLASHED: Final = f"/ {_HOLE} /"
+_LINK: Final = marks.ANCHOR_OPEN + marks.ANCHOR_CLOSE
+_WORD_AHEAD: Final = re.compile(rf"[{_LINK}]?\w")
+# After "label: hole," what is no more of that label: a date, a dash, a label and its value.
+_OWN_VALUE: Final = re.compile(rf"[–—-]|[{_LINK}]?(?:\d|[^\W\d][\w{_LINK} ]{{0,30}}[:：](?!//))")
 _DASHES: Final = frozenset("–—-")
-_PLAIN: Final = re.compile(r"\w")
 _ROUND: Final = frozenset("(（")
+_LINE_ENDS: Final = ("\n", marks.UNSEEN_LINK)
 _LINE_STARTS: Final = frozenset(f"\n{marks.ITEM}{marks.LINE}{marks.HEADINGS}")
 # Square brackets may be those of a link: `hole_between` looks at one more character for them.
 _BEFORE: Final = _OPENERS - {"["} | frozenset(_WIDE_STOPS)
@@ -108,13 +115,19 @@ def _mend_once(text: str) -> str:
 def _mended(text: str, position: int, hole: int) -> tuple[int, int, str]:
     """Return where the text around a hole is to be replaced, and by what."""
     before, after = text[hole - 1 : hole] if hole > position else "", text[hole + 1 : hole + 2]
+    if before == "\n" and after in _LINE_ENDS:
+        # Half of all: what stood alone on its line.
+        return hole, hole + 1, ""
     if before + after in _QUOTES or (before + after == "//" and _is_alone(text, hole)):
         return hole - 1, hole + 2, marks.HOLE
+    if before == " " and text.startswith(_SLASHED, max(position, hole - 2)):
+        # Slashes around sounds, or between words of a list.
+        is_list = text[hole + 3 : hole + 4] == " " and _WORD_AHEAD.match(text, hole + 4)
+        return (hole - 1, hole + 3, "") if is_list else (hole - 2, hole + 3, marks.HOLE)
     if before in _ROUND and (word := _ALONE.match(text, hole + 1)):
         return hole, word.end(), marks.HOLE
     window = text[max(position, hole - _REACH) : hole + 1]
-    # Nine of ten stand behind a letter or a stop.
-    left = None if _PLAIN.match(before) else _LEFT.search(window)
+    left = _LEFT.search(window, len(window.rstrip(_MAY_GO)))
     right = _RIGHT.match(text, hole)
     start = hole + 1 - len(left[0]) if left else hole
     end = right.end() if right else hole + 1
@@ -143,7 +156,11 @@ def _in_sentence(text: str, hole: int, window: str) -> tuple[int, int, str]:
     if text[start - 1 : start] in _DASHES and text[end : end + 1] in _DASHES:
         # Of two dashes around it one stays.
         return start, end + 1, ""
-    return start, end, _between(text[start:end], text[end : end + 2])
+    around = text[start:end]
+    is_label = around.partition(marks.HOLE)[0].strip(" ") in (":", "：")
+    if is_label and _OWN_VALUE.match(text, end):
+        around = around.lstrip(" :：")
+    return start, end, _between(around, text[end : end + 2])
 
 
 def _between(run: str, after: str) -> str:

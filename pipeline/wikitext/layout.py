@@ -20,7 +20,7 @@ from pipeline.wikitext import marks
 from pipeline.wikitext.holes import mend_holes
 
 FORMULA_TEXT: Final = "[formula]"
-"""What stands in a sentence for a formula that cannot be written as text."""
+"""What stands in a sentence, or alone, for a formula that cannot be written as text."""
 
 # One range is found faster than the marks that are left by then.
 _MARK: Final = re.compile(f"([{marks.FIRST}-{marks.LAST}])")
@@ -83,14 +83,16 @@ def _clean(text: str) -> str:
 def _join_blocks(text: str) -> str:
     """Put each paragraph and item on its own line, with the blank lines between that belong."""
     pieces: list[str] = []
-    previous, is_gap, unseen = -1, True, ""
+    previous, is_gap, unseen, was_formula = -1, True, "", False
     for line in text.split("\n"):
         if not line or line == " ":
             is_gap = True
             continue
         kind = _KINDS.get(line[0], _PARAGRAPH)
         body = _body_of(line, kind)
-        if not (body[:1].isalnum() or marks.ANCHOR_OPEN in body or _WORD.search(body)):
+        has_words = body[:1].isalnum() or marks.ANCHOR_OPEN in body or _WORD.search(body)
+        # Of formulas on lines of their own, one behind the other, one stands for all.
+        if not has_words and (was_formula or marks.FORMULA not in body):
             # Links that leave no text keep their order; the line itself is gone.
             unseen += marks.UNSEEN_LINK * body.count(marks.UNSEEN_LINK)
             is_gap = is_gap or kind != _ITEM
@@ -101,7 +103,7 @@ def _join_blocks(text: str) -> str:
             pieces.append(unseen)
             unseen = ""
         pieces.append(body)
-        previous, is_gap = kind, False
+        previous, is_gap, was_formula = kind, False, not has_words
     return "".join(pieces) + unseen
 
 

@@ -85,7 +85,7 @@ def strip_markup(text: str) -> tuple[str, bool]:
     ('\nA b c', False)
     """
     is_disambiguation = False
-    if "<tvar" in text:
+    if "<" in text and "<tvar" in text:
         text = _TVAR.sub("", text)
     # A tag ends an address, so labels are found before the tags are gone.
     if "//" in text or "[mailto:" in text:
@@ -226,7 +226,7 @@ def _protect_brackets(text: str) -> str:
 
 
 def _strip_tags(text: str) -> str:
-    if "<poem" in text.lower():
+    if _POEM.search(text):
         text = _break_verse(text)
     if "\n</h" in text:
         text = text.replace("\n</h", "</h")

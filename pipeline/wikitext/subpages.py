@@ -14,8 +14,6 @@ from pipeline.wiki.titles import namespace_of_title
 
 _RELATIVE: Final = re.compile(r"\[\[[ \t]*((?:\.\.)?/[^\[\]|\n#]*)(#[^\[\]|\n]*)?(\|?)")
 _UP: Final = "../"
-# The same page in the reader's language, on wikis whose pages are translated.
-_MY_LANGUAGE: Final = re.compile(r"\[\[[ \t]*:?[^\W\d_]+:MyLanguage/", re.IGNORECASE)
 
 
 def absolute_links(text: str, title: str, site: SiteInfo) -> str:
@@ -25,11 +23,9 @@ def absolute_links(text: str, title: str, site: SiteInfo) -> str:
     >>> absolute_links("[[/Tea/]], [[../Bread|b]], [[../]]", "Food/Drinks", site)
     '[[Food/Drinks/Tea|Tea]], [[Food/Bread|b]], [[Food]]'
     """
-    if "MyLanguage/" in text:
-        text = _MY_LANGUAGE.sub("[[", text)
-    if "[[/" not in text and "[[../" not in text and "[[ /" not in text:
-        return text
     if not site.has_subpages(namespace_of_title(title, site)):
+        return text
+    if "[[/" not in text and "[[../" not in text and "[[ /" not in text:
         return text
 
     def replace(match: re.Match[str]) -> str:

@@ -1,8 +1,7 @@
 """Walk mwparserfromhell's tokens: internal links out of the text, their places marked in it.
 
-Its C tokenizer takes a sixth of the time of a full parse; the tree of Python nodes, which takes the
-rest, is not built. The tokenizer is not public, so `_tokenizer_class` says what is used of it and
-falls back to the slower public one.
+Its C tokenizer takes a sixth of the time of a full parse; the tree of Python nodes is not built.
+The tokenizer is not public: `_tokenizer_class` falls back to the slower public one.
 """
 
 from __future__ import annotations
@@ -18,7 +17,14 @@ from mwparserfromhell.definitions import URI_SCHEMES
 from mwparserfromhell.parser import tokens as token_types
 
 from pipeline.wiki.site_info import CATEGORY, FILE, MAIN, SiteInfo
-from pipeline.wiki.titles import InvalidTitle, Target, decode_target, normalise_title, plain_target
+from pipeline.wiki.titles import (
+    InvalidTitle,
+    Target,
+    decode_target,
+    in_any_language,
+    normalise_title,
+    plain_target,
+)
 from pipeline.wikitext import marks
 from schemas.tables import pages
 
@@ -51,13 +57,16 @@ _IN_ANCHOR: Final = str.maketrans(
 )
 
 
+LeadsTo = tuple[str, str | None, int, str]
+"""Title, fragment and namespace of a link's target, and the kind of the link."""
+
+
 @dataclass(slots=True)
 class Walk:
-    """What a walk finds: text with marks, and in the order of the marks what the links are."""
+    """What a walk finds: text with marks, and what each link with a mark is, in their order."""
 
     pieces: list[str] = field(default_factory=list)
-    links: list[tuple[Target, str]] = field(default_factory=list)
-    """Target and kind of each link that has a mark in the text."""
+    links: list[LeadsTo] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
 
     def marked_text(self, dropped: Counter[str]) -> str:
@@ -81,14 +90,14 @@ class _Open:
 
 
 def walk_tokens(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
-    """Return the text with its links marked; links that leave nothing are counted in `dropped`.
+    """Return the text with its links marked; links that leave none are counted in `dropped`.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> walk = walk_tokens("an [[apple|Apple]]s", default_site(), Counter())
     >>> "".join(walk.pieces).replace(marks.ANCHOR_OPEN, "<").replace(marks.ANCHOR_CLOSE, ">")
     'an <Apples>'
-    >>> walk.links[0][0].title
-    'Apple'
+    >>> walk.links
+    [('Apple', None, 0, 'body')]
     """
     return Walker(site, dropped).walk(tokenize(text))
 
@@ -100,8 +109,8 @@ class Known(NamedTuple):
     """Target or InvalidTitle; no InvalidTitle where one of the others is set."""
     shown: str | None
     """What a link without an anchor shows; None where that needs a closer look or is nothing."""
-    kind: str
-    """Of a link that shows something."""
+    leads_to: Any
+    """A LeadsTo where the link shows something."""
     silence: str
     """Why a link to it shows nothing where it stands: _CATEGORY, _LANGUAGE, _FILE; else empty."""
 
@@ -167,25 +176,26 @@ class Walker:
 
     def look_up(self, raw: str) -> Known:
         """Find out what a target is, and remember it in `known`."""
+        written, raw = raw, in_any_language(raw)
         plain = plain_target(raw, self._site)
-        found = (
-            self._look_closer(raw) if plain is None else _new_known((plain, raw, pages.BODY, ""))
-        )
+        if plain is None:
+            found = self._look_closer(raw)
+        else:
+            found = _new_known((plain, raw, (*plain[:3], pages.BODY), ""))
         if len(self.known) >= _MAX_KNOWN_TARGETS:
             self.known.clear()
-        self.known[raw] = found
+        self.known[written] = found
         return found
 
     def _look_closer(self, raw: str) -> Known:
-        target, shown, kind, silence = normalise_title(raw, self._site), None, pages.BODY, ""
+        target, shown, leads_to, silence = normalise_title(raw, self._site), None, None, ""
         if isinstance(target, Target) and raw.isprintable() and _is_whole_target(raw):
-            if target.is_interwiki:
-                kind = pages.INTERWIKI
             if target.namespace or target.is_interwiki:
                 silence = self._silence_of(target, raw)
             if not silence and raw[0] != " " and raw[-1] != " " and "%" not in raw:
                 shown = _shown_link(raw, target) or None
-        return _new_known((target, shown, kind, silence))
+                leads_to = _leads_to(target)
+        return _new_known((target, shown, leads_to, silence))
 
     def _silence_of(self, target: Target, raw: str) -> str:
         """Tell whether a link belongs to the page as a whole, or shows a file instead of a text."""
@@ -218,7 +228,7 @@ class Walker:
         # Printable text holds no marks and no stand-ins.
         if not raw.isprintable():
             raw = marks.restore(raw.replace(marks.HOLE, "").replace(_AMPERSAND, "&amp;"))
-        link.raw = raw
+        link.raw = raw = in_any_language(raw)
         link.target = self._target(link.raw)
         if link.target.__class__ is Target and link.target[2] == FILE:
             link.is_file = not link.raw.lstrip().startswith(":")
@@ -290,7 +300,7 @@ class Walker:
         return False
 
     def _mark_unseen(self, target: Target, kind: str) -> None:
-        self.found.links.append((target, kind))
+        self.found.links.append((*target[:3], kind))
         self.found.pieces.append(marks.UNSEEN_LINK)
 
     def _mark(self, target: Target, anchor: str) -> bool:
@@ -300,8 +310,7 @@ class Walker:
         if not stripped:
             self._dropped["without_text"] += 1
             return False
-        kind = pages.INTERWIKI if target.is_interwiki else pages.BODY
-        self.found.links.append((target, kind))
+        self.found.links.append(_leads_to(target))
         if len(stripped) == len(inner):
             self.found.pieces += (_OPEN + inner, _CLOSE)
             return True
@@ -311,6 +320,10 @@ class Walker:
         anchor = f"{before}{_OPEN}{stripped}"
         self.found.pieces += (anchor, _CLOSE + after)
         return not after
+
+
+def _leads_to(target: Target) -> LeadsTo:
+    return (*target[:3], pages.INTERWIKI if target.is_interwiki else pages.BODY)
 
 
 def _is_whole_target(raw: str) -> bool:

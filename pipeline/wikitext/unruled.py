@@ -44,6 +44,7 @@ class UnruledTemplates:
 
     def __init__(self, title: str, site: SiteInfo, losses: Losses) -> None:
         self.title, self.site, self.losses = title, site, losses
+        self._is_english = known_language(site.language) == "en"
 
     def show(self, name: str, content: str) -> str:
         """What a template without a rule says of its page, or shows of it."""
@@ -60,8 +61,10 @@ class UnruledTemplates:
 
         So templates of many names mark words of other languages; those of English wikis have rules.
         """
-        word = _FOREIGN_WORD.fullmatch(content) if "|" in content[:_MAX_CALL_CHARS] else None
-        if word is None or known_language(self.site.language) == "en" or name.endswith(_NO_WORDS):
+        if self._is_english or "|" not in content[:_MAX_CALL_CHARS] or name.endswith(_NO_WORDS):
+            return ""
+        word = _FOREIGN_WORD.fullmatch(content)
+        if word is None:
             return ""
         text = word[2].strip()
         if word[1] not in language_codes() or text in language_codes():

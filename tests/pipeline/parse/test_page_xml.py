@@ -157,6 +157,9 @@ def test_odd_but_well_formed_pages_are_read() -> None:
         ),
         ("<u>&lt;u&gt;</u> 表<small>小</small>", "<u><u></u> 表<small>小</small>"),
         ("{{x|<math>a</math>}}", "{{x|<math>a</math>}}"),
+        ("<![CDATA[<i>x</i>]]><b>y</b><!-- c -->", "<i>x</i><b>y</b>"),
+        ("a<text>b</text><id>3</id><br/><br/>c", "a<text>b</text><id>3</id><br/><br/>c"),
+        ("<i><br/></i><b> </b>", "<i><br/></i><b> </b>"),
     ],
 )
 def test_elements_that_nobody_escaped_are_part_of_the_text(inside: str, text: str) -> None:

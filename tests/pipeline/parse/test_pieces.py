@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.parse.pieces import cut_pieces, gathered, piece_path, read_piece
+from pipeline.parse.pieces import gathered, piece_path, read_piece, split_into_pieces
 from pipeline.storage.decompress import decompress
 from schemas.errors import DumpError
 
@@ -16,7 +16,7 @@ PAGES = b"".join(b"<page>%d %s</page>\n" % (n, b"x" * (n % 50)) for n in range(5
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20])
 def test_pieces_hold_every_byte_once(tmp_path: Path, chunk: int, size: int) -> None:
     chunks = iter([PAGES[i : i + chunk] for i in range(0, len(PAGES), chunk)])
-    lengths = cut_pieces(chunks, str(tmp_path), size)
+    lengths = split_into_pieces(chunks, str(tmp_path), size)
     read = [b"".join(read_piece(piece_path(str(tmp_path), k))) for k in range(len(lengths))]
     assert b"".join(read) == PAGES
     assert [len(piece) for piece in read] == lengths
@@ -25,7 +25,7 @@ def test_pieces_hold_every_byte_once(tmp_path: Path, chunk: int, size: int) -> N
 
 def test_pieces_begin_with_a_page(tmp_path: Path) -> None:
     chunks = iter([PAGES[i : i + 300] for i in range(0, len(PAGES), 300)])
-    for index in range(len(cut_pieces(chunks, str(tmp_path), 1000))):
+    for index in range(len(split_into_pieces(chunks, str(tmp_path), 1000))):
         assert next(read_piece(piece_path(str(tmp_path), index))).startswith(b"<page>")
 
 

@@ -1,11 +1,11 @@
-"""Cut a page into plain text, plain links and the few pieces that need a walk over tokens.
+"""Find the links of a page: split it into plain text, plain links and the few odd places.
 
     marked-up text ──┬─ plain text         as it is
                      ├─ [[target|anchor]]  the tokenizer is asked once a target, not once a link
-                     └─ the rest           headings, entities, links that are not plain: by tokens
+                     └─ odd places         headings, entities, links that are not plain: by tokens
 
 Without templates, tables and tags wikitext has hardly any context: what stands between two links
-says nothing about them. So the tokenizer need not see a page as a whole, nor the same piece twice,
+says nothing about them. So the tokenizer need not see a page as a whole, nor the same place twice,
 which saves half of its time and of the walk's. A page for which that does not hold (brackets
 that do not pair, headings across links) is refused here and tokenized as a whole.
 """
@@ -33,44 +33,44 @@ _ENTITY: Final = "(?<=&)#?[A-Za-z0-9]{1,32};"
 # Of headings, and of lists: those that stood behind brackets of nothing.
 _LINE_MARK: Final = re.compile("\n[=*#:;]")
 _FIELDS: Final = 5
-"""Of a piece: plain text before it, the piece, and of a plain link target, anchor and letters."""
+"""Plain text, the link or odd place behind it, and of a plain link target, anchor, letters."""
 
 
-def walk_pieces(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None:
+def walk_links(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None:
     """Return what `walk_tokens` returns, or None if the page has to be tokenized as a whole.
 
-    >>> walk = walk_pieces("an [[apple|Apple]]s &amp; [[pear]]", default_site(), Counter())
+    >>> walk = walk_links("an [[apple|Apple]]s &amp; [[pear]]", default_site(), Counter())
     >>> marks.restore("".join(walk.pieces)).replace(_OPEN, "<").replace(_CLOSE, ">")
     'an <Apples> & <pear>'
-    >>> walk_pieces("[[a [[b]]", default_site(), Counter()) is None
+    >>> walk_links("[[a [[b]]", default_site(), Counter()) is None
     True
     """
     parts = _pattern(site.link_trail).split(text)
-    if not _is_well_cut(parts, site):
+    if not _is_well_split(parts, site):
         return None
     walker = Walker(site, dropped)
     found, known, look_up = walker.found, walker.known, walker.look_up
     add, add_link = found.pieces.append, found.links.append
     parts += [None] * (_FIELDS - 1)
     fields = iter(parts)
-    for plain, piece, target, anchor, trail in zip(*[fields] * _FIELDS, strict=True):
+    for plain, place, target, anchor, trail in zip(*[fields] * _FIELDS, strict=True):
         if plain:
             add(plain)
         if target is not None:
-            leads_to, shown, kind, silence = known.get(target) or look_up(target)
+            page, shown, leads_to, silence = known.get(target) or look_up(target)
             if shown is not None and (anchor is None or _is_plain(anchor)):
-                add_link((leads_to, kind))
+                add_link(leads_to)
                 add(f"{_OPEN}{anchor or shown}{trail}{_CLOSE}")
             elif silence:
-                walker.note_silent(leads_to, silence, anchor)
+                walker.note_silent(page, silence, anchor)
                 add(trail)
             else:
-                walker.walk(tokenize(piece))
-        elif piece is not None:
-            if "[[" in piece:
-                walker.walk(tokenize(piece))
+                walker.walk(tokenize(place))
+        elif place is not None:
+            if "[[" in place:
+                walker.walk(tokenize(place))
             else:
-                add(_text_of(piece))
+                add(_text_of(place))
     return found
 
 
@@ -82,18 +82,18 @@ def _pattern(trail: re.Pattern[str] | None) -> re.Pattern[str]:
     )
 
 
-def _is_well_cut(parts: list[str], site: SiteInfo) -> bool:
-    """Tell whether all brackets went into links, all headings into pieces of their own."""
+def _is_well_split(parts: list[str], site: SiteInfo) -> bool:
+    """Tell whether all brackets went into links, all headings into odd places of their own."""
     plain = "".join(parts[::_FIELDS])
     if "[[" in plain or "]]" in plain or _LINE_MARK.search(plain):
         return False
-    pieces, targets = parts[1::_FIELDS], parts[2::_FIELDS]
-    odd = [piece for piece, target in zip(pieces, targets, strict=True) if target is None]
-    return all(_stands_alone(piece, site) for piece in odd)
+    places, targets = parts[1::_FIELDS], parts[2::_FIELDS]
+    odd = [place for place, target in zip(places, targets, strict=True) if target is None]
+    return all(_stands_alone(place, site) for place in odd)
 
 
 def _stands_alone(odd: str, site: SiteInfo) -> bool:
-    """Tell whether a piece means the same without what is around it.
+    """Tell whether an odd place means the same without what is around it.
 
     Only files hold other links: in other brackets, the outer ones are no link.
     """
@@ -110,9 +110,9 @@ def _is_plain(anchor: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 14)
-def _text_of(piece: str) -> str:
+def _text_of(odd: str) -> str:
     """Return the marked text of a heading without links, of an entity."""
-    heading = _PLAIN_HEADING.fullmatch(piece)
+    heading = _PLAIN_HEADING.fullmatch(odd)
     if heading:
         return f"\n\n{marks.HEADINGS[len(heading[1]) - 1]}{heading[2]}\n"
-    return "".join(Walker(default_site(), Counter()).walk(tokenize(piece)).pieces)
+    return "".join(Walker(default_site(), Counter()).walk(tokenize(odd)).pieces)
