@@ -29,7 +29,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.storage.refusals import codes_of, explained, is_transient
-from schemas.errors import StageError
+from schemas.errors import LinkBertError, StageError
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ _CHECK_SECONDS = 5.0
 _CHECK_PAUSES_SECONDS = (0.5, 1.0)
 _PRECONDITION_FAILED = 412
 _CHUNK_BYTES = 1 << 20
+_MAX_TOLD_CHARS = 300
 
 Answer = TypeVar("Answer")
 
@@ -129,6 +130,10 @@ def check(path: str, *, is_written: bool) -> None:
     Raises:
         StageError: it does not answer, or refuses.
     """
+    if path.startswith(("gs://", "s3://")) and not path.split("/")[2]:
+        raise StageError(
+            f"expected a path with a bucket, such as {path[:5]}BUCKET/corpus, found {path}: name it"
+        )
     # Before the clock starts: to load a client can take longer than any answer.
     retry(partial(_load_client, path), path, ())
     found: list[Exception | None] = []
@@ -148,8 +153,15 @@ def check(path: str, *, is_written: bool) -> None:
             f"expected an answer for {path} within {_CHECK_SECONDS:g} seconds, found none: check "
             "the network, the endpoint and the credentials"
         )
-    if found[0] is not None:
-        raise found[0]
+    error = found[0]
+    if isinstance(error, LinkBertError):
+        raise error
+    if error is not None:
+        told = " ".join(str(error).split())[:_MAX_TOLD_CHARS]
+        raise StageError(
+            f"expected the store of {path} to answer, found {told}: check the path and the options "
+            "of the store after `--`"
+        ) from error
 
 
 def _load_client(path: str) -> None:

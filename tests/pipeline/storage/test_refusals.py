@@ -136,6 +136,27 @@ def test_what_a_real_client_is_refused_is_one_line(
         files.check_stores(f"{store}://a-{bucket}/c")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("gs:///c", "^expected a path with a bucket, such as gs://BUCKET/corpus, found gs:///c"),
+        ("s3://", "^expected a path with a bucket, such as s3://BUCKET/corpus, found s3://"),
+        (
+            "s3://no such/c",
+            "^expected the store of s3://no such/c to answer, found .*Invalid b",
+        ),
+    ],
+)
+def test_a_path_that_no_store_can_have_is_one_line(
+    path: str, told: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("boto3", reason="the extra aws is not installed")
+    _give_credentials(monkeypatch, tmp_path, address, True)
+    monkeypatch.setattr(remote, "_CHECK_SECONDS", 60.0)
+    with pytest.raises(StageError, match=told):
+        files.check_stores(path)
+
+
 def _give_credentials(
     monkeypatch: pytest.MonkeyPatch, home: Path, address: str, are_there: bool
 ) -> None:
