@@ -42,13 +42,13 @@ _PAGE = b"<page><title>A</title><ns>0</ns><id>1</id><revision><text>%s</text></r
 
 def gap_between_pages(size: int) -> Callable[[], object]:
     """Open comments between two pages, none of which ends."""
-    xml = _PAGE % b"a" + b"<!--" * (size * 20_000) + _PAGE % b"b"
+    xml = _PAGE % b"a" + b"<!--" * (size * 1_000_000) + _PAGE % b"b"
     return lambda: list(PageSplitter([xml], [], 1 << 24).pages())
 
 
 def gaps_between_pages(size: int) -> Callable[[], object]:
     """Many gaps of 100 kB each."""
-    xml = (_PAGE % b"a" + b"<siteinfo>" * 10_000) * (size * 10)
+    xml = (_PAGE % b"a" + b"<siteinfo>" * 10_000) * (size * 100)
     return lambda: list(PageSplitter([xml], [], 1 << 24).pages())
 
 
