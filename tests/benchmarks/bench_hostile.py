@@ -88,12 +88,12 @@ def long_target(size: int) -> Callable[[], object]:
 
 def nested_xml(size: int) -> Callable[[], object]:
     """Read a page whose XML is nested a hundred thousand deep."""
-    return lambda: _chain("A word.", inside="<a>" * (size * 100_000))
+    return lambda: _chain("A word.", namespace="<ns>0</ns>" + "<a>" * (size * 100_000))
 
 
 def digits(size: int) -> Callable[[], object]:
     """Read a page whose namespace is a number of a hundred thousand digits."""
-    return lambda: _chain("A word.", inside=f"<ns>{'9' * (size * 100_000)}</ns>")
+    return lambda: _chain("A word.", namespace=f"<ns>{'9' * (size * 100_000)}</ns>")
 
 
 def sentences_without_words(size: int) -> Callable[[], object]:
@@ -107,11 +107,11 @@ def long_page(size: int) -> Callable[[], object]:
     return lambda: _chain("A [[link]] to a word, and more. " * (size * 10_000))
 
 
-def _chain(text: str, title: str = "A", inside: str = "") -> None:
+def _chain(text: str, title: str = "A", namespace: str = "<ns>0</ns>") -> None:
     with tempfile.TemporaryDirectory() as folder:
         dump = Path(folder, "dump.xml")
         page = (_PAGE % text.encode()).replace(b">A<", f">{title}<".encode(), 1)
-        page = page.replace(b"<revision>", f"{inside}<revision>".encode(), 1)
+        page = page.replace(b"<ns>0</ns>", namespace.encode(), 1)
         other = (_PAGE % b"A word.").replace(b">A<", b">B<").replace(b"<id>1<", b"<id>2<", 1)
         dump.write_bytes(b"<mediawiki>" + page + other + b"</mediawiki>")
         run_inline(Job(PARSE, folder, ParseConfig(page_cpu_seconds=300.0), (str(dump),)))
