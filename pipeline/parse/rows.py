@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -100,10 +101,11 @@ class _Nested:
 
     def array(self) -> pa.ListArray:
         struct = self._type.value_type
-        columns = list(zip(*self._items, strict=True)) or [()] * struct.num_fields
         fields = list(struct)
+        # A third of the time of zip(*items), which makes an argument of each item.
         arrays = [
-            pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)
+            pa.array(list(map(itemgetter(index), self._items)), field.type)
+            for index, field in enumerate(fields)
         ]
         values = pa.StructArray.from_arrays(arrays, fields=fields)
         offsets = pa.array(self._offsets, pa.int32())
