@@ -27,7 +27,7 @@ def explained(error: Exception, path: str) -> Exception:
     if "credentials" in text.lower():
         advice = _CREDENTIALS.get(path.split("://")[0], "see the documentation of the store")
         return StageError(f"expected credentials for {bucket}, found none: {advice}")
-    if "get filesystem" in text:
+    if "get filesystem" in text or "Missing boto3" in text:
         return StageError(
             f"expected a store that Beam can open, found {bucket}: give gs:// (pip install "
             "'linkbert[gcp]'), s3:// (pip install 'linkbert[aws]') or a path of this machine"

@@ -50,6 +50,7 @@ def test_what_passes_by_itself_is_told_by_the_status_inside(error: Exception, pa
         ("gs://b/x", WrappedError(AnswerError(403)), "expected the right to use gs://b/x"),
         ("gs://b/x", AnswerError(404), r"found none \(404\)"),
         ("s3://b/x", ConnectionResetError("reset"), "check the network"),
+        ("s3://b/x", AssertionError("Missing boto3 requirement"), r"'linkbert\[aws\]'"),
     ],
 )
 def test_a_refusal_is_a_line_with_what_to_do(path: str, error: Exception, line: str) -> None:
