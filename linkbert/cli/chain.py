@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,13 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """Return the configs that the options of `run` make.
 
     Raises:
+        ModuleNotFoundError: what trains is not installed.
         ConfigError: an option of any stage is wrong, segments are too long for the model, or what
             is to be continued has no tokenizer.
     """
+    for package in ("torch", "safetensors"):  # hours before their turn
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
     config = linkbert.load_config(args.config, args.overrides)
     longest = _tokens_of_half(config.max_position_embeddings)
     if args.init is None and (args.max_tokens or 0) > longest:

@@ -120,5 +120,6 @@ def _import_scikit_learn(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise ConfigError(
-            "expected scikit-learn for links by TF-IDF, found none: pip install scikit-learn"
+            "expected scikit-learn for links by TF-IDF, found none: "
+            "pip install 'linkbert[pipeline]'"
         ) from error

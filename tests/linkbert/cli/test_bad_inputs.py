@@ -162,6 +162,18 @@ def test_a_missing_package_names_its_extra(
     assert f"pip install 'linkbert[{EXTRAS[package]}]'" in line
 
 
+@pytest.mark.parametrize("package", ["torch", "safetensors"])
+def test_run_lacks_what_trains_before_it_parses(
+    package: str, mini_dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, package, None)
+    out = tmp_path / "out"
+    line = line_of(["run", str(mini_dump), "--out", str(out), "--config", "demo"], capsys)
+    assert "pip install 'linkbert[train]'" in line
+    assert not out.exists()
+
+
 def test_a_damaged_table_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     part = tmp_path / "part-00000.parquet"
     part.write_bytes(b"PAR1" + bytes(100))

@@ -99,5 +99,5 @@ def test_without_scikit_learn_one_line_says_what_to_install(
         raise ImportError(name)
 
     monkeypatch.setattr("pipeline.sample.pairs.similarity.import_module", refuse)
-    with pytest.raises(ConfigError, match="pip install scikit-learn"):
+    with pytest.raises(ConfigError, match=r"linkbert\[pipeline\]"):
         weighed(make_documents())
