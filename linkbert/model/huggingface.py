@@ -252,14 +252,14 @@ def check_shapes(found: Shapes, config: ModelConfig, folder: Path) -> None:
     if layers != set(range(min(config.num_layers, 1 + max(layers, default=0)))):
         raise CheckpointError(
             f"expected {config.num_layers} layers as {CONFIG_NAME} says, found weights of "
-            f"{len(layers)}, the last number {max(layers, default=-1)}, in {folder}"
+            f"{len(layers)}, the last number {max(layers, default=-1)}, in {folder}: {_CURE}"
         )
     wanted = dict(_encoder_shapes(config, max(layers, default=0) + 1))
     for name, shape in wanted.items():
         if shapes.get(name, shape) != shape:
             raise CheckpointError(
-                f"expected {name} of shape {list(shape)} as {CONFIG_NAME} says, {told}: "
-                f"{list(shapes[name])}"
+                f"expected {name} of shape {list(shape)} as {CONFIG_NAME} says, {told}, "
+                f"{list(shapes[name])}: {_CURE}"
             )
     lost = [name for name in wanted if name not in shapes]
     num_lost = len(lost) + (config.num_layers - len(layers)) * _WEIGHTS_PER_LAYER
@@ -267,10 +267,11 @@ def check_shapes(found: Shapes, config: ModelConfig, folder: Path) -> None:
         first = lost[0] if lost else f"bert.encoder.layer.{len(layers)}"
         raise CheckpointError(
             f"expected a whole BERT encoder, found {num_lost} weights missing in {folder}, the "
-            f"first of them {first}"
+            f"first of them {first}: {_CURE}"
         )
 
 
+_CURE = "its files do not belong together, download the folder again"
 _WEIGHTS_PER_LAYER = 16
 
 

@@ -43,7 +43,7 @@ def starting_config(
         raise ConfigError(
             f"expected rows for the {wanted.vocab_size:,} tokens of the shards, found "
             f"{found.vocab_size:,} in {folder}: make the shards with `linkbert tokenizer CORPUS "
-            f"--from {folder}`"
+            f"--from {folder}`; if they were, its files do not belong together, download it again"
         )
     positions = wanted.max_position_embeddings
     if found.max_position_embeddings < positions and not may_extend:

@@ -42,8 +42,15 @@ _ITEM_BYTES = {
 }  # fmt: skip
 _ZIP_MAGIC = b"PK\x03\x04"
 _TRY_PICKLE = """
-import torch
-torch.load(sys.argv[1], map_location="cpu", weights_only=True)
+import pickle, re, torch
+try:
+    torch.load(sys.argv[1], map_location="cpu", weights_only=True)
+except pickle.UnpicklingError as error:
+    # Around what it asks for stands torch's advice, which is to trust the file.
+    asked = re.search(r"GLOBAL ([\\w.]+)", str(error))
+    other = re.search(r"Unsupported [\\w ]+", str(error))
+    reason = f"one that asks for {asked[1]}" if asked else other[0] if other else "no weights"
+    raise ValueError(reason)
 """
 _TRY_SECONDS, _TRY_BASE_BYTES = 300, 4 << 30
 

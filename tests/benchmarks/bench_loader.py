@@ -25,6 +25,7 @@ from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFas
 
 from linkbert.loader.batches import BatchMaker, Share
 from linkbert.loader.dataset import InstanceReader, open_split
+from linkbert.loader.heap import steady_heap
 from linkbert.loader.masking import masking_rule
 from schemas.manifest import (
     SEAL_NAME,
@@ -43,6 +44,7 @@ from tests.linkbert.shards_folder import write_tokenizer
 VOCAB_SIZE = 30_000
 ROW_GROUP = 4096
 BATCH = 256
+RULE = masking_rule(0, range(VOCAB_SIZE), PairFrame.of_bert(SPECIAL_IDS), (0.15, 0.8, 0.1))
 
 
 def main() -> None:
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=511)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    steady_heap()  # as pretrain does
     pa.set_cpu_count(1)
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as name:
@@ -79,9 +82,8 @@ def main() -> None:
 def ours(split: Path, micro_batch_size: int) -> None:
     """Make every batch as training does."""
     opened = open_split(split)
-    rule = masking_rule(0, range(VOCAB_SIZE), PairFrame.of_bert(SPECIAL_IDS), (0.15, 0.8, 0.1))
     share = Share(0, 1, micro_batch_size)
-    maker = BatchMaker(InstanceReader(opened, 0), rule, "<u2", share)
+    maker = BatchMaker(InstanceReader(opened, 0), RULE, "<u2", share)
     for start in range(0, opened.num_instances, 2048):
         maker.make(start, min(start + 2048, opened.num_instances))
 

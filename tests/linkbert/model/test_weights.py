@@ -89,6 +89,7 @@ def test_a_malicious_pickle_is_one_line_and_runs_nothing(
     with pytest.raises(CheckpointError, match="expected a pickle of weights") as caught:
         read_weights(tmp_path)
     assert "\n" not in str(caught.value)
+    assert form != "zip" or "found one that asks for posix.mkdir in" in str(caught.value)
     assert not trace.exists()
 
 
