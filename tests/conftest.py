@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.forked import Forked
 from tests.golden import Golden
 from tests.running import DEMO_STEPS
 
@@ -33,11 +34,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     Counted are this process and the children that it has waited for.
     """
     limit = CPU_SECONDS_END_TO_END if item.get_closest_marker("end_to_end") else CPU_SECONDS
-    before = sum(os.times()[:4])
+    before = _cpu_seconds()
     yield
-    spent = sum(os.times()[:4]) - before
+    spent = _cpu_seconds() - before
     if spent > limit:
         pytest.fail(f"expected at most {limit:.0f} CPU seconds, found {spent:.0f}")
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4]) + Forked.cpu_seconds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.engine.exchange import exchange_of, receive, send, tasks_of_exchange
 from pipeline.engine.lifecycle import finish_job, open_job, run_task, tasks_of_phase
 from pipeline.engine.run import run_here
 from pipeline.engine.stage import AnyJob, AnyPhase, Job, Records
@@ -17,20 +16,27 @@ from pipeline.tokenizer.stage import TOKENIZER
 
 def run_inline(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
     """Open, run and finish a job; return its summary."""
-    if not any(exchange_of(job, phase) for phase in job.phases()):
+    if not any(_is_exchanged(job, phase) for phase in job.phases()):
         return run_here(job, overwrite)
     opened = open_job(job, overwrite)
     records = opened.no_records()
     for phase in opened.phases():
-        if exchange_of(opened, phase):
+        if _is_exchanged(opened, phase):
             _exchange_inline(opened, phase, records)
         tasks = tasks_of_phase(opened, phase, records)
         records[phase.name] = [run_task(opened, phase, task) for task in tasks]
     return finish_job(opened, records)
 
 
+def _is_exchanged(job: AnyJob, phase: AnyPhase) -> bool:
+    return phase.exchange is not None and phase.exchange.is_used(job)
+
+
 def _exchange_inline(job: AnyJob, phase: AnyPhase, records: Records) -> None:
     """Run the tasks of a phase on batches sent in this process; their records stay on disk."""
+    # Beam comes with it, which most children that run a job have no need of.
+    from pipeline.engine.exchange import receive, send, tasks_of_exchange
+
     sent: dict[int, list[bytes]] = {}
     for listed in tasks_of_exchange((job, records), phase):
         for index, batch in send(listed.value) if listed.tag == "tasks" else ():

@@ -34,7 +34,7 @@ sys.exit(main(sys.argv[1:]))
 
 EXPERIMENT = """
 corpus = "corpus"
-arms = ["bert", "linkbert", "random-links"]
+arms = ["bert", "linkbert"]
 seeds = [0]
 config = "mini"
 epochs = 2
@@ -120,7 +120,7 @@ def test_the_prepared_experiment_runs_with_both_packages_blocked(
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["arms"] == 3
+    assert json.loads(done.stdout)["arms"] == 2
     assert (tmp_path / "out" / "report.md").is_file()
 
 

@@ -26,6 +26,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.forked import Forked
 from tests.pipeline.engine.counting_stage import tree_bytes
 
 REPOSITORY = Path(__file__).parents[1]
@@ -85,7 +86,7 @@ class Tally:
 
 def start(command: list[str]) -> subprocess.Popen[str]:
     """Start a command in a session of its own."""
-    return subprocess.Popen(
+    return Forked(
         command,
         start_new_session=True,
         stdout=subprocess.PIPE,

@@ -17,6 +17,7 @@ from linkbert.cli.live_line import LiveLine, is_live
 from schemas import progress
 from schemas.progress import Progress
 from tests.conftest import REPOSITORY
+from tests.forked import Forked
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def on_terminal(command: list[str], term: str) -> str:
     """Run a command whose stderr is a terminal; return what came there."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": term, "COLUMNS": "100", "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(
+    with Forked(
         [sys.executable, "-m", "linkbert", *command],
         stdout=subprocess.DEVNULL, stderr=theirs, env=environment,
     ) as process:  # fmt: skip

@@ -15,7 +15,6 @@ if __name__ == "__main__":
     print(linkbert.parse({dump!r}, {out!r})["pages"])
 """
 COMMAND = "import sys; from linkbert.cli import main; sys.exit(main(sys.argv[1:]))"
-UNGUARDED = "import linkbert; print(linkbert.parse({dump!r}, {out!r})['pages'])"
 
 
 @pytest.fixture
@@ -26,13 +25,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_in(folder: Path, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run_in(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
     return subprocess.run(
         [sys.executable, *argv],
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(REPOSITORY)},
-        input=stdin,
         capture_output=True,
         text=True,
     )
@@ -77,16 +75,3 @@ def test_whatever_starts_beside_such_a_file_is_told_so(folder: Path, argv: tuple
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: linkbert expected its own package 'schemas'")
     assert str(folder / "schemas.py") in last
-
-
-def test_a_script_without_the_main_guard_runs_once(mini_dump: Path, tmp_path: Path) -> None:
-    script = UNGUARDED.format(dump=str(mini_dump), out=str(tmp_path / "corpus"))
-    (tmp_path / "script.py").write_text(script)
-    done = run_in(tmp_path, "script.py")
-    assert (done.stdout, done.returncode) == ("7\n", 0), done.stderr
-
-
-def test_a_script_on_stdin_runs(mini_dump: Path, tmp_path: Path) -> None:
-    script = UNGUARDED.format(dump=str(mini_dump), out=str(tmp_path / "corpus"))
-    done = run_in(tmp_path, "-", stdin=script)
-    assert (done.stdout, done.returncode) == ("7\n", 0), done.stderr

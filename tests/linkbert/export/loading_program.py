@@ -1,4 +1,4 @@
-"""Run by test_export in a process of its own: load an exported folder in every way.
+"""Run by test_export, for the older version in a process of its own: load a folder in every way.
 
 Arguments: the folder, and the major version of transformers that must be found.
 """

@@ -2,8 +2,6 @@
 
 import errno
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,8 @@ from linkbert.finetuning.options import FinetuneOptions, Hyper
 from linkbert.finetuning.table import Job, Trained, model_identity, run_table
 from linkbert.training.run_folder import lock_run
 from schemas.errors import ConfigError, StageError
+from tests.forked import Forked
+from tests.linkbert.ranks import environments
 
 HYPER = Hyper(1e-3, 8, 1)
 
@@ -227,13 +227,10 @@ run_table(job, FinetuneOptions(seeds=(1, 2)), [Hyper(1e-3, 8, 1)], run, root / "
 
 
 @pytest.mark.end_to_end
-def test_under_torchrun_all_train_each_run_and_one_writes(job: Job, tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    subprocess.run(
-        [*command, tmp_path / "script.py", tmp_path], check=True, env=environment, timeout=100
-    )
+def test_two_ranks_train_each_run_and_one_writes(job: Job, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, tmp_path]
+    ranks = [Forked(command, env=environment) for environment in environments(2)]
+    assert [rank.wait() for rank in ranks] == [0, 0]
     assert sorted((tmp_path / "ran").read_text().split(" of 2 ")) == ["", "1", "1", "2", "2"]
     found = json.loads((tmp_path / "out/results.json").read_text())
     assert found["best"]["dev"]["f1"]["by_seed"] == [1.0, 2.0]

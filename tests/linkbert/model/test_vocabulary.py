@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from linkbert.model.vocabulary import (
     check_same_vocabulary,
-    continuations,
+    continues_word,
     folder_tokens,
     ordinary_ids,
 )
@@ -43,7 +43,7 @@ def test_what_continues_a_word_follows_the_tokenizers_own_marks(
     expected: list[int],
     tmp_path: Path,
 ) -> None:
-    found = continuations(saved(tmp_path / "tokenizer.json", model, pre_tokenizer))
+    found = continues_word(saved(tmp_path / "tokenizer.json", model, pre_tokenizer))
     assert found.astype(int).tolist() == expected
 
 
@@ -51,7 +51,7 @@ def test_tokens_without_marks_make_no_whole_words(tmp_path: Path) -> None:
     model = models.WordLevel({"<s>": 0, "low": 1}, unk_token="<s>")
     path = saved(tmp_path / "tokenizer.json", model, pre_tokenizers.Whitespace())
     with pytest.raises(ConfigError, match="leave whole_word off"):
-        continuations(path)
+        continues_word(path)
 
 
 def test_ids_with_gaps_have_no_token_between(tmp_path: Path) -> None:

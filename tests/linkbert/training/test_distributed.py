@@ -17,6 +17,7 @@ import pytest
 
 from linkbert.training.checkpoint import checkpoint_steps
 from linkbert.training.trainer import pretrain
+from tests.forked import Forked
 from tests.linkbert.conftest import SMALL, small_config
 from tests.linkbert.model.test_families import folder_of
 from tests.linkbert.shards_folder import write_shards
@@ -67,7 +68,7 @@ def start_pair(jobs: list[dict[str, Any]]) -> list[subprocess.Popen[str]]:
     shared = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"}
     ranks = []
     for rank in ("0", "1"):
-        process = subprocess.Popen(
+        process = Forked(
             [sys.executable, "-c", _PROGRAM],
             cwd=REPOSITORY,
             env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
@@ -89,7 +90,7 @@ def start_nodes(shards: Path, run: Path, *settings: str) -> list[subprocess.Pope
     overrides = [part for setting in (*SMALL, *settings) for part in ("--set", setting)]
     port = free_port()
     return [
-        subprocess.Popen(
+        Forked(
             [
                 sys.executable, "-m", "torch.distributed.run", "--nnodes", "2",
                 "--node-rank", str(node), "--nproc-per-node", "1",

@@ -18,6 +18,7 @@ from linkbert.training.run_folder import lock_run
 from linkbert.training.trainer import PretrainResult, pretrain
 from schemas.errors import ConfigError, StageError, StoppedError
 from schemas.manifest import read_manifest
+from tests.forked import Forked
 from tests.linkbert.conftest import SMALL, small_config
 from tests.linkbert.shards_folder import describe_tokenizer, write_shards
 
@@ -139,7 +140,7 @@ pretrain(Path(sys.argv[1]), Path(sys.argv[2]), config, seed=3)
 
 def start(shards: Path, run: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", _PROGRAM, str(shards), str(run)]
-    return subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    return Forked(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_steps(run: Path, steps: int) -> None:

@@ -19,6 +19,7 @@ from linkbert.cli.commands import main
 from pipeline.engine.run import run_job
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.conftest import REPOSITORY
+from tests.forked import Forked
 from tests.pipeline.chain import STEPS, assert_same_bytes
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes, wait_for
 from tests.running import run_inline, wait_until_served
@@ -104,7 +105,7 @@ def test_an_interrupt_on_prism_cancels_the_job(tmp_path: Path, prism: tuple[str,
         "    print(stop)\n"
         "    sys.exit(stop.status)\n"
     )
-    process = subprocess.Popen(
+    process = Forked(
         [sys.executable, "-c", code, str(tmp_path / "out"), str(tmp_path), *prism],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,

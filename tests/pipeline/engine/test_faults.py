@@ -19,6 +19,7 @@ from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
 from schemas.errors import DumpError, StageError
 from tests.conftest import REPOSITORY
+from tests.forked import Forked
 from tests.pipeline.chain import LTGWIKI
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes
 from tests.running import run_inline
@@ -133,7 +134,7 @@ def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         f"run_job(counting_job(Path({str(tmp_path / 'out')!r}), trouble_dir={str(tmp_path)!r}))"
     )
-    first = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY)
+    first = Forked([sys.executable, "-c", code], cwd=REPOSITORY)
     try:
         while not (tmp_path / "sleeping").exists():
             assert first.poll() is None

@@ -22,6 +22,7 @@ from pipeline.sample.config import SampleConfig
 from pipeline.sample.spread import file_runs, is_shuffled, send, tasks_of_senders
 from pipeline.sample.stage import SAMPLE
 from schemas.errors import StageError
+from tests.forked import Forked
 from tests.pipeline.engine.counting_stage import tree_bytes
 from tests.pipeline.engine.test_run import LOOPBACK
 from tests.pipeline.linked_corpus import make_corpus
@@ -133,7 +134,7 @@ def test_a_kill_at_a_random_moment_and_the_same_command_change_no_byte(
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
     def start() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        process = Forked(command, stdout=subprocess.PIPE, env=environment)
         assert process.stdout is not None
         with process.stdout as output:
             assert output.readline() == b"ready\n"

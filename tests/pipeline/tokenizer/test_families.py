@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from schemas.word_marks import begins_word
 from tokenizers import Tokenizer, pre_tokenizers
 
 from linkbert.inspection.check import check
@@ -16,7 +17,7 @@ from pipeline.engine.outputs import load_manifest
 from pipeline.engine.stage import Job
 from pipeline.sample.config import SampleConfig
 from pipeline.sample.stage import SAMPLE
-from pipeline.tokenizer.encoder import SentenceEncoder, begins_word, parts_at_blanks
+from pipeline.tokenizer.encoder import SentenceEncoder, parts_at_blanks
 from pipeline.tokenizer.frame import frame_of
 from pipeline.tokenizer.stage import load_tokenizer
 from pipeline.tokenizer.wordpiece import encoding_form

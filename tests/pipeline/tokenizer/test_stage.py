@@ -15,6 +15,7 @@ from pipeline.tokenizer.config import TokenizerConfig
 from pipeline.tokenizer.long_texts import PIECE_CHARS
 from pipeline.tokenizer.stage import load_tokenizer
 from schemas.errors import ConfigError
+from tests.forked import Forked
 from tests.pipeline.corpora import page, write_corpus
 from tests.running import run_inline, tokenizer_job
 
@@ -195,11 +196,13 @@ def ids_through_transformers(folders: list[Path], packages: Path | None = None) 
     before = [str(packages)] if packages else []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(before), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", AUTO_TOKENIZER, *map(str, folders)]
-    ran = subprocess.run(
-        command, input=json.dumps(HOSTILE), capture_output=True, text=True, env=environment
-    )
-    assert ran.returncode == 0, ran.stderr
-    return list(json.loads(ran.stdout.splitlines()[-1]))
+    start, pipe = subprocess.Popen if packages else Forked, subprocess.PIPE
+    with start(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
+    ) as process:
+        printed, said = process.communicate(json.dumps(HOSTILE))
+    assert process.returncode == 0, said
+    return list(json.loads(printed.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("version", ["installed", "4.57"])
