@@ -48,6 +48,7 @@ ASIDE_SUFFIX = ".tmp"
 """Ends the name of a file while it is being written."""
 
 _DIGEST_KEY = "digest"
+_DIGEST_CHUNK_BYTES = 1 << 20
 
 Json = Any
 
@@ -82,6 +83,15 @@ class Manifest:
     def fingerprint(self) -> str:
         """Return a digest of the whole manifest, the identity of the folder's content."""
         return hashlib.sha256(encode_json(asdict(self))).hexdigest()
+
+
+def digest(file: IO[bytes]) -> tuple[int, str]:
+    """Return the size in bytes and the SHA-256 of what is left to read of a file."""
+    state, total = hashlib.sha256(), 0
+    while chunk := file.read(_DIGEST_CHUNK_BYTES):
+        state.update(chunk)
+        total += len(chunk)
+    return total, state.hexdigest()
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:

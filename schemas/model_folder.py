@@ -20,6 +20,7 @@ from typing import Any
 
 from schemas.errors import CheckpointError
 from schemas.limited import why_it_fails
+from schemas.manifest import digest
 
 CONFIG_NAME = "config.json"
 TOKENIZER_NAME = "tokenizer.json"
@@ -258,9 +259,9 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, read piece by piece."""
+    """Return the SHA-256 of a file."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest(file)[1]
 
 
 def _in_one_line(error: BaseException) -> str:

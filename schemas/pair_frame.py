@@ -18,6 +18,9 @@ from schemas.errors import SchemaError
 FRAME_KEY = "pair_frame"
 """Where the `extra` of a manifest holds the frame."""
 
+NUM_SPECIAL_OF_BERT = 3
+"""`PairFrame.num_special` of BERT, for what is settled before there is a tokenizer."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairFrame:

@@ -193,9 +193,9 @@ def downstream_of(args: argparse.Namespace) -> DownstreamTask | None:
 
 def _tokens_of_half(max_position_embeddings: int) -> int:
     """Return the longest segment of which two fit the model with their special tokens."""
-    from schemas.tables.instances import NUM_SPECIAL_TOKENS
+    from schemas.pair_frame import NUM_SPECIAL_OF_BERT
 
-    return (max_position_embeddings - NUM_SPECIAL_TOKENS) // 2
+    return (max_position_embeddings - NUM_SPECIAL_OF_BERT) // 2
 
 
 def execution_of(args: argparse.Namespace) -> dict[str, Any]:

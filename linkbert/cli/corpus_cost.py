@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.engine.outputs import load_manifest
+from pipeline.engine.outputs import load_manifest, read_batches
 from pipeline.engine.stage import Job, Task
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.sources import DumpFile, inspect_source, source_paths
@@ -209,13 +209,12 @@ def segment_cost(corpus: str, workers: int) -> CorpusCost:
     total_bytes = sum(entry.num_bytes for entry in pages.files)
     part = max(pages.files, key=lambda entry: entry.num_bytes)
     texts, num_chars = [], 0
-    with pq.ParquetFile(files.join(corpus, "pages", part.name)) as file:
-        for batch in file.iter_batches(64, columns=["text"]):
-            texts += batch.column(0).to_pylist()
-            num_chars = sum(map(len, texts))
-            if num_chars > _ENCODED_BYTES:
-                break
-        share = max(len(texts) / max(file.metadata.num_rows, 1), 1e-9)
+    for batch in read_batches(files.join(corpus, "pages", part.name), ["text"], batch_rows=64):
+        texts += batch.column(0).to_pylist()
+        num_chars = sum(map(len, texts))
+        if num_chars > _ENCODED_BYTES:
+            break
+    share = max(len(texts) / max(part.num_rows, 1), 1e-9)
     began = time.perf_counter()
     for text in texts:
         encoder.encode([text[unit.start_char : unit.end_char] for unit in split_units(text)])

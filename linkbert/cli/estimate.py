@@ -24,8 +24,8 @@ from linkbert.cli.fields import config_of
 from linkbert.cli.results import print_result
 from linkbert.cli.schedule import fitted
 from schemas.errors import ConfigError
+from schemas.pair_frame import NUM_SPECIAL_OF_BERT
 from schemas.progress import clock
-from schemas.tables.instances import NUM_SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from linkbert.cli.training_cost import TrainingCost
@@ -77,7 +77,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     config = fitted(settings.pretrain, args.config, args.overrides, max(pairs, 1), args.passes)
     from linkbert.cli.training_cost import made_training_cost
 
-    length = min(2 * round(mean_tokens) + NUM_SPECIAL_TOKENS, config.max_position_embeddings)
+    length = min(2 * round(mean_tokens) + NUM_SPECIAL_OF_BERT, config.max_position_embeddings)
     training = made_training_cost(
         config,
         vocab_size=settings.tokenizer.vocab_size,

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from linkbert.inspection.corpus_facts import CorpusFacts, keys_of
+from pipeline.engine.outputs import read_batches
 from schemas.errors import SchemaError
 from schemas.manifest import Manifest
 from schemas.pair_frame import PairFrame
@@ -62,15 +62,14 @@ def _split_problems(
     kept: list[Columns] = []
     first_id = 0
     for part in table_parts(folder):
-        with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
-                columns = {name: batch.column(name).to_numpy() for name in _NUMBERS}
-                problem = _batch_problem(batch, columns, first_id, part, manifest, corpora)
-                if problem:
-                    yield f"{problem} in {part}"
-                    return
-                first_id += len(batch)
-                kept.append(columns)
+        for batch in read_batches(str(part), batch_rows=_BATCH_ROWS):
+            columns = {name: batch.column(name).to_numpy() for name in _NUMBERS}
+            problem = _batch_problem(batch, columns, first_id, part, manifest, corpora)
+            if problem:
+                yield f"{problem} in {part}"
+                return
+            first_id += len(batch)
+            kept.append(columns)
     names = ("epoch", "corpus", "relation", "source_id", "source_segment", "target_id")
     rows = {
         name: np.concatenate([np.zeros(0, np.int32), *(of[name] for of in kept)]) for name in names

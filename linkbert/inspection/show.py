@@ -18,6 +18,7 @@ from linkbert.inspection.corpus import Corpus, Row
 from linkbert.inspection.pairs import Pair, PairReader
 from linkbert.inspection.show_page import mark_links, show_page
 from linkbert.inspection.terminal import printable, rows_of, table_of, wrapped
+from pipeline.engine.outputs import read_batches
 from schemas.errors import SchemaError
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.parquet import TABLES, table_parts
@@ -229,9 +230,8 @@ def _table_of(folder: Path, parts: list[Path]) -> str:
 def rows_in(parts: list[Path]) -> Iterator[Row]:
     """Yield the rows of parts, in order."""
     for part in parts:
-        with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(64, use_threads=False):
-                yield from batch.to_pylist()
+        for batch in read_batches(str(part), batch_rows=64):
+            yield from batch.to_pylist()
 
 
 def _cell(value: Any) -> Any:

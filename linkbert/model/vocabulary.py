@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,7 @@ from schemas.model_folder import (
     try_tokenizer,
     vocabulary_lines,
 )
-
-_CONTINUES = "##"
-"""How WordPiece marks a piece that continues a word."""
-
-_BEGINS = "\u2581"
-"""How SentencePiece marks a piece that begins a word: the blank before it."""
-
-_BEGINS_BYTES = ("\u0120", "\u010a", "\u0109")
-"""How byte-level BPE spells the blank, the end of line and the tab before a word."""
+from schemas.word_marks import BEGINS, BEGINS_BYTES, CONTINUES, begins_word
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -54,32 +45,21 @@ def ordinary_ids(path: Path) -> npt.NDArray[np.int32]:
     return np.array([number for number, token in enumerate(tokens) if token is not None], np.int32)
 
 
-def continuations(path: Path) -> npt.NDArray[np.bool_]:
+def continues_word(path: Path) -> npt.NDArray[np.bool_]:
     """Return for each token of a tokenizer.json whether it continues a word, bool [V].
-
-    By the tokenizer's own word marks: WordPiece marks what continues (`##er`), SentencePiece
-    (`▁low`) and byte-level BPE (`Ġlow`) mark what begins.
 
     Raises:
         ConfigError: its tokens have no marks, so that there are no whole words to mask.
     """
     tokenizer = read_tokenizer(path)
-    tokens = [token or "" for token in tokens_by_id(tokenizer)]
-    rules = json.loads(tokenizer.to_str())
-    continues = rules["model"].get("continuing_subword_prefix") or _CONTINUES
-    if rules["model"]["type"] == "WordPiece":
-        found = np.array([token.startswith(continues) for token in tokens])
-    else:
-        steps = json.dumps([rules[each] for each in ("normalizer", "pre_tokenizer", "decoder")])
-        begins = _BEGINS_BYTES if '"ByteLevel"' in steps else _BEGINS
-        found = np.array([not token.startswith(begins) for token in tokens])
-        found &= not all(found)  # not one begins with a mark
+    found: npt.NDArray[np.bool_] = ~begins_word(tokenizer)
     for token in tokenizer.get_added_tokens_decoder():
         found[token] = False
     if not found.any():
+        marks = f"{CONTINUES}, {BEGINS[0]} or {BEGINS_BYTES[0]}"
         raise ConfigError(
-            f"expected tokens with marks of words ({_CONTINUES}, {_BEGINS} or {_BEGINS_BYTES[0]}) "
-            f"for whole_word, found none in {path}: leave whole_word off for this tokenizer"
+            f"expected tokens with marks of words ({marks}) for whole_word, found none in {path}: "
+            "leave whole_word off for this tokenizer"
         )
     return found
 

@@ -28,6 +28,7 @@ from linkbert.report.markup import (
     title_of,
 )
 from linkbert.report.neighbourhood import draw_neighbourhood, neighbourhood
+from pipeline.engine.outputs import open_part
 from schemas.manifest import Manifest
 from schemas.parquet import table_parts
 from schemas.tables.mentions import FATES, REDIRECT, RESOLVED
@@ -240,8 +241,8 @@ def text_lengths(corpus: Corpus) -> tuple[npt.NDArray[np.int64], int]:
     lengths = [np.zeros(0, np.int64)]
     for place in chosen.tolist():
         part, group = groups[place]
-        with pq.ParquetFile(part) as file:
-            texts = file.read_row_group(group, columns=["text"], use_threads=False).column(0)
+        with open_part(str(part)) as pages:
+            texts = pages.read_row_group(group, columns=["text"], use_threads=False).column(0)
         lengths.append(pc.utf8_length(texts).to_numpy().astype(np.int64))
     manifest: Manifest = corpus.manifest("pages")
     return np.concatenate(lengths), manifest.rows_out

@@ -28,6 +28,7 @@ from linkbert.report.markup import (
     table,
     title_of,
 )
+from pipeline.engine.outputs import read_batches
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.parquet import table_parts
 from schemas.tables.instances import LINKED, RELATIONS
@@ -178,8 +179,7 @@ def _choose_pairs(split: Path, reader: PairReader) -> list[Row]:
 
 
 def _first_rows(part: Path) -> list[Row]:
-    with pq.ParquetFile(part) as file:
-        batch = next(file.iter_batches(200, use_threads=False), None)
+    batch = next(read_batches(str(part), batch_rows=200), None)
     return [] if batch is None else list(batch.to_pylist())
 
 

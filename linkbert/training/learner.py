@@ -24,7 +24,7 @@ from linkbert.model.families import FamilyConfig, FamilyModel, Network
 from linkbert.model.family_folder import family_config, load_family
 from linkbert.model.network import LinkBert, Losses, ModelConfig, initialise
 from linkbert.model.starting import load_start, starting_config
-from linkbert.model.vocabulary import check_same_vocabulary, continuations, ordinary_ids
+from linkbert.model.vocabulary import check_same_vocabulary, continues_word, ordinary_ids
 from linkbert.training.config import PretrainConfig
 from linkbert.training.distributed import Ranks
 from linkbert.training.optimizer import (
@@ -288,6 +288,6 @@ def describe_start(shape: Shape, init: Path | None) -> dict[str, Any]:
 def rule_of(config: PretrainConfig, seed: int, shards: Shards) -> MaskingRule:
     """Return the rule that masks the shards' vocabulary as the configuration says."""
     probs = (config.mask_prob, config.mask_token_prob, config.random_token_prob)
-    is_continuation_V = continuations(shards.tokenizer) if config.whole_word else None
+    is_continuation_V = continues_word(shards.tokenizer) if config.whole_word else None
     frame = PairFrame.from_facts(shards.facts)
     return masking_rule(seed, ordinary_ids(shards.tokenizer), frame, probs, is_continuation_V)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.engine.stage import AnyJob, Record
@@ -67,6 +68,33 @@ def part_name(index: int) -> str:
     'part-00007.parquet'
     """
     return f"part-{index:05d}.parquet"
+
+
+def part_paths(folder: str) -> list[str]:
+    """Return the files that the manifest of a folder names, in their order.
+
+    Raises:
+        StageError: there is no manifest.
+    """
+    return [files.join(folder, entry.name) for entry in load_manifest(folder).files]
+
+
+@contextmanager
+def open_part(path: str, **options: Any) -> Iterator[pq.ParquetFile]:
+    """Open a part of a table, local or remote; the options are those of `pyarrow`."""
+    with files.open_read(path) as file, pq.ParquetFile(file, **options) as part:
+        yield part
+
+
+def read_batches(
+    path: str, columns: list[str] | None = None, batch_rows: int = 8192
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a part in their order, at most `batch_rows` at once.
+
+    Arrow's own threads stay out of it: tasks use the cores already.
+    """
+    with open_part(path) as part:
+        yield from part.iter_batches(batch_rows, columns=columns, use_threads=False)
 
 
 def sum_counts(records: list[Record]) -> dict[str, int]:
@@ -192,12 +220,8 @@ def first_row(job: AnyJob, folder: str, records: list[Record]) -> dict[str, Json
     """Return the first row of a table that tasks wrote, empty where none has a row."""
     for entry in _entries_in(folder, records):
         if entry.num_rows:
-            with (
-                files.open_read(job.path(folder, entry.name)) as file,
-                pq.ParquetFile(file) as part,
-            ):
-                batch = next(part.iter_batches(1, use_threads=False))
-                return dict(batch.to_pylist()[0])
+            batch = next(read_batches(job.path(folder, entry.name), batch_rows=1))
+            return dict(batch.to_pylist()[0])
     return {}
 
 

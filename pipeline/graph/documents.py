@@ -25,12 +25,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pipeline.engine.outputs import load_manifest, save_array, verify_folder
+from pipeline.engine.outputs import (
+    load_manifest,
+    part_paths,
+    read_batches,
+    save_array,
+    verify_folder,
+)
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.graph.config import GraphConfig
-from pipeline.storage import files
 from pipeline.wiki.title_index import (
     MISSING,
     Int32Array,
@@ -202,12 +206,8 @@ def _fates_beyond(
 
 
 def _batches(job: Job[GraphConfig], table: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    for entry in load_manifest(job.path(table)).files:
-        with (
-            files.open_read(job.path(table, entry.name)) as file,
-            pq.ParquetFile(file) as part,
-        ):
-            yield from part.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False)
+    for path in part_paths(job.path(table)):
+        yield from read_batches(path, columns, _BATCH_ROWS)
 
 
 def _titles_are_equal(

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.engine.outputs import (
     open_array,
+    open_part,
     page_parts,
     part_name,
     part_writer,
+    read_batches,
     save_array,
     save_chunks,
     spill_name,
@@ -31,7 +32,6 @@ from pipeline.engine.outputs import (
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.resolve import edge_keys
-from pipeline.storage import files
 from pipeline.wiki.title_index import Int32Array, Int64Array
 from schemas.errors import GraphError
 
@@ -156,9 +156,9 @@ def _node_columns(job: Job[GraphConfig], first: int, stop: int) -> dict[str, pa.
     tables, places = [], []
     for number in np.unique(part_of_row).tolist():
         here = np.flatnonzero(part_of_row == number)
-        with files.open_read(job.path(parts[number][0])) as file:
-            part = pq.read_table(file, columns=["page_id", "title", "is_disambiguation"])
-        tables.append(part.take(pa.array(rows[here])))
+        with open_part(job.path(parts[number][0])) as part:
+            table = part.read(columns=["page_id", "title", "is_disambiguation"])
+        tables.append(table.take(pa.array(rows[here])))
         places.append(here)
     order = np.argsort(np.concatenate(places))
     table = pa.concat_tables(tables).take(pa.array(order)).combine_chunks()
@@ -228,12 +228,8 @@ def _column_pieces(
     job: Job[GraphConfig], table: str, column: str, num_parts: int
 ) -> Iterator[Int32Array]:
     for number in range(num_parts):
-        with (
-            files.open_read(job.path(table, part_name(number))) as file,
-            pq.ParquetFile(file) as part,
-        ):
-            for batch in part.iter_batches(_ROWS_PER_GROUP, columns=[column], use_threads=False):
-                yield batch.column(0).to_numpy()
+        for batch in read_batches(job.path(table, part_name(number)), [column], _ROWS_PER_GROUP):
+            yield batch.column(0).to_numpy()
 
 
 def _in_neighbours(job: Job[GraphConfig], num_ranges: int) -> Iterator[npt.NDArray[np.int32]]:

@@ -20,9 +20,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.engine.outputs import load_finished, open_array, part_name
+from pipeline.engine.outputs import load_finished, open_array, open_part, part_name
 from pipeline.storage import files
 from pipeline.wiki.title_index import MISSING, Int32Array, Int64Array, TitleIndex
 from schemas.errors import GraphError
@@ -145,8 +144,8 @@ class LinkGraph:
 
     def _titles_of_part(self, part: int) -> pa.ChunkedArray:
         if part not in self._titles:
-            with files.open_read(files.join(self.corpus, "nodes", part_name(part))) as file:
-                self._titles[part] = pq.read_table(file, columns=["title"]).column("title")
+            with open_part(files.join(self.corpus, "nodes", part_name(part))) as nodes:
+                self._titles[part] = nodes.read(columns=["title"]).column("title")
         return self._titles[part]
 
     def neighbours(self, node: int) -> Int32Array:

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.engine.outputs import (
     AnyArray,
     open_array,
     page_parts,
     part_writer,
+    read_batches,
     save_array,
     spill_name,
     verify_part,
@@ -30,7 +30,6 @@ from pipeline.engine.outputs import (
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.graph.config import GraphConfig
 from pipeline.graph.documents import Int8Array
-from pipeline.storage import files
 from pipeline.wiki.title_index import MISSING, Int32Array, Int64Array, TitleIndex
 from schemas.tables import pages
 from schemas.tables.mentions import FATES, INTERWIKI, OTHER_NAMESPACE, RED, RESOLVED, SELF
@@ -217,18 +216,14 @@ def _read_links(
     row = task.args["first_row"]
     waiting: list[pa.ListArray] = []
     num_links = 0
-    with (
-        files.open_read(job.path(task.args["part"])) as file,
-        pq.ParquetFile(file) as part,
-    ):
-        for batch in part.iter_batches(_PAGES_PER_READ, columns=_LINK_COLUMNS, use_threads=False):
-            waiting.append(batch.column(0))
-            num_links += pc.sum(batch.column(0).value_lengths()).as_py() or 0
-            if num_links >= job.config.links_per_batch:
-                links = pa.concat_arrays(waiting)
-                yield flatten_links(links, row_nodes[row : row + len(links)])
-                row += len(links)
-                waiting, num_links = [], 0
+    for batch in read_batches(job.path(task.args["part"]), _LINK_COLUMNS, _PAGES_PER_READ):
+        waiting.append(batch.column(0))
+        num_links += pc.sum(batch.column(0).value_lengths()).as_py() or 0
+        if num_links >= job.config.links_per_batch:
+            links = pa.concat_arrays(waiting)
+            yield flatten_links(links, row_nodes[row : row + len(links)])
+            row += len(links)
+            waiting, num_links = [], 0
     if waiting:
         links = pa.concat_arrays(waiting)
         yield flatten_links(links, row_nodes[row : row + len(links)])

@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.engine.outputs import (
     load_finished,
     load_manifest,
     open_array,
+    open_part,
     part_name,
+    part_paths,
     part_writer,
+    read_batches,
     save_array,
     sum_counts,
     verify_folder,
@@ -41,6 +43,7 @@ from schemas.manifest import Json
 # Each round adds at most this share of what is there: small steps choose better, and a hundred
 # rounds reach a million documents.
 _GROWTH = 8
+_REDIRECTS_PER_GROUP = 1 << 16
 
 
 def grow_subset(graph: LinkGraph, start: int, size: int, method: str = "links") -> Int64Array:
@@ -152,16 +155,11 @@ def run_choose(job: Job[SubsetConfig], task: Task) -> Record:
 
 
 def _write_redirects(job: Job[SubsetConfig], source: str, page_ids: pa.Array) -> dict[str, int]:
-    folder = files.join(source, "redirects")
     with part_writer(job, "redirects", 0) as writer:
-        for entry in load_manifest(folder).files:
-            with (
-                files.open_read(files.join(folder, entry.name)) as file,
-                pq.ParquetFile(file) as part,
-            ):
-                for batch in part.iter_batches(use_threads=False):
-                    is_kept = pc.is_in(batch.column("page_id"), page_ids)
-                    writer.write(pa.table(batch.filter(is_kept)))
+        for path in part_paths(files.join(source, "redirects")):
+            for batch in read_batches(path, batch_rows=_REDIRECTS_PER_GROUP):
+                is_kept = pc.is_in(batch.column("page_id"), page_ids)
+                writer.write(pa.table(batch.filter(is_kept)))
     return {f"redirects/{part_name(0)}": writer.num_rows}
 
 
@@ -191,8 +189,7 @@ def run_write(job: Job[SubsetConfig], task: Task) -> Record:
     row = 0
     with (
         part_writer(job, "pages", task.index) as writer,
-        files.open_read(files.join(source, "pages", task.args["part"])) as file,
-        pq.ParquetFile(file) as part,
+        open_part(files.join(source, "pages", task.args["part"])) as part,
     ):
         for group in range(part.num_row_groups):
             table = part.read_row_group(group, use_threads=False)

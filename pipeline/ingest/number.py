@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.engine.outputs import (
     AnyArray,
     open_array,
+    open_part,
     part_name,
     part_writer,
     save_array,
@@ -36,7 +36,6 @@ from pipeline.engine.outputs import (
 from pipeline.engine.stage import Job, Record, Records, Task
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.read import REDIRECT_SCHEMA
-from pipeline.storage import files
 from pipeline.wiki.title_index import Int64Array, TitleIndex, hash_titles, sort_index
 from schemas.errors import GraphError
 from schemas.tables.pages import LINK
@@ -181,8 +180,8 @@ def _bytes_of(titles: pa.Array) -> AnyArray:
 def _write_redirects(job: Job[IngestConfig], names: list[str], first_id: int) -> dict[str, int]:
     tables = [REDIRECT_SCHEMA.empty_table()]
     for name in names:
-        with files.open_read(job.path(name)) as file:
-            tables.append(pq.read_table(file))
+        with open_part(job.path(name)) as piece:
+            tables.append(piece.read())
     table = pa.concat_tables(tables)
     table = table.sort_by([(name, "ascending") for name in table.column_names])
     with part_writer(job, "redirects", 0) as writer:
@@ -313,7 +312,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield row groups of pieces, in order."""
     for name in pieces:
-        with files.open_read(job.path(name)) as file, pq.ParquetFile(file) as piece:
+        with open_part(job.path(name)) as piece:
             for group in range(piece.num_row_groups):
                 table = piece.read_row_group(group, columns=columns, use_threads=False)
                 yield from table.combine_chunks().to_batches()

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.outputs import load_manifest, open_array
+from pipeline.engine.outputs import load_manifest, open_array, part_paths
 from pipeline.engine.stage import Job
 from pipeline.sample.config import TFIDF, SampleConfig, split_source
 from pipeline.sample.pairs.graph import Graph, Int32Array, Int64Array, Segments
@@ -236,6 +236,4 @@ def token_paths(job: SampleJob) -> list[str]:
 
 def token_paths_of(corpus: str) -> list[str]:
     """Return the files of flat ids of one corpus, part by part."""
-    folder = files.join(corpus, "tokens")
-    names = [entry.name for entry in load_manifest(folder).files]
-    return [files.join(folder, name) for name in names if name.endswith(".ids")]
+    return [path for path in part_paths(files.join(corpus, "tokens")) if path.endswith(".ids")]

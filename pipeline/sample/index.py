@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.engine.outputs import load_manifest, save_array
+from pipeline.engine.outputs import load_manifest, open_part, part_paths, read_batches, save_array
 from pipeline.engine.stage import Record, Records, Task
 from pipeline.sample.corpus import SampleJob, array_name, open_graph, open_segments, sources_of
 from pipeline.sample.pairs.graph import Int64Array
@@ -67,15 +66,14 @@ def read_segments(corpus: str, num_nodes: int) -> dict[str, AnyArray]:
     found: dict[str, list[AnyArray]] = {
         name: [] for name in ("node", "segment_index", "num_tokens", "num_targets", "target_ids")
     }
-    for path in _parts(corpus, "segments"):
-        with files.open_read(path) as source, pq.ParquetFile(source) as file:
-            for batch in file.iter_batches(1 << 17, columns=columns, use_threads=False):
-                lists = batch.column("target_ids")
-                found["node"].append(batch.column("node_id").to_numpy())
-                found["segment_index"].append(batch.column("segment_index").to_numpy())
-                found["num_tokens"].append(batch.column("num_tokens").to_numpy())
-                found["num_targets"].append(np.diff(lists.offsets.to_numpy()))
-                found["target_ids"].append(lists.flatten().to_numpy())
+    for path in part_paths(files.join(corpus, "segments")):
+        for batch in read_batches(path, columns, 1 << 17):
+            lists = batch.column("target_ids")
+            found["node"].append(batch.column("node_id").to_numpy())
+            found["segment_index"].append(batch.column("segment_index").to_numpy())
+            found["num_tokens"].append(batch.column("num_tokens").to_numpy())
+            found["num_targets"].append(np.diff(lists.offsets.to_numpy()))
+            found["target_ids"].append(lists.flatten().to_numpy())
     arrays = {
         name: np.concatenate([np.zeros(0, np.int32), *pieces]) for name, pieces in found.items()
     }
@@ -111,16 +109,11 @@ def _in_canonical_order(arrays: dict[str, AnyArray]) -> dict[str, AnyArray]:
     return {**ordered, "target_start": ends, "target_ids": arrays["target_ids"][flat]}
 
 
-def _parts(corpus: str, table: str) -> list[str]:
-    folder = files.join(corpus, table)
-    return [files.join(folder, entry.name) for entry in load_manifest(folder).files]
-
-
 def _read_column(corpus: str, table: str, column: str) -> AnyArray:
     found = [pa.array([], pa.int32())]
-    for path in _parts(corpus, table):
-        with files.open_read(path) as source, pq.ParquetFile(source) as file:
-            found += file.read(columns=[column], use_threads=False).column(column).chunks
+    for path in part_paths(files.join(corpus, table)):
+        with open_part(path) as part:
+            found += part.read(columns=[column], use_threads=False).column(column).chunks
     return np.asarray(pa.chunked_array(found).to_numpy())
 
 

@@ -30,8 +30,8 @@ from pipeline.sample.corpus import (
 from pipeline.sample.pairs.similarity import NO_NEIGHBOUR, most_similar, weigh_words
 from pipeline.sample.token_store import open_store
 from pipeline.storage import files
-from pipeline.tokenizer.encoder import begins_word
 from pipeline.tokenizer.stage import load_tokenizer
+from schemas.word_marks import begins_word
 
 _MATRIX = ("data", "indices", "indptr")
 

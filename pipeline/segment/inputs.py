@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.outputs import load_manifest, part_name
+from pipeline.engine.outputs import open_part, part_name, part_paths, read_batches
 from pipeline.engine.stage import Job
 from pipeline.segment.config import SegmentConfig
-from pipeline.storage import files
 from schemas.errors import StageError
 from schemas.tables import pages
 from schemas.tables.mentions import REDIRECT, RESOLVED
@@ -66,14 +65,10 @@ def read_nodes(job: Job[SegmentConfig], part: int) -> PartNodes:
     Nodes are stored by page id, nearly the order of the dump, so the statistics of their row
     groups leave few to be read.
     """
-    folder = job.path("nodes")
     found = []
     columns = ["row", "node_id", "is_disambiguation", "part"]
-    for entry in load_manifest(folder).files:
-        with (
-            files.open_read(files.join(folder, entry.name)) as source,
-            pq.ParquetFile(source) as table,
-        ):
+    for path in part_paths(job.path("nodes")):
+        with open_part(path) as table:
             groups = [
                 group for group in range(table.num_row_groups) if _may_hold(table, group, part)
             ]
@@ -106,12 +101,11 @@ def read_pages(
     targets = _LinkTargets(job, part, nodes)
     first_row = 0
     path = job.path("pages", part_name(part))
-    with files.open_read(path) as source, pq.ParquetFile(source) as table:
-        for batch in table.iter_batches(batch_pages, columns=columns, use_threads=False):
-            low, high = np.searchsorted(nodes.rows, [first_row, first_row + len(batch)])
-            rows = nodes.rows[low:high] - first_row
-            yield _pages_of(batch, rows, nodes.node_ids[low:high], targets)
-            first_row += len(batch)
+    for batch in read_batches(path, columns, batch_pages):
+        low, high = np.searchsorted(nodes.rows, [first_row, first_row + len(batch)])
+        rows = nodes.rows[low:high] - first_row
+        yield _pages_of(batch, rows, nodes.node_ids[low:high], targets)
+        first_row += len(batch)
 
 
 class _LinkTargets:
@@ -120,10 +114,7 @@ class _LinkTargets:
     def __init__(self, job: Job[SegmentConfig], part: int, nodes: PartNodes) -> None:
         columns = ["source_id", "link_index", "target_id", "fate"]
         path = job.path("mentions", part_name(part))
-        with (
-            files.open_read(path) as source,
-            pq.ParquetFile(source, read_dictionary=["fate"]) as file,
-        ):
+        with open_part(path, read_dictionary=["fate"]) as file:
             table = file.read(columns=columns, use_threads=False)
         leads = pc.is_in(table.column("fate"), value_set=pa.array([RESOLVED, REDIRECT]))
         table = table.filter(leads)

@@ -8,7 +8,6 @@ when a path names a remote scheme: the pure functions of this package run withou
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import shutil
 import stat
@@ -24,7 +23,7 @@ from typing import IO, Any
 from schemas import manifest
 from schemas.errors import StageError
 
-_DIGEST_CHUNK_BYTES = 1 << 20
+_COPY_CHUNK_BYTES = 1 << 20
 _SYNC_THREADS = 16
 _ADDRESSES = ("http://", "https://", "ftp://", "ftps://")
 
@@ -177,13 +176,8 @@ def unreadable(path: str) -> str:
 
 def digest(path: str) -> tuple[int, str]:
     """Return the size in bytes and the SHA-256 of a file."""
-    state = hashlib.sha256()
-    total = 0
     with open_read(path) as file:
-        while chunk := file.read(_DIGEST_CHUNK_BYTES):
-            state.update(chunk)
-            total += len(chunk)
-    return total, state.hexdigest()
+        return manifest.digest(file)
 
 
 def remove(path: str) -> None:
@@ -237,7 +231,7 @@ def local_copy(path: str) -> Iterator[str]:
         return
     with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
         with open_read(path) as source:
-            shutil.copyfileobj(source, copy, _DIGEST_CHUNK_BYTES)
+            shutil.copyfileobj(source, copy, _COPY_CHUNK_BYTES)
         copy.flush()
         yield copy.name
 

@@ -10,7 +10,6 @@ the one that was to be written (an answer was lost, or the task ran twice), refu
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
 import logging
 import os
@@ -30,6 +29,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from pipeline.storage.refusals import codes_of, explained, is_transient
 from schemas.errors import LinkBertError, StageError
+from schemas.manifest import digest
 
 logger = logging.getLogger(__name__)
 
@@ -263,7 +263,8 @@ def _upload(path: str, spool: IO[bytes]) -> None:
             raise
         # The answer may be lost, or another have been first: what counts is what is there now.
         there = _digest_there(path)
-        if there == _digest(spool):
+        spool.seek(0)
+        if there == digest(spool):
             return
         if _PRECONDITION_FAILED not in codes_of(error) or there is None:
             raise
@@ -291,22 +292,14 @@ def _abandon(sink: Any) -> None:
             uploader.finish = lambda: None
 
 
-def _digest_there(path: str) -> bytes | None:
-    """Return the digest of an object, None where there is none or it cannot be read now."""
+def _digest_there(path: str) -> tuple[int, str] | None:
+    """Return size and digest of an object, None where there is none or it cannot be read now."""
     try:
         with open_read(path) as there:
-            return _digest(there)
+            return digest(there)
     # Whatever a store's client raises: the caller then raises the error of the upload itself.
     except Exception:
         return None
-
-
-def _digest(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    state = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
-        state.update(chunk)
-    return state.digest()
 
 
 def _delete(path: str) -> None:

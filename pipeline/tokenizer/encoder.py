@@ -26,6 +26,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from pipeline.tokenizer.wordpiece import UNSPACED_PIECE, encoding_form, parse_tokenizer
+from schemas.word_marks import begins_word
 
 IdArray = npt.NDArray[Any]
 Int64Array = npt.NDArray[np.int64]
@@ -44,8 +45,6 @@ _LETTERS = "A-Za-z0-9À-ÖØ-öø-ľŁ-ɏΆΈ-ΊΌΎ-ΡΣ-ώЀ-ҁҊ-ӿ"
 _SIGNS = r"!-/:-@\[-`{-~«»–—‘’“”„"
 _IS_PLAIN = re.compile(f"[{_LETTERS}{_SIGNS}]+").fullmatch
 _PIECES = re.compile(f"[{_LETTERS}]+|[{_SIGNS}]").findall
-# Blank, line feed, tab and carriage return as byte-level BPE spells them; SentencePiece's blank.
-_BEGINS = ("Ġ", "Ċ", "ĉ", "č", "▁")
 # Pieces in one text: from here on longer texts are not faster.
 _PIECES_PER_TEXT = 100
 
@@ -188,29 +187,6 @@ def marks_blanks(tokenizer: Tokenizer) -> bool:
         tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", " a")
     )
     return bool(first != after_blank)
-
-
-def begins_word(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:
-    """Tell of each id whether its token begins a word.
-
-    WordPiece marks tokens that do not (`##er`), byte-level BPE and SentencePiece those that do
-    (`Ġlow`, `▁low`). Where nothing is marked, each token is a word.
-
-    >>> from pipeline.tokenizer.wordpiece import SPECIAL_TOKENS, wordpiece_from_vocab
-    >>> vocab = {token: index for index, token in enumerate([*SPECIAL_TOKENS, "a", "##b"])}
-    >>> begins_word(wordpiece_from_vocab(vocab))[-2:].tolist()
-    [True, False]
-    """
-    vocab = tokenizer.get_vocab(with_added_tokens=True)
-    model = json.loads(tokenizer.to_str())["model"]
-    if model["type"] == "WordPiece":
-        prefix = model.get("continuing_subword_prefix") or "##"
-        begins = np.ones(max(vocab.values()) + 1, np.bool_)
-        begins[[number for token, number in vocab.items() if token.startswith(prefix)]] = False
-        return begins
-    begins = np.zeros(max(vocab.values()) + 1, np.bool_)
-    begins[[number for token, number in vocab.items() if token.startswith(_BEGINS)]] = True
-    return begins if begins.any() else ~begins
 
 
 def parts_at_blanks(tokenizer: Tokenizer) -> bool:

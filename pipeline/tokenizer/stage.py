@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from pipeline.engine.outputs import (
     load_finished,
-    load_manifest,
+    open_part,
+    part_paths,
+    read_batches,
     verify_folder,
     write_folder_manifest,
 )
@@ -144,38 +145,32 @@ def sampled_texts(corpora: Sequence[str], sample_bytes: int, purpose: str) -> It
 
     The draw depends on the pages alone, so a corpus in other parts gives the same texts.
     """
-    parts = [path for corpus in corpora for path in _page_parts(corpus)]
+    parts = [path for corpus in corpora for path in part_paths(files.join(corpus, "pages"))]
     total = sum(_text_bytes(path) for path in parts)
     share = min(1.0, sample_bytes / max(total, 1))
     key = counter_key(0, "tokenizer", purpose)
     for path in parts:
-        with files.open_read(path) as source, pq.ParquetFile(source) as table:
-            for batch in table.iter_batches(_BATCH_PAGES, columns=["page_id", "text"]):
-                page_ids = np.asarray(batch.column("page_id"))
-                # Ids below zero do not exist in dumps, but ingested corpora are free in theirs.
-                chosen = counter_uniform(key, page_ids.view(np.uint64)) < share
-                texts = batch.column("text")
-                for row in np.flatnonzero(chosen).tolist():
-                    text = texts[row].as_py()
-                    for start, end in text_pieces(text):
-                        if start < _MAX_TEXT_CHARS:
-                            yield text[start:end]
+        for batch in read_batches(path, ["page_id", "text"], _BATCH_PAGES):
+            page_ids = np.asarray(batch.column("page_id"))
+            # Ids below zero do not exist in dumps, but ingested corpora are free in theirs.
+            chosen = counter_uniform(key, page_ids.view(np.uint64)) < share
+            texts = batch.column("text")
+            for row in np.flatnonzero(chosen).tolist():
+                text = texts[row].as_py()
+                for start, end in text_pieces(text):
+                    if start < _MAX_TEXT_CHARS:
+                        yield text[start:end]
 
 
 def _text_bytes(path: str) -> int:
     """Return the uncompressed size of the text column, from the footer."""
-    with files.open_read(path) as source, pq.ParquetFile(source) as table:
+    with open_part(path) as table:
         column = table.schema_arrow.get_field_index("text")
         if column < 0:
             raise SchemaError(f"expected a column text, found none in {path}: parse the dump anew")
         groups = (table.metadata.row_group(index) for index in range(table.num_row_groups))
         # Columns before `text` are flat, so its index among leaves is its index in the schema.
         return sum(group.column(column).total_uncompressed_size for group in groups)
-
-
-def _page_parts(corpus: str) -> list[str]:
-    folder = files.join(corpus, "pages")
-    return [files.join(folder, entry.name) for entry in load_manifest(folder).files]
 
 
 TOKENIZER = Stage(

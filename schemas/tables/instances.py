@@ -13,9 +13,6 @@ LINKED = 2
 RELATIONS = ("contiguous", "random", "linked")
 """Names of the classes of document relation prediction, indexed by their label."""
 
-NUM_SPECIAL_TOKENS = 3
-"""[CLS] A [SEP] B [SEP] holds three tokens besides A and B."""
-
 SCHEMA = pa.schema(
     [
         # Dense from 0 over a whole split, in stored order: epoch, shard, row.
