@@ -147,7 +147,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     # To the byte: a digest that is missing would prove nothing.
     if data != encode_manifest(manifest):
         raise SchemaError(
-            f"expected the manifest that was written, found it changed in {where}: "
+            f"expected the manifest as it was written, found it changed in {where}: "
             "make the folder again (--overwrite)"
         )
     return manifest

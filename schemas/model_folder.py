@@ -168,8 +168,8 @@ def vocabulary_lines(data: bytes, where: str) -> list[str]:
     tokens = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     if len(set(tokens)) != len(tokens):
         raise CheckpointError(
-            f"expected one token a line, found {len(tokens) - len(set(tokens))} repeated lines in "
-            f"{where}: ids would shift"
+            f"expected one token per line, found {len(tokens) - len(set(tokens))} repeated lines "
+            f"in {where}: ids would shift"
         )
     return tokens
 

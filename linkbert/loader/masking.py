@@ -132,7 +132,7 @@ def draw_masks(
     """
     num_a_B, num_b_B = spans_B
     # From here on S is all segments of the batch: every A, then every B; D is their draws end to
-    # end, a whole number of words a segment.
+    # end, a whole number of words per segment.
     key_S = np.concatenate(keys)
     num_tokens_S = np.concatenate([num_a_B, num_b_B]).astype(np.int64)
     first_a, before_b = len(rule.frame.before), rule.frame.num_before_b

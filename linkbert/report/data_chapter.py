@@ -107,7 +107,7 @@ def _steps(shards: Path, train: Manifest) -> Iterator[Step]:
             "held out for validation": held_out,
             "without an open relation": num_segments - per_epoch[0] - held_out,
         }
-        yield Step("Segments", num_segments, per_epoch[0], "instances an epoch", lost)
+        yield Step("Segments", num_segments, per_epoch[0], "instances per epoch", lost)
     lost = {name.replace("_", " "): count for name, count in train.drops.items()}
     epochs = "one epoch" if len(per_epoch) == 1 else f"{len(per_epoch)} epochs"
     label = f"Pairs planned in {epochs}"

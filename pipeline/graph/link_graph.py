@@ -246,7 +246,7 @@ class LinkGraph:
         """Return the PageRank of every node: float64 [N], summing to 1.
 
         Every distinct edge counts once; a document without links leads anywhere alike. In-edges
-        are read in order, so memory stays at 32 bytes a node.
+        are read in order, so memory stays at 32 bytes per node.
 
         Raises:
             GraphError: it did not converge.
@@ -265,7 +265,7 @@ class LinkGraph:
             ranks = changed
         raise GraphError(
             f"expected PageRank to converge to {tolerance} within {max_iterations} iterations, "
-            f"found it did not in {self.corpus}: raise max_iterations"
+            f"found no convergence in {self.corpus}: raise max_iterations"
         )
 
     def _sum_over_sources(self, values: Float64Array) -> Float64Array:

@@ -2,9 +2,9 @@
 
     CORPUS/pages, CORPUS/redirects
       ──index──▶   CORPUS/index       sorted hashes of all titles, redirects followed to their end
-      ──resolve──▶ CORPUS/mentions    one row a link: where it leads, or why nowhere
-      ──merge──▶   CORPUS/edges       one row a distinct edge, weighted by its mentions
-      ──nodes──▶   CORPUS/nodes       one row a document, with its degrees
+      ──resolve──▶ CORPUS/mentions    one row per link: where it leads, or why nowhere
+      ──merge──▶   CORPUS/edges       one row per distinct edge, weighted by its mentions
+      ──nodes──▶   CORPUS/nodes       one row per document, with its degrees
       ──csr──▶     CORPUS/csr         neighbours both ways, memory-mapped by `LinkGraph`
 
 The one idea: the index of titles is a small sorted file that every task maps, so nothing is ever

@@ -144,7 +144,7 @@ def spell_key(value: Any) -> tuple[str, bool]:
         return str(value), True
     if isinstance(value, str) and value:
         return _short(_unicode(value), "bad_id"), False
-    raise _RecordError("bad_id", f"expected an integer from 0 to 2^62 or a text, found {value!r}")
+    raise _RecordError("bad_id", f"expected an integer from 0 to 2^62 or a string, found {value!r}")
 
 
 def _link(link: Any, num_chars: int, titles: str, only_exact: bool) -> DocumentLink:
@@ -172,7 +172,7 @@ def _link(link: Any, num_chars: int, titles: str, only_exact: bool) -> DocumentL
 def _string(record: dict[str, Any], name: str) -> str:
     value = record.get(name)
     if not isinstance(value, str):
-        raise _RecordError(f"no_{name}", f"expected a text, found {type(value).__name__}")
+        raise _RecordError(f"no_{name}", f"expected a string, found {type(value).__name__}")
     return _unicode(value)
 
 

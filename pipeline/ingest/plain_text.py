@@ -1,4 +1,4 @@
-"""Plain text, as BookCorpus comes: documents parted by blank lines, without links."""
+"""Plain text, as BookCorpus comes: documents separated by blank lines, without links."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_text(lines: Iterable[tuple[int, bytes]], source: int, name: str) -> Ite
             num_chars += len(text)
             if num_chars > MAX_TEXT_CHARS:
                 raise DumpError(
-                    f"expected documents parted by blank lines, found {num_chars:,} characters "
+                    f"expected documents separated by blank lines, found {num_chars:,} characters "
                     f"without one before byte {offset} of {name}: put a blank line between them"
                 )
         elif paragraph:

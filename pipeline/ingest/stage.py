@@ -53,8 +53,8 @@ def fingerprint_inputs(job: Job[IngestConfig]) -> dict[str, str]:
     for source in job.sources:
         if kind := files.unreadable(source):
             raise DumpError(
-                f"expected a file to ingest, found {kind} at {source}: a file is read again after "
-                "a stop, so save it first"
+                f"expected a file to ingest, found {kind} at {source}: save it to a file first, "
+                "which can be read again after a stop"
             )
         if not files.matching(source):
             raise DumpError(f"expected a file to ingest, found nothing at {source}: check the path")
@@ -84,7 +84,7 @@ def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
     drops = {name: counts[name] for name in ("deleted", "duplicate_id", "empty_text")}
     if counts["documents"] == sum(drops.values()):
         raise DumpError(
-            f"expected documents with text, found {counts['documents']} of which none is kept "
+            f"expected documents with text, found {counts['documents']}, none of which is kept "
             f"({', '.join(f'{name} {n:,}' for name, n in drops.items() if n)}): name other files"
         )
     lost_links = {name: counts.get(name, 0) for name in _LINK_DROPS if counts.get(name)}

@@ -1,4 +1,4 @@
-"""Cut what cannot be split into pieces that others read: one task a file, 60 to 300 MB/s.
+"""Cut what cannot be split into pieces that others read: one task per file, 60 to 300 MB/s.
 
 A piece is XML of some megabytes, zstd-compressed, cut before a page where there is one. Pieces are
 to the next phase what byte ranges are for a file that can be split: a page that spills over is read

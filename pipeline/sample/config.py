@@ -28,7 +28,7 @@ class SampleConfig:
         mix: wanted parts of contiguous, random and linked (section 5.1: equal).
         mix_policy: totals as near to the mix as possible, or each segment on its own.
         validation_fraction: documents held out of training, half of them at random, half in linked
-            clusters. 5 % of a small wiki give some hundred pairs to test on; of a large one the
+            clusters. 5 % of a small wiki gives a few hundred pairs to test on; for a large one the
             next option keeps it from taking more than it needs.
         validation_documents: at most so many in each of the two sets.
         join: how segments come to the shards: `gather` reads the files of tokens, `shuffle` sends

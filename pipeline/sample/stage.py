@@ -77,7 +77,7 @@ def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
         if segments in seen:
             raise ConfigError(
                 f"expected each corpus once, found the segments of {seen[segments]} again in "
-                f"{source.path}: name it once, and take --epochs for more pairs of it"
+                f"{source.path}: name it once, and draw more pairs from it with --epochs"
             )
         seen[segments] = source.path
         prefix = f"{source.index}." if source.index else ""
@@ -86,8 +86,8 @@ def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
     if len(tokenizers) > 1:
         raise StageError(
             f"expected one tokenizer for all corpora, found {len(tokenizers)} different ones in "
-            f"{', '.join(source.path for source in sources_of(job))}: take the first corpus's in "
-            "the others (`linkbert tokenizer OTHER --from FIRST`), then run `linkbert segment`"
+            f"{', '.join(source.path for source in sources_of(job))}: give the others that of the "
+            "first (`linkbert tokenizer OTHER --from FIRST`), then run `linkbert segment`"
         )
     return found
 

@@ -216,7 +216,7 @@ def parse_vocab(text: str, folding: dict[str, bool] | None = None) -> Tokenizer:
     vocab = {token.rstrip("\r"): index for index, token in enumerate(tokens)}
     if len(vocab) != len(tokens):
         raise ConfigError(
-            f"expected one token a line, found {len(tokens) - len(vocab)} repeated lines in the "
+            f"expected one token per line, found {len(tokens) - len(vocab)} repeated lines in the "
             "vocabulary: ids would shift"
         )
     special_ids_of(vocab)
