@@ -1,10 +1,12 @@
 """A page that runs away or kills its process is rejected; a run that was stopped blames none."""
 
 import signal
+import subprocess
 import threading
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -17,6 +19,7 @@ from pipeline.parse.config import ParseConfig
 from pipeline.parse.guards import CpuLimit, CpuLimitExceeded, crash_notes, find_crashing
 from pipeline.parse.stage import PARSE
 from schemas.errors import StageError
+from tests.forked import Forked
 from tests.pipeline.parse.dying import die_of_memory, print_and_die
 
 
@@ -91,21 +94,32 @@ def test_alarm_that_comes_while_the_timer_is_stopped_is_the_works_and_the_last(
         assert limit.run(len, "next") == 4
 
 
+@pytest.fixture
+def forked_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes in which pages are tried; one test below starts them as a stage does."""
+    fork = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE)
+    monkeypatch.setattr(guards, "subprocess", fork)
+
+
+@pytest.mark.usefixtures("forked_trials")
 def test_every_crashing_page_from_the_suspect_on_is_found() -> None:
     deadly = {2: signal.SIGSEGV, 4: signal.SIGSEGV, 7: signal.SIGABRT}
     assert find_crashing(partial(print_and_die, deadly), 4) == {4, 7}
 
 
+@pytest.mark.usefixtures("forked_trials")
 def test_suspect_that_does_not_crash_clears_all() -> None:
     assert find_crashing(partial(print_and_die, {7: signal.SIGSEGV}), 4) == frozenset()
     assert find_crashing(partial(print_and_die, {}), 9) == frozenset()
 
 
+@pytest.mark.usefixtures("forked_trials")
 @pytest.mark.parametrize(("num_suspects", "found"), [(3, set()), (4, {7})])
 def test_note_may_stand_for_several_pages(num_suspects: int, found: set[int]) -> None:
     assert find_crashing(partial(print_and_die, {7: signal.SIGSEGV}), 4, num_suspects) == found
 
 
+@pytest.mark.usefixtures("forked_trials")
 @pytest.mark.parametrize(("num_deaths", "blamed"), [(1, set()), (2, {4})])
 def test_only_a_page_at_which_the_kernel_kills_twice_is_to_blame(
     tmp_path: Path, num_deaths: int, blamed: set[int]
@@ -115,6 +129,7 @@ def test_only_a_page_at_which_the_kernel_kills_twice_is_to_blame(
     assert find_crashing(partial(die_of_memory, str(deaths)), 4) == blamed
 
 
+@pytest.mark.usefixtures("forked_trials")
 def test_trial_that_is_ended_from_outside_blames_no_page() -> None:
     with pytest.raises(StageError, match="exit status -15 after the page at 4"):
         find_crashing(partial(print_and_die, {4: signal.SIGTERM}), 4)
