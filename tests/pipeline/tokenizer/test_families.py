@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from schemas.word_marks import begins_word
 from tokenizers import Tokenizer, pre_tokenizers
 
 from linkbert.inspection.check import check
@@ -23,6 +22,7 @@ from pipeline.tokenizer.stage import load_tokenizer
 from pipeline.tokenizer.wordpiece import encoding_form
 from schemas.errors import StageError
 from schemas.pair_frame import PairFrame
+from schemas.word_marks import begins_word
 from tests.pipeline.linked_corpus import make_corpus, make_pages, read_rows
 from tests.pipeline.tokenizer.families import FAMILIES, write_folder
 from tests.running import run_inline
