@@ -47,7 +47,7 @@ _MEASURED_BYTES = 4_000_000
 _BATCH_PAGES = 256
 _MAX_TEXT_CHARS = 6_000_000
 """What one text gives to the sample: MediaWiki's end at 2 MB, and words that all differ take the
-trainer 45 bytes per character, so that no text can end it."""
+trainer about 70 bytes per character, so that no text can end it."""
 
 
 def fingerprint_inputs(job: Job[TokenizerConfig]) -> dict[str, str]:
