@@ -123,9 +123,9 @@ def _unknown_words(beam_args: Sequence[str]) -> list[str]:
 
 def _refuse(word: str) -> NoReturn:
     near = get_close_matches(word.split("=")[0], list(_beam_parser()._option_string_actions), 1)
+    hint = f"did you mean {near[0]}? " if near else "change it; "
     raise ConfigError(
-        f"expected options of Beam after `--`, found {word}{f', near {near[0]}' if near else ''}: "
-        "change it, or give an option of linkbert before the `--`"
+        f"expected options of Beam after `--`, found {word}: {hint}options of linkbert stand before"
     )
 
 

@@ -53,8 +53,8 @@ def test_a_job_that_is_not_run_to_its_end_says_so() -> None:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--s3_endpoint=http://here"], "found --s3_endpoint=http://here, near --s3_endpoint_url"),
-        (["--workers", "4"], "found --workers.*before the `--`"),
+        (["--s3_endpoint=http://here"], "found --s3_endpoint=.*did you mean --s3_endpoint_url"),
+        (["--workers", "4"], "found --workers: .*linkbert stand before"),
         (["-x"], "found -x"),
         (["corpus"], "found corpus"),
         (["--direct_num_workers=many"], "direct_num_workers: invalid int value: 'many'"),
