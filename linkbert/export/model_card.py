@@ -240,7 +240,9 @@ def as_text(text: str) -> str:
     >>> as_text("<b>Wiki</b> | [x](y)")
     '&lt;b&gt;Wiki&lt;/b&gt; \\| \\[x\\]\\(y\\)'
     """
-    return _MARKDOWN.sub(r"\\\1", html.escape(_one_line(text), quote=True))
+    # An apostrophe stays: its entity has a sign of Markdown in it, and would be shown as it is.
+    quoted = html.escape(_one_line(text), quote=False).replace('"', "&quot;")
+    return _MARKDOWN.sub(r"\\\1", quoted)
 
 
 def _one_line(text: str) -> str:
