@@ -25,7 +25,7 @@ def test_the_closing_table_agrees_with_the_manifests(demo: Path) -> None:
     train = read_manifest(demo / "shards/train")
     assert table["instances"].startswith(f"{train.rows_out:,} (contiguous ")
     assert "95 % interval" in table["DRP accuracy, validation"]
-    assert "for a guess that knows the kind of A" in printed
+    assert "for a guess from A alone" in printed
     assert table["model"] == str(demo / "model")
 
 

@@ -51,7 +51,7 @@ def _data_rows(segments: Mapping[str, Any], sample: Mapping[str, Any]) -> Iterat
     shown = ", ".join(f"{name} {count:,}" for name, count in relations.items())
     yield "instances", f"{sum(relations.values()):,} ({shown})"
     guess = sample["drp_class_accuracy"]
-    yield "guess from the kind of A", f"{guess:.3f} of relations right"
+    yield "guess from A alone", f"{guess:.3f} of relations right"
     gini = sample["gini_of_linked_documents"]
     if gini:
         weighted, uniform = gini["weighted"], gini["uniform"]
@@ -72,5 +72,5 @@ def _training_rows(run: Mapping[str, Any]) -> Iterator[Row]:
         yield (
             "",
             f"compare with {max(counts) / num_pairs:.3f} for the most frequent relation "
-            f"and {found['chance']:.3f} for a guess that knows the kind of A",
+            f"and {found['chance']:.3f} for a guess from A alone",
         )

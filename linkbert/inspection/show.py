@@ -102,7 +102,7 @@ def show_shards(path: Path) -> str:
             counts = manifest.extra["relations"].items()
             shown = ", ".join(f"{relation} {count:,}" for relation, count in counts)
             rows.append((name.replace("_", " "), f"{manifest.rows_out:,} instances ({shown})"))
-            guess = f"{manifest.extra['drp_class_accuracy']:.3f} right by the kind of A alone"
+            guess = f"{manifest.extra['drp_class_accuracy']:.3f} right from A alone"
             rows.append(("", f"shards: {len(manifest.files)}; relation guessed: {guess}"))
     pairs = show_pairs(path / "train", one_of_each=True, is_decoded=True, max_chars=_MAX_TEXT_CHARS)
     return f"{path}\n{rows_of(rows)}\n\n{pairs}"
