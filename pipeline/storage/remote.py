@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Waits between tries of one request: a minute in all, the time for which stores ask."""
 
-_CHECK_SECONDS = 5.0
+_CHECK_SECONDS = 4.0
 _CHECK_PAUSES_SECONDS = (0.5, 1.0)
 _PRECONDITION_FAILED = 412
 _CHUNK_BYTES = 1 << 20
