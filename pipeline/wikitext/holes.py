@@ -54,8 +54,8 @@ _ALONE: Final = re.compile(rf" ?\w{{1,5}} ?{_HOLE}(?=[)）])")
 _SLASHED: Final = f"/ {_HOLE} /"
 _LINK: Final = marks.ANCHOR_OPEN + marks.ANCHOR_CLOSE
 _WORD_AHEAD: Final = re.compile(rf"[{_LINK}]?\w")
-# After "label: hole," what is no more of that label: a date, a dash, a label and its value.
-_OWN_VALUE: Final = re.compile(rf"[–—-]|[{_LINK}]?(?:\d|[^\W\d][\w{_LINK} ]{{0,30}}[:：](?!//))")
+# What is no more of "label: hole": behind a stop a date, or a label and its value; or a dash.
+_OWN_VALUE: Final = re.compile(rf"[{_LINK}]?(?:\d|[^\W\d][\w{_LINK} ]{{0,30}}[:：](?!//))")
 _DASHES: Final = frozenset("–—-")
 _ROUND: Final = frozenset("(（")
 _LINE_ENDS: Final = ("\n", marks.UNSEEN_LINK)
@@ -157,10 +157,17 @@ def _in_sentence(text: str, hole: int, window: str) -> tuple[int, int, str]:
         # Of two dashes around it one stays.
         return start, end + 1, ""
     around = text[start:end]
-    is_label = around.partition(marks.HOLE)[0].strip(" ") in (":", "：")
-    if is_label and _OWN_VALUE.match(text, end):
+    before, _, rest = around.partition(marks.HOLE)
+    if before.strip(" ") in (":", "：") and _is_another_value(text, end, rest):
         around = around.lstrip(" :：")
     return start, end, _between(around, text[end : end + 2])
+
+
+def _is_another_value(text: str, end: int, rest: str) -> bool:
+    """Tell whether what follows a label, a hole and `rest` is no value of that label."""
+    if rest.strip(" ") and _OWN_VALUE.match(text, end):
+        return True
+    return text[end : end + 1] in _DASHES and text[end + 1 : end + 2] == " "
 
 
 def _between(run: str, after: str) -> str:
