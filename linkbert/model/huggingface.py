@@ -164,7 +164,10 @@ def read_model_config(folder: Path) -> ModelConfig:
     }
     for key, value in expected.items():
         if values.get(key, value) != value:
-            raise CheckpointError(f"expected {key} {value!r}, found {values[key]!r} in {path}")
+            raise CheckpointError(
+                f"expected {key} {value!r}, found {values[key]!r} in {path}: our network has no "
+                "other, choose another folder"
+            )
     found = {ours: _number(values, theirs, path) for ours, theirs in _SHAPE_KEYS.items()}
     if found["hidden_size"] % found["num_heads"]:
         raise CheckpointError(
