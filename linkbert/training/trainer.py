@@ -62,11 +62,7 @@ def pretrain(
     steady_heap()
     opened = run_folder.open_shards(Path(shards))
     check_tracker(config.log)
-    if config.patience and not any(each.num_instances for each in opened.validation.values()):
-        raise ConfigError(
-            f"expected pairs to validate on for patience={config.patience}, found none in "
-            f"{shards}: sample with --validation-fraction above 0, or leave patience off"
-        )
+    _check_patience(config, opened)
     run, init = Path(run), None if init is None else Path(init)
     shape = model_config_for(config, opened.facts, init)
     check_memory(config, shape, opened.train, torch.cuda.is_available())
@@ -95,3 +91,12 @@ def pretrain(
             downstream=downstream,
             quiet=quiet,
         ).go()
+
+
+def _check_patience(config: PretrainConfig, opened: run_folder.Shards) -> None:
+    if config.patience and not any(each.num_instances for each in opened.validation.values()):
+        raise ConfigError(
+            f"expected pairs to validate on for patience={config.patience}, found none in "
+            f"{opened.train.folder.parent}: sample with --validation-fraction above 0, or leave "
+            "patience off"
+        )

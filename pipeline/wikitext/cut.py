@@ -392,8 +392,7 @@ class _Cutter:
             self.losses.dropped["in_tag"] += content.count("[[") - num_kept
             return gallery_links([self._cut_inner(each) for each in captions])
         if name == "tabber":
-            tabs = self._cut_inner("\n\n".join(tabs_of(content)))
-            return f"\n\n{tabs}\n\n"
+            return "\n\n" + self._cut_inner("\n\n".join(tabs_of(content))) + "\n\n"
         self._count("in_reference" if name in ("ref", "references") else "in_tag", content)
         return ""
 
