@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 CONTINUES = "##"
 """How WordPiece marks a piece that continues a word."""
@@ -18,12 +18,23 @@ BEGINS_BYTES = ("\u0120", "\u010a", "\u0109", "\u010d")
 """How byte-level BPE spells the blank, line feed, tab and carriage return before a word."""
 
 
+class Tokenizer(Protocol):
+    """What is asked of a `tokenizers.Tokenizer`: the tables can be read without that package."""
+
+    def get_vocab(self, with_added_tokens: bool = ...) -> dict[str, int]:
+        """Return the id of each token."""
+
+    def to_str(self, pretty: bool = ...) -> str:
+        """Return what tokenizer.json holds."""
+
+
 def begins_word(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:
     """Tell of each id whether its token begins a word, bool [V].
 
     WordPiece marks tokens that do not (`##er`), byte-level BPE and SentencePiece those that do
     (`Ġlow`, `▁low`). Where nothing is marked, each token is a word.
 
+    >>> from tokenizers import Tokenizer
     >>> from tokenizers.models import WordPiece
     >>> begins_word(Tokenizer(WordPiece({"a": 0, "##b": 1}, unk_token="a"))).tolist()
     [True, False]

@@ -262,9 +262,8 @@ def initialise(model: LinkBert, seed: int) -> None:
 def num_parameters(config: ModelConfig) -> int:
     """Return how many weights a network has, without making it.
 
-    >>> from linkbert.training.config import load_config
-    >>> num_parameters(ModelConfig(30522, 128, 2, 2, 512, 512)) // 1000
-    4417
+    >>> num_parameters(ModelConfig(30522, 128, 2, 2, 512, 512))
+    4433597
     """
     hidden, inner = config.hidden_size, config.intermediate_size
     square, norm = hidden * hidden + hidden, 2 * hidden

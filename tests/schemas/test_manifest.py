@@ -58,7 +58,7 @@ def test_a_manifest_that_was_not_written_so_is_refused(
     written = path.read_bytes()
     path.write_bytes(re.sub(before, after, written, count=1))
     assert path.read_bytes() != written
-    with pytest.raises(SchemaError, match=r"^expected the manifest that was written.*$"):
+    with pytest.raises(SchemaError, match=r"^expected the manifest as it was written.*$"):
         read_manifest(tmp_path)
 
 

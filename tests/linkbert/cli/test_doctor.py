@@ -42,5 +42,5 @@ def test_what_is_missing_is_named_with_its_cure(
     told = "\n".join(advice)
     assert "pip install 'linkbert[train]'" in told
     assert "pip install 'linkbert[7z]'" in told
-    assert "less than 10 GB free" in told
+    assert "less than 10 GB of disk are free" in told
     assert "no browser" in told
