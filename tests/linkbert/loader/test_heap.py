@@ -36,7 +36,7 @@ print(json.dumps([num_mapped, used_after(range(108, 408)) - before]))
 
 
 def measured(how: str) -> tuple[int, int]:
-    """Return how many of an array of 40 MB and one of 20 MB are mapped, and bytes that GELU keeps."""
+    """Return how many of two arrays of 40 and 20 MB are mapped, and bytes that GELU keeps."""
     command = [sys.executable, "-c", _PROGRAM, how]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     mapped, kept = json.loads(told)
