@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from linkbert.inspection.check import check
-from schemas.errors import SchemaError
+from schemas.errors import LinkBertError, SchemaError
 
 _FAILURES = (
     ArithmeticError,
@@ -48,6 +48,6 @@ def _first_problem(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
     try:
         return next(iter(check(folder).problems), "")
-    # Whatever stops the proof as well is told by the error that led here.
-    except Exception:
+    # What stops the proof as well is told by the error that led here.
+    except (LinkBertError, OSError, *_FAILURES):
         return ""
