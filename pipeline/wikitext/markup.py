@@ -340,8 +340,12 @@ def _unbalanced_bold(
 
 
 def _label(match: re.Match[str]) -> str:
+    label = (match.group(1) or "").strip()
+    if "''" in label:
+        # Quotes beside the brackets are runs of their own.
+        return f"{marks.BARRIER}{label}{marks.BARRIER}"
     # An address without a label shows a number on the wiki, nothing here.
-    return (match.group(1) or "").strip() or marks.HOLE
+    return label or marks.HOLE
 
 
 def _strip_switches(text: str) -> tuple[str, bool]:
