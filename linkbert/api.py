@@ -23,6 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from linkbert.extras import FINETUNING, TRAINING, require
+
 if TYPE_CHECKING:
     from linkbert.experiment.config import ExperimentConfig
     from linkbert.inspection.check import CheckReport
@@ -231,6 +233,7 @@ def run_experiment(
         quiet: no progress lines.
 
     Raises:
+        ModuleNotFoundError: a package that its end needs is not installed.
         StageError: the corpus is unfinished, or the folder holds another experiment.
     """
     from linkbert.experiment.corpora import prepare_corpora
@@ -241,6 +244,9 @@ def run_experiment(
     from pipeline.sample.config import SampleConfig
     from pipeline.sample.stage import SAMPLE
 
+    require(*TRAINING, "matplotlib", *(["sklearn"] if "tfidf" in config.arms else []))
+    if config.ranking_pairs:
+        require(*FINETUNING, "bm25s")
     config = prepare_corpora(config, Path(out), overwrite)
 
     def sample(source: str, shards: Path, options: dict[str, Any]) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 EXTRAS = {
     "torch": "train",
     "safetensors": "train",
+    "yaml": "train",
     "transformers": "finetune",
     "accelerate": "finetune",
-    "sklearn": "finetune",
+    "sklearn": "pipeline",
     "bm25s": "finetune",
     "matplotlib": "report",
     "shtab": "completion",
@@ -20,6 +23,22 @@ EXTRAS = {
     "mlflow": "mlflow",
 }
 """Package as imported: extra of `linkbert`."""
+
+TRAINING = ("torch", "safetensors", "yaml")
+FINETUNING = (*TRAINING, "transformers", "accelerate", "sklearn")
+
+
+def require(*packages: str) -> None:
+    """Refuse to begin what would end, perhaps hours later, for want of a package.
+
+    Nothing is imported.
+
+    Raises:
+        ModuleNotFoundError: one is not installed; `missing_extra` says what brings it.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:

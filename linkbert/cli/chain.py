@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import linkbert
 from linkbert import api
 from linkbert.cli.fields import config_of
 from linkbert.cli.schedule import fitted
+from linkbert.extras import require
 from pipeline.download.config import DownloadConfig
 from pipeline.tokenizer.taken import fingerprints_of
 from schemas.errors import ConfigError
@@ -70,14 +70,13 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """Return the configs that the options of `run` make.
 
     Raises:
-        ModuleNotFoundError: what trains is not installed.
+        ModuleNotFoundError: what is to log is not installed.
         ConfigError: an option of any stage is wrong, segments are too long for the model, or what
             is to be continued has no tokenizer.
     """
-    for package in ("torch", "safetensors"):  # hours before their turn
-        if find_spec(package) is None:
-            raise ModuleNotFoundError(name=package)
     config = linkbert.load_config(args.config, args.overrides)
+    if config.log != "none":
+        require(config.log)  # hours before its turn
     longest = _tokens_of_half(config.max_position_embeddings)
     if args.init is None and (args.max_tokens or 0) > longest:
         raise ConfigError(

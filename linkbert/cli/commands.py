@@ -24,7 +24,7 @@ import linkbert
 from linkbert import api
 from linkbert.cli.chain import demo, demo_argv, execution_of, pretrain_told, run
 from linkbert.cli.fields import config_of
-from linkbert.cli.given import check_given
+from linkbert.cli.given import check_given, check_packages
 from linkbert.cli.help import refuse_strange_options, refuse_strange_words
 from linkbert.cli.live_line import LiveLine, is_live
 from linkbert.cli.options import build_parser
@@ -74,6 +74,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         try:
             check_given(args)
+            check_packages(args)
             with _reading(args):
                 status = _command_of(args)(args) or 0
         finally:

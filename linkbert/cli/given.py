@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+from linkbert.extras import FINETUNING, TRAINING, require
 from schemas.errors import ConfigError
 
 _MUST_EXIST = {
@@ -25,6 +26,36 @@ _MUST_EXIST = {
 }
 """Option or argument: what it names on this machine."""
 _FOLDERS = ("corpus", "corpora", "shards", "run", "model", "folder", "init")
+_PACKAGES = {
+    "demo": TRAINING,
+    "run": TRAINING,
+    "pretrain": TRAINING,
+    "export": TRAINING,
+    "evaluate": TRAINING,
+    "finetune": FINETUNING,
+    "experiment": (*TRAINING, "matplotlib"),
+    "report": ("matplotlib",),
+    "push": ("huggingface_hub",),
+}
+"""Command: packages of extras without which it cannot end."""
+
+
+def check_packages(args: argparse.Namespace) -> None:
+    """Refuse a command that needs packages which are not installed.
+
+    Raises:
+        ModuleNotFoundError: with the name of the first.
+    """
+    if not getattr(args, "pack", None):  # an experiment that is only packed
+        require(*_PACKAGES.get(args.name, ()))
+    if args.name == "run" and args.links == "tfidf":  # `sample` itself asks its workers
+        require("sklearn")
+    if log := getattr(args, "log", None):
+        require(log)
+    if getattr(args, "downstream", None):
+        require(*FINETUNING)
+    if args.name == "evaluate" and args.kind == "ranking":
+        require(*FINETUNING, "bm25s")
 
 
 def check_given(args: argparse.Namespace) -> None:

@@ -95,8 +95,8 @@ def _transformers() -> Any:
         import transformers
     except ImportError as error:
         raise ConfigError(
-            "expected the package transformers for an encoder that is no BERT, found none: pip "
-            'install "linkbert[finetune]"'
+            "expected the package transformers for a model of this kind, found none: "
+            "pip install 'linkbert[finetune]'"
         ) from error
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]

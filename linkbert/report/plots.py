@@ -79,8 +79,7 @@ def draw(name: str, fill: Callable[[Any], None], height: float = _INCHES[1]) -> 
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError(
-            "expected matplotlib for the report's plots, found none installed: "
-            'pip install "linkbert[report]"'
+            "expected the package matplotlib for plots, found none: pip install 'linkbert[report]'"
         ) from error
 
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}

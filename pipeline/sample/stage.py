@@ -25,6 +25,7 @@ from pipeline.sample.card import CARD_NAME, dataset_card
 from pipeline.sample.config import HYPERLINK, LINK_MODES, SampleConfig
 from pipeline.sample.corpus import SampleJob, Source, sources_of, token_facts
 from pipeline.sample.index import run_index, run_split, tasks_of_index, tasks_of_split
+from pipeline.sample.pairs.similarity import require_scikit_learn
 from pipeline.sample.plan import SPLITS, run_plan, tasks_of_plan
 from pipeline.sample.report import describe_split, warnings_of
 from pipeline.sample.shards import run_gather, run_received, tasks_of_gather
@@ -60,11 +61,13 @@ def fingerprint_inputs(job: SampleJob) -> dict[str, str]:
     """Return the fingerprints of every corpus, and its kind of links.
 
     Raises:
-        ConfigError: no corpus is given, or one whose links lead nowhere.
+        ConfigError: no corpus is given, one twice, or what compares words is not installed.
         StageError: a corpus is unfinished, or its tables were not made from each other.
     """
     if not job.sources:
         raise ConfigError("expected at least one corpus to sample, found none: name a folder")
+    if has_similar(job):
+        require_scikit_learn()  # before hours of other phases
     found: dict[str, str] = {}
     tokenizers: set[str] = set()
     seen: dict[str, str] = {}

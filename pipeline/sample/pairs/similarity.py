@@ -12,7 +12,7 @@ documents are left out: they cost most of the time and tell little.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
@@ -54,6 +54,19 @@ def words_of(token_ids: AnyArray, continues: BoolArray) -> list[bytes]:
     return [data[start:stop] for start, stop in pairwise(cuts)]
 
 
+def require_scikit_learn() -> None:
+    """Refuse to compare words where the package that does is missing; nothing is imported.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if find_spec("sklearn") is None:
+        raise ConfigError(
+            "expected the package scikit-learn for links by TF-IDF, found none: "
+            "pip install 'linkbert[pipeline]'"
+        )
+
+
 def weigh_words(
     documents: Iterable[AnyArray], num_documents: int, continues: BoolArray
 ) -> SparseMatrix:
@@ -66,12 +79,10 @@ def weigh_words(
 
     Returns:
         scipy.sparse float32 [N, words], its words in the order of their ids.
-
-    Raises:
-        ConfigError: scikit-learn is not installed.
     """
-    text = _import_scikit_learn("sklearn.feature_extraction.text")
-    vectorizer = text.TfidfVectorizer(
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(
         analyzer=lambda token_ids: words_of(token_ids, continues),
         max_df=max(2, int(_MAX_DOCUMENT_SHARE * num_documents)),
         dtype=np.float32,
@@ -99,11 +110,12 @@ def most_similar(matrix: SparseMatrix, rows: slice, num_similar: int) -> Int32Ar
     Returns:
         int32 [rows, K], ascending; places that stay open hold NO_NEIGHBOUR, before the others.
     """
-    sklearn = _import_scikit_learn("sklearn")
-    neighbors = _import_scikit_learn("sklearn.neighbors")
+    import sklearn
+    from sklearn.neighbors import NearestNeighbors
+
     # A row is its own nearest, and falls away below.
     num_nearest = min(num_similar + 1, matrix.shape[0])
-    search = neighbors.NearestNeighbors(n_neighbors=num_nearest, metric="cosine", algorithm="brute")
+    search = NearestNeighbors(n_neighbors=num_nearest, metric="cosine", algorithm="brute")
     with sklearn.config_context(working_memory=_WORKING_MEMORY_MB):
         distances, found = search.fit(matrix).kneighbors(matrix[rows])
     own = np.arange(matrix.shape[0])[rows, None]
@@ -113,13 +125,3 @@ def most_similar(matrix: SparseMatrix, rows: slice, num_similar: int) -> Int32Ar
     chosen = np.sort(np.where(is_near, found, NO_NEIGHBOUR), axis=1).astype(np.int32)
     missing = num_similar + 1 - num_nearest
     return np.pad(chosen, ((0, 0), (missing, 0)), constant_values=NO_NEIGHBOUR)[:, -num_similar:]
-
-
-def _import_scikit_learn(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            "expected scikit-learn for links by TF-IDF, found none: "
-            "pip install 'linkbert[pipeline]'"
-        ) from error

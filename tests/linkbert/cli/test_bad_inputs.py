@@ -147,19 +147,37 @@ def test_a_run_that_lacks_what_describes_it_is_one_line(
     assert said in line_of(["report", "run", "--out", "nowhere/x.html"], capsys)
 
 
-@pytest.mark.parametrize("package", ["torch", "transformers", "matplotlib"])
-def test_a_missing_package_names_its_extra(
-    package: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("package", "command"),
+    [
+        ("torch", "pretrain . --out o"), ("yaml", "pretrain . --out o --estimate"),
+        ("safetensors", "export . --out o"), ("torch", "demo --out o"),
+        ("torch", "run x.xml --out o"), ("sklearn", "run x.xml --out o --links tfidf"),
+        ("transformers", "run x.xml --out o --downstream classify:."),
+        ("tensorboard", "pretrain . --out o --log tensorboard"),
+        ("wandb", "pretrain . --out o --log wandb"),
+        ("mlflow", "run x.xml --out o --set log=mlflow"),
+        ("torch", "evaluate drp . ."), ("bm25s", "evaluate ranking . ."),
+        ("transformers", "finetune qa . . --out o"), ("sklearn", "finetune classify . . --out o"),
+        ("accelerate", "finetune tag . . --out o"), ("torch", "experiment --control --out o"),
+        ("matplotlib", "experiment --control --out o"), ("sklearn", "experiment x.toml --out o"),
+        ("bm25s", "experiment x.toml --out o"), ("matplotlib", "report ."),
+        ("huggingface_hub", "push . me/mine"),
+    ],
+)  # fmt: skip
+def test_a_missing_package_names_its_extra_before_anything_is_done(
+    package: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:
-    def lacking(*_: object) -> None:
-        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-
-    monkeypatch.setitem(main.__globals__["_COMMANDS"], "check", lacking)
-    line = line_of(["check", str(tmp_path)], capsys)
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("x.xml").touch()
+    Path("x.toml").write_text('corpus = "."\narms = ["bert", "tfidf"]\nranking_pairs = 9\n')
+    monkeypatch.setitem(sys.modules, package, None)
+    config = ["--config", "tiny"] if command.startswith(("run", "pretrain")) else []
+    line = line_of([*command.split(), *config], capsys)
+    assert f"expected the package {package}" in line
     assert f"pip install 'linkbert[{EXTRAS[package]}]'" in line
+    assert {path.name for path in tmp_path.iterdir()} == {"x.xml", "x.toml"}
 
 
 @pytest.mark.parametrize("package", ["torch", "safetensors"])

@@ -1,9 +1,13 @@
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.engine.stage import Job
+from pipeline.sample.config import SampleConfig
 from pipeline.sample.pairs.similarity import NO_NEIGHBOUR, most_similar, weigh_words, words_of
+from pipeline.sample.stage import SAMPLE, fingerprint_inputs
 from schemas.errors import ConfigError
 
 NUM_DOCUMENTS = 40
@@ -95,9 +99,6 @@ def test_documents_without_a_word_that_tells_have_no_neighbours(documents: list[
 def test_without_scikit_learn_one_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(name: str) -> Any:
-        raise ImportError(name)
-
-    monkeypatch.setattr("pipeline.sample.pairs.similarity.import_module", refuse)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ConfigError, match=r"linkbert\[pipeline\]"):
-        weighed(make_documents())
+        fingerprint_inputs(Job(SAMPLE, "shards", SampleConfig(), ("corpus:tfidf",)))
