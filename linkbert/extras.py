@@ -21,6 +21,7 @@ EXTRAS = {
     "tensorboard": "tensorboard",
     "wandb": "wandb",
     "mlflow": "mlflow",
+    "boto3": "aws",
 }
 """Package as imported: extra of `linkbert`."""
 

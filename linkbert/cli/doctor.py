@@ -18,6 +18,20 @@ _PACKAGES = (
 )  # fmt: skip
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 _MIN_FREE_BYTES, _MIN_MEMORY_BYTES = 10e9, 4e9
+_SERVES = {
+    "train": "pretrain and export",
+    "finetune": "finetune, evaluate and encoders that are no BERT",
+    "pipeline": "faster .bz2, .zst files, --links tfidf and finetune's figures",
+    "report": "report and experiment",
+    "completion": "--completion",
+    "hub": "push",
+    "7z": "dumps as .7z",
+    "tensorboard": "--log tensorboard",
+    "wandb": "--log wandb",
+    "mlflow": "--log mlflow",
+    "aws": "s3://",
+}
+"""Extra: what asks for it."""
 
 
 def version_line() -> str:
@@ -53,14 +67,34 @@ def examine(folder: Path) -> tuple[dict[str, Any], list[str]]:
         advice.append("there is less than 4 GB of memory: give --workers 1")
     missing = {package: extra for package, extra in EXTRAS.items() if find_spec(package) is None}
     found["missing_packages"] = ", ".join(missing) or "none"
+    found["engines"] = ", ".join(_engines())
     advice += [
-        f"{package} is missing: pip install 'linkbert[{extra}]'"
+        f"{package} is missing, for {_SERVES[extra]}: pip install 'linkbert[{extra}]'"
         for package, extra in missing.items()
     ]
     if not any(map(shutil.which, _BROWSERS)):
         advice.append("no browser was found: copy report.html to a machine that has one")
     training, more = _training()
     return found | training, advice + more
+
+
+def _engines() -> list[str]:
+    """Return the engines that can be launched from here, and the stores that can be read."""
+    there = {
+        "local": True,
+        "Prism": shutil.which("prism"),
+        "Flink (with its job server's jar)": shutil.which("java"),
+        "Dataflow and gs://": _is_installed("google-cloud-storage"),
+        "s3://": find_spec("boto3"),
+    }
+    return [name for name, is_there in there.items() if is_there]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _training() -> tuple[dict[str, Any], list[str]]:

@@ -48,6 +48,9 @@ def _lines(result: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 def _in_a_line(value: Any) -> object | None:
     """Return what stands behind a name on its line; None where it takes lines of its own."""
+    if isinstance(value, Mapping) and list(value) == ["value", "interval"] and value["interval"]:
+        low, high = value["interval"]
+        return f"{_measured(value['value'])} ({_measured(low)} to {_measured(high)})"
     if isinstance(value, list | tuple):
         return ", ".join(_short(each) for each in value) or "none"
     if not isinstance(value, Mapping):
@@ -73,8 +76,13 @@ def _table(name: str, value: Mapping[str, Any], indent: str) -> str:
 
 
 def _label(name: str) -> str:
-    """Return a key as words: `num_instances` counts instances."""
-    return name.removeprefix("num_").replace("_", " ")
+    """Return a key as words: `num_instances` counts instances, `nll_linked` is a loss in nats."""
+    return name.removeprefix("num_").replace("nll_", "loss_").replace("_", " ")
+
+
+def _measured(value: float) -> str:
+    """Return a figure with an interval: beyond four decimals none of them tells anything."""
+    return f"{round(value, 4) + 0.0:.4f}"
 
 
 def _short(value: object) -> str:

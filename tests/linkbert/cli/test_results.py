@@ -20,6 +20,7 @@ def test_plain_values_come_first_and_short_counts_on_one_line(
         "other_models": {},
         "dumps": ["a.xml", "b.xml"],
         "loss": 0.123456,
+        "nll_linked": {"value": -2.3e-05, "interval": [-0.000399, 1.5]},
         "dump_date": None,
         "is_whole": True,
         "warnings": ["told before"],
@@ -30,6 +31,7 @@ def test_plain_values_come_first_and_short_counts_on_one_line(
         "other models  none",
         "dumps         a.xml, b.xml",
         "loss          0.1235",
+        "loss linked   0.0000 (-0.0004 to 1.5000)",
         "dump date     none",
         "is whole      yes",
     ]
