@@ -78,6 +78,11 @@ def open_shards(folder: Path) -> Shards:
         SchemaError: a part of it is missing, damaged or not on a local disk.
     """
     refuse_remote(folder)
+    if not (folder / "train").is_dir():
+        raise SchemaError(
+            f"expected the folder `train` of shards in {folder}, found none: name a folder that "
+            "`linkbert sample` wrote"
+        )
     train = open_split(folder / "train")
     if not train.num_instances:
         raise SchemaError(f"expected training instances, found none in {train.folder}")

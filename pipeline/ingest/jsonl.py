@@ -95,7 +95,8 @@ def _parse_object(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _RecordError("malformed_json", str(error)) from error
     if not isinstance(record, dict):
-        raise _RecordError("not_an_object", f"found {type(record).__name__}")
+        told = f"expected an object on each line, found {type(record).__name__}"
+        raise _RecordError("not_an_object", told)
     return record
 
 
@@ -144,7 +145,8 @@ def spell_key(value: Any) -> tuple[str, bool]:
         return str(value), True
     if isinstance(value, str) and value:
         return _short(_unicode(value), "bad_id"), False
-    raise _RecordError("bad_id", f"expected an integer from 0 to 2^62 or a string, found {value!r}")
+    found = "none" if value is None else repr(value)
+    raise _RecordError("bad_id", f"expected an integer from 0 to 2^62 or a string, found {found}")
 
 
 def _link(link: Any, num_chars: int, titles: str, only_exact: bool) -> DocumentLink:
@@ -172,7 +174,8 @@ def _link(link: Any, num_chars: int, titles: str, only_exact: bool) -> DocumentL
 def _string(record: dict[str, Any], name: str) -> str:
     value = record.get(name)
     if not isinstance(value, str):
-        raise _RecordError(f"no_{name}", f"expected a string, found {type(value).__name__}")
+        found = "none" if value is None else type(value).__name__
+        raise _RecordError(f"no_{name}", f"expected a string, found {found}")
     return _unicode(value)
 
 

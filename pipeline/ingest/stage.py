@@ -40,6 +40,8 @@ _LINK_DROPS = (
     "citation_repeated",
     "citation_without_pmid",
 )
+_LINK_FAULTS = _LINK_DROPS[1:7]
+"""Those that no well-made corpus has."""
 
 
 def fingerprint_inputs(job: Job[IngestConfig]) -> dict[str, str]:
@@ -52,10 +54,10 @@ def fingerprint_inputs(job: Job[IngestConfig]) -> dict[str, str]:
         raise DumpError("expected files to ingest, found none: name at least one")
     for source in job.sources:
         if kind := files.unreadable(source):
-            raise DumpError(
-                f"expected a file to ingest, found {kind} at {source}: save it to a file first, "
-                "which can be read again after a stop"
-            )
+            advice = "save it to a file first, which can be read again after a stop"
+            if kind == files.FOLDER:
+                advice = f"name the files in it, such as {files.join(source, '*')}"
+            raise DumpError(f"expected a file to ingest, found {kind} at {source}: {advice}")
         if not files.matching(source):
             raise DumpError(f"expected a file to ingest, found nothing at {source}: check the path")
     return {
@@ -128,6 +130,13 @@ def _warnings(job: Job[IngestConfig], records: list[Record], counts: dict[str, i
     found = []
     if counts["rejects"]:
         found.append(f"malformed records: {counts['rejects']:,}, {_first_reject(job, records)}")
+    lost = {name: counts[name] for name in _LINK_FAULTS if counts.get(name)}
+    if sum(lost.values()) > counts.get("links", 0):
+        told = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in lost.items())
+        found.append(
+            f"most links were dropped ({told}): a link is an object with `target` or `target_id`, "
+            "and with `start` and `end` in characters of its text, or neither"
+        )
     mean = counts["characters"] / counts["documents"]
     if job.config.format == "text" and mean < _FEW_CHARS:
         found.append(

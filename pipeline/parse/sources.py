@@ -80,10 +80,13 @@ def source_paths(patterns: tuple[str, ...]) -> list[str]:
     found: dict[str, None] = {}
     for pattern in patterns:
         if kind := files.unreadable(pattern):
-            raise DumpError(
-                f"expected the file of a dump, found {kind} at {pattern}: a dump is read in many "
-                "places at once, and again after a stop, so save it to a file first"
+            advice = (
+                "a dump is read in many places at once, and again after a stop, so save it to a "
+                "file first"
             )
+            if kind == files.FOLDER:
+                advice = f"name the files in it, such as {files.join(pattern, '*.bz2')}"
+            raise DumpError(f"expected the file of a dump, found {kind} at {pattern}: {advice}")
         paths = files.matching(pattern)
         if len(paths) > 1 or paths != [pattern]:
             paths = [path for path in paths if not _INDEX_NAME.search(file_name(path))]
@@ -177,16 +180,22 @@ def truncated_error(path: str, num_bytes: int) -> DumpError:
 
 
 def describe(magic: bytes, head: bytes) -> str:
-    """Say what a file that is no dump seems to be.
+    r"""Say what a file that is no dump seems to be.
 
     >>> describe(b"%PDF-1.7", b"%PDF-1.7"), describe(b"", b"<!DOCTYPE html><html>")
     ('a PDF file', 'a web page')
+    >>> describe(b"BZh9", b"BZh91AY"), describe(b"\n", b"\n\n")
+    ('what was compressed twice', 'nothing but white space')
     """
     known = {b"PK": "a zip file", b"%PDF": "a PDF file", b"PAR1": "a Parquet file"}
     for beginning, name in known.items():
         if magic.startswith(beginning):
             return name
+    if head.startswith((b"BZh", b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        return "what was compressed twice"
     text = head.decode("utf-8", "replace").strip()
+    if not text:
+        return "nothing but white space"
     lowered = text[:2000].lower()
     if "<html" in lowered or "<!doctype html" in lowered:
         return "a web page"

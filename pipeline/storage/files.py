@@ -25,6 +25,7 @@ from schemas.errors import StageError
 
 _COPY_CHUNK_BYTES = 1 << 20
 _SYNC_THREADS = 16
+FOLDER = "a folder"
 _ADDRESSES = ("http://", "https://", "ftp://", "ftps://")
 
 IMPORT_LOCK = threading.Lock()
@@ -170,7 +171,7 @@ def unreadable(path: str) -> str:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
         return ""
-    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: FOLDER}
     return "" if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "a device")
 
 

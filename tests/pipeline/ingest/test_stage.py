@@ -165,6 +165,8 @@ def test_a_link_that_does_not_fit_is_left_out_and_counted(
     root, summary = ingest_records(tmp_path, [document(1, "T", "A text.", [link])])
     assert summary["links_dropped"] == {reason: 1}
     assert rows(root, "pages")[0]["links"] == []
+    [warning] = summary["warnings"]
+    assert f"most links were dropped ({reason.replace('_', ' ')} 1): a link is an obj" in warning
 
 
 def test_guessed_links_are_left_out_on_request(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_shared_hostile_dumps_are_read(tmp_path: Path, shared_data: Path, name: 
     [
         ("-", "found standard input"),
         ("https://example.org/dump.xml", "found an address of the web"),
-        (".", "found a folder"),
+        (".", r"found a folder at \.: name the files in it, such as \./\*\.bz2"),
         ("/dev/null", "found a device"),
     ],
 )
