@@ -67,7 +67,7 @@ def test_a_file_that_is_no_toml_is_one_line(
         ("graph corpsu", "at corpsu, found nothing there: did you mean corpus?"),
         ("sample corpus books:none --out s", "the folder of a corpus at books:none, found"),
         ("pretrain nothere --out r --config tiny", "a folder that `linkbert sample` wrote at noth"),
-        ("pretrain corpus --out r --config tiny", "expected the folder `train` of shards in corpus"),
+        ("pretrain corpus --out r --config tiny", "the folder `train` of shards in corpus"),
         ("run dump.xml --out r --config tiny --init nothere", "the folder of a model at nothere"),
         ("run dump.xml --out r --config base --init corpus", "or a folder that holds one, found n"),
         ("run dump.xml --out r --config tiny --from nothere", "a tokenizer.json, a vocab.txt or"),
