@@ -15,6 +15,7 @@ from schemas.errors import ConfigError
         {"epochs": 0},
         {"validation_fraction": 1.0},
         {"mix": (0, 0, 0)},
+        {"mix": (1, 1)},
         {"mix": (float("nan"), 1, 1)},
         {"mix": (float("inf"), 1, 1)},
     ],
