@@ -2,15 +2,11 @@
 
 import ast
 import inspect
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import linkbert
-from linkbert.cli.commands import main
 
 
 def test_the_public_names_are_these() -> None:
@@ -90,27 +86,3 @@ def test_no_public_name_is_hidden_by_a_module_of_its_name() -> None:
     """Importing `linkbert.x` anywhere would put the module in the place of a name `x`."""
     modules = {path.stem for path in Path(linkbert.__file__).parent.iterdir()}
     assert not modules & set(linkbert.__all__)
-
-
-def test_importing_the_functions_imports_no_heavy_package() -> None:
-    code = (
-        "import sys, linkbert, linkbert.api; linkbert.parse\n"
-        "heavy = {'torch', 'apache_beam', 'mwparserfromhell', 'pyarrow', 'transformers'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(linkbert.__file__).parents[1])
-
-
-def test_a_stage_from_python_gives_the_summary_of_its_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dump = str(Path(__file__).parent / "data" / "mini.xml")
-    assert main(["parse", dump, "--out", str(tmp_path / "by-command"), "--quiet", "--json"]) == 0
-    by_command = json.loads(capsys.readouterr().out)
-    by_function = linkbert.parse(dump, tmp_path / "by-function", linkbert.ParseConfig())
-    assert json.loads(json.dumps(by_function)) == by_command
-    # A finished output tells the same again.
-    assert linkbert.parse([dump], tmp_path / "by-function") == by_function
-    assert linkbert.graph(tmp_path / "by-function", workers=1)["nodes"] == by_function["pages"]
-    with linkbert.LinkGraph.open(str(tmp_path / "by-function")) as graph:
-        assert graph.num_nodes == by_function["pages"]

@@ -1,27 +1,12 @@
-"""Every command: its help, its frozen options, and what it says of bad input."""
+"""Every command stands in the README and says in one line what is wrong with its input."""
 
-import argparse
-import json
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from linkbert.cli.commands import _COMMANDS, main
-from linkbert.cli.options import build_parser
-
-REPOSITORY = Path(__file__).parents[3]
-EVERYWHERE = {"--quiet", "--json", "--debug", "--help", "-h"}
-
-
-def subcommands() -> dict[str, argparse.ArgumentParser]:
-    [action] = [
-        action
-        for action in build_parser()._actions
-        if isinstance(action, argparse._SubParsersAction)
-    ]
-    return dict(action.choices)
+from tests.conftest import REPOSITORY
+from tests.linkbert.cli.test_options import subcommands
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
@@ -30,53 +15,6 @@ def test_each_command_has_help_with_an_example_and_stands_in_the_readme(name: st
     assert parser.epilog is not None
     assert parser.epilog.startswith(f"example: linkbert {name}")
     assert f"`linkbert {name}" in (REPOSITORY / "README.md").read_text()
-
-
-@pytest.mark.parametrize("name", sorted(_COMMANDS))
-def test_each_example_parses(name: str) -> None:
-    parser = subcommands()[name]
-    assert parser.epilog is not None
-    build_parser().parse_args(parser.epilog.removeprefix("example: linkbert ").split())
-
-
-def test_the_options_are_these() -> None:
-    """Others rely on them: adding one is a decision, renaming one breaks somebody's script."""
-    found = {
-        name: sorted(
-            {
-                option
-                for action in parser._actions
-                for option in (action.option_strings or [action.dest])
-            }
-            - EVERYWHERE
-        )
-        for name, parser in subcommands().items()
-    }
-    frozen = json.loads((REPOSITORY / "tests/data/options.json").read_text())
-    assert found == frozen
-
-
-def test_every_argument_says_what_it_is() -> None:
-    silent = [
-        (name, action.dest)
-        for name, parser in subcommands().items()
-        for action in parser._actions
-        if not action.help
-    ]
-    assert silent == []
-
-
-@pytest.mark.parametrize("name", sorted(_COMMANDS))
-def test_the_help_shows_the_default_of_each_option(name: str) -> None:
-    parser = subcommands()[name]
-    formatter = parser._get_formatter()
-    told = {
-        action.dest: formatter._expand_help(action)
-        for action in parser._actions
-        if action.option_strings and not action.required and action.dest != "help"
-    }
-    assert [n for n, text in told.items() if not re.search(r"\b(default|else)\b", text)] == []
-    assert not re.search(r"default: (None|False|\[)", "".join(told.values()))
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["parse"], ["pretrain", "x", "--out", "y"]])
@@ -186,39 +124,3 @@ def test_a_corpus_of_another_schema_version_is_one_line(
     manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
     line = one_line_of(capsys, ["graph", corpus_without_links])
     assert "expected schema version 1, found 99" in line
-
-
-def test_the_help_fits_a_screen_with_a_line_a_command(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["--help"])
-    assert stop.value.code == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 30
-    assert max(map(len, lines)) <= 80
-    assert {line.split()[0] for line in lines if line.startswith("  ")} == set(_COMMANDS)
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_the_shell_completes_commands_and_options(
-    shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("shtab", reason="the extra completion is not installed")
-    with pytest.raises(SystemExit) as stop:
-        main(["--completion", shell])
-    assert stop.value.code == 0
-    script = capsys.readouterr().out
-    assert all(f"{name}:" in script or f"_{name}_" in script for name in _COMMANDS)
-    assert "--validation-fraction" in script
-    if shell == "bash":
-        (tmp_path / "completion").write_text(script)
-        subprocess.run(["bash", "-n", str(tmp_path / "completion")], check=True)
-
-
-def test_an_unknown_shell_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("shtab", reason="the extra completion is not installed")
-    with pytest.raises(SystemExit) as stop:
-        main(["--completion", "fish-and-chips"])
-    assert stop.value.code == 2
-    assert "bash" in capsys.readouterr().err
