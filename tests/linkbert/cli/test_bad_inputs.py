@@ -48,34 +48,6 @@ def test_a_report_onto_a_folder_is_one_line(
     assert f"name {tmp_path / 'report.html'}" in line
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "found no run.json in run: name a folder that `linkbert pretrain` wrote"),
-        ("{", "expected JSON in run/run.json, found damage (Expecting"),
-        ("[]", "found no identity, facts, model there: copy the file anew"),
-        ('{"identity": {}, "facts": {}}', "expected what pretrain wrote in run/run.json, found no"),
-        (
-            '{"identity": {"config": {}, "inputs": {}}, "facts": {}, "model": {}}',
-            "found no identity.seed, identity.init there",
-        ),
-    ],
-)
-def test_a_run_that_lacks_what_describes_it_is_one_line(
-    content: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    Path("run").mkdir()
-    if content is not None:
-        Path("run", "run.json").write_text(content)
-        if "model" not in content:
-            assert "linkbert report: expected " in line_of(["report", "run"], capsys)
-    assert said in line_of(["export", "run", "--out", "model"], capsys)
-    said = "expected a folder to write x.html into, found none at nowhere: create it"
-    assert said in line_of(["report", "run", "--out", "nowhere/x.html"], capsys)
-
-
 @pytest.mark.parametrize("package", ["torch", "safetensors"])
 def test_run_lacks_what_trains_before_it_parses(
     package: str, mini_dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -1,6 +1,5 @@
 """Encoders of other families learn the same two tasks; tiny random models of each."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from linkbert.evaluation.evaluate import EvaluationOptions, evaluate
 from linkbert.export.export import export
@@ -20,15 +19,12 @@ from linkbert.model.families import FamilyModel
 from linkbert.model.family_folder import family_config, load_family
 from linkbert.model.network import Batch
 from linkbert.model.pretrained import LinkBertForPreTraining
-from linkbert.training.checkpoint import checkpoint_path
 from linkbert.training.trainer import pretrain
-from schemas.errors import CheckpointError, ConfigError
 from schemas.pair_frame import PairFrame
 from tests.linkbert.conftest import small_config
-from tests.linkbert.shards_folder import FRAME, NUM_STARTS, SPECIAL_IDS, write_shards
+from tests.linkbert.model.conftest import ROBERTA_FRAME
+from tests.linkbert.shards_folder import FRAME, NUM_STARTS, write_shards
 from tests.linkbert.training.test_trainer import lines, stop_after, weights
-
-ROBERTA_FRAME = PairFrame((2,), (3, 3), (3,), False, 0, 4, 1, tuple(SPECIAL_IDS.values()))
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -65,11 +61,6 @@ def frame_of(kind: str) -> PairFrame:
 @pytest.fixture(scope="module", params=[FRAME, ROBERTA_FRAME], ids=["bert", "roberta"])
 def framed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shards(tmp_path_factory.mktemp("framed") / "shards", frame=request.param)
-
-
-@pytest.fixture(scope="module")
-def roberta_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shards(tmp_path_factory.mktemp("roberta") / "shards", frame=ROBERTA_FRAME)
 
 
 def facts_of(shards: Path) -> dict[str, Any]:
@@ -185,45 +176,3 @@ def test_a_vocabulary_beyond_16_bits_is_trained(tmp_path: Path) -> None:
         "roberta.embeddings.word_embeddings.weight"
     ].shape == (size, 8)
     assert (tmp_path / "model" / "drp.safetensors").is_file()
-
-
-def test_what_of_a_folder_does_not_fit_is_one_line(roberta_shards: Path, tmp_path: Path) -> None:
-    shards = roberta_shards
-    tokenizer = shards / "tokenizer" / "tokenizer.json"
-    folder = folder_of("roberta", tmp_path / "short", tokenizer, max_position_embeddings=20)
-    config = small_config("max_steps=2")
-    with pytest.raises(ConfigError, match="expected positions for sequences of 32 tokens"):
-        pretrain(shards, tmp_path / "run", config, init=folder)
-    with pytest.raises(ConfigError, match="a BERT to extend the positions of, found 'roberta'"):
-        pretrain(shards, tmp_path / "run", small_config("extend_positions=true"), init=folder)
-    folder = folder_of("roberta", tmp_path / "few", tokenizer, vocab_size=60)
-    with pytest.raises(ConfigError, match="expected rows for the 64 tokens"):
-        pretrain(shards, tmp_path / "run", config, init=folder)
-    folder = folder_of("roberta", tmp_path / "hf", tokenizer)
-    path = folder / "model.safetensors"
-    kept = load_file(path)
-    save_file({"lm_head.bias": kept["lm_head.bias"]}, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"expected a whole encoder, found \d+ weights"):
-        pretrain(shards, tmp_path / "run", config, init=folder)
-    path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match="expected safetensors"):
-        pretrain(shards, tmp_path / "run", config, init=folder)
-    values = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**values, "num_hidden_layers": 10**6}))
-    with pytest.raises(CheckpointError, match="expected num_hidden_layers to be a number up to"):
-        pretrain(shards, tmp_path / "run", config, init=folder)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_bare_encoder_says_what_is_drawn(
-    roberta_shards: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    shards = roberta_shards
-    config = transformers.RobertaConfig(**{**SHAPE, **FAMILIES["roberta"]})
-    transformers.RobertaModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "hf")
-    shutil.copy(shards / "tokenizer" / "tokenizer.json", tmp_path / "hf")
-    with caplog.at_level("INFO"):
-        pretrain(shards, tmp_path / "run", small_config("max_steps=2"), init=tmp_path / "hf")
-    assert "lm_head.dense.weight" in caplog.text
-    assert "the relation head" in caplog.text
-    assert checkpoint_path(tmp_path / "run", 2).is_dir()

@@ -8,9 +8,8 @@ from transformers import BertConfig, BertForPreTraining
 
 import linkbert
 from linkbert.export.export import export
-from linkbert.model.huggingface import load_folder
 from linkbert.model.pretrained import LinkBertForPreTraining
-from schemas.errors import CheckpointError, ConfigError
+from schemas.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -70,31 +69,6 @@ def other_bert(folder: Path, **changes: object) -> BertForPreTraining:
     return model
 
 
-def test_any_bert_folder_loads_with_its_two_way_head(tmp_path: Path) -> None:
-    theirs = other_bert(tmp_path)
-    network, drawn = load_folder(tmp_path)
-    assert drawn == []
-    two_way = theirs.cls.seq_relationship.weight
-    assert torch.equal(network.relation_head.classifier.weight[:2], two_way)
-
-
-def test_bare_encoder_of_older_names_loads_and_says_what_was_drawn(tmp_path: Path) -> None:
-    other_bert(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    older = {
-        name.removeprefix("bert.")
-        .replace("LayerNorm.weight", "LayerNorm.gamma")
-        .replace("LayerNorm.bias", "LayerNorm.beta"): tensor
-        for name, tensor in weights.items()
-        if name.startswith("bert.") and "pooler" not in name
-    }
-    save_file(older, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    network, drawn = load_folder(tmp_path)
-    assert {name.split(".")[0] for name in drawn} == {"masked_token_head", "relation_head"}
-    words = weights["bert.embeddings.word_embeddings.weight"]
-    assert torch.equal(network.encoder.embeddings.word.weight, words)
-
-
 def test_folder_of_another_make_can_be_trained_further(tmp_path: Path) -> None:
     """Half precision, several files, a buffer of old versions, another epsilon."""
     from linkbert.training.learner import model_config_for
@@ -129,22 +103,3 @@ def test_folder_of_another_make_can_be_trained_further(tmp_path: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join([*tokens[:-1], "other"]) + "\n")
     with pytest.raises(ConfigError, match="different from id 49 on"):
         pretrain(shards, tmp_path / "again", config, init=folder)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"hidden_act": "relu"}, "expected hidden_act 'gelu', found 'relu'"),
-        ({"model_type": "roberta"}, "expected model_type 'bert', found 'roberta'"),
-        ({"num_hidden_layers": 3}, "weights missing"),
-        ({"hidden_size": 16}, "found other weights in"),
-    ],
-)
-def test_what_we_do_not_compute_is_refused(
-    tmp_path: Path, change: dict[str, object], message: str
-) -> None:
-    other_bert(tmp_path)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(CheckpointError, match=message):
-        load_folder(tmp_path)

@@ -1,6 +1,5 @@
 """Folders to start from that are not quite what the configuration and the shards ask for."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForPreTraining
 
 from linkbert.export.export import export
-from linkbert.model.huggingface import load_folder
 from linkbert.model.network import ModelConfig
 from linkbert.model.starting import load_start, starting_config
 from linkbert.training.checkpoint import checkpoint_path, load_checkpoint
@@ -108,57 +106,6 @@ def test_the_shape_is_the_folders_and_told_where_the_preset_has_another(
         config = starting_config(wanted(num_layers=12), 31, False, bert(tmp_path))
     assert config.num_layers == 2
     assert "num_layers 2 (the configuration says 12)" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"vocab_size": "64"}, "expected vocab_size to be a number"),
-        ({"vocab_size": 63}, r"word_embeddings.weight of shape \[63, 32\]"),
-        ({"hidden_size": None}, "expected hidden_size to be a number from 1 .*, found none"),
-        ({"hidden_size": 33}, "to divide hidden_size 33"),
-        ({"hidden_size": 16}, "of shape"),
-        ({"num_hidden_layers": 1}, "expected 1 layers as config.json says, found weights of 2"),
-        ({"num_hidden_layers": 3}, "16 weights missing"),
-        ({"num_hidden_layers": 1_000_000}, "weights missing"),
-        ({"num_hidden_layers": 10**30}, "expected num_hidden_layers to be a number"),
-        ({"intermediate_size": 1 << 24}, "of shape"),
-        ({"max_position_embeddings": 31}, "of shape"),
-        ({"layer_norm_eps": "tiny"}, "expected layer_norm_eps to be a number"),
-        ({"hidden_dropout_prob": True}, "expected hidden_dropout_prob to be a number"),
-        ({"tie_word_embeddings": False}, "expected tie_word_embeddings True"),
-        ({"model_type": "gpt2", "architectures": []}, "model_type 'gpt2'"),
-    ],
-    ids=str,
-)
-def test_a_config_that_lies_is_one_line(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
-    path = bert(tmp_path) / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(CheckpointError, match=message) as caught:
-        load_folder(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-def test_untied_scores_are_refused_and_tied_copies_taken(tmp_path: Path) -> None:
-    words = load_file(bert(tmp_path) / "model.safetensors")[WORDS]
-    change_weights(tmp_path, **{"cls.predictions.decoder.weight": words.clone()})
-    load_folder(tmp_path)
-    change_weights(tmp_path, **{"cls.predictions.decoder.weight": words + 1})
-    with pytest.raises(CheckpointError, match="scores tokens by its own matrix"):
-        load_folder(tmp_path)
-
-
-def test_a_folder_of_which_nothing_fits_is_refused_and_a_missing_weight_named(
-    tmp_path: Path,
-) -> None:
-    change_weights(bert(tmp_path), **{"bert.encoder.layer.1.output.dense.bias": None})
-    with pytest.raises(CheckpointError, match=r"1 weights missing.*layer\.1\.output\.dense\.bias"):
-        load_folder(tmp_path)
-    save_file({"model.layers.0.weight": torch.ones(1)}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"found not one, but model\.layers\.0\.weight"):
-        load_folder(tmp_path)
 
 
 def test_a_refused_start_leaves_no_run_and_the_cured_command_runs(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
 import json
-import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,13 +12,11 @@ import torch
 
 from linkbert.training.checkpoint import checkpoint_steps, load_newest
 from linkbert.training.config import PretrainConfig
-from linkbert.training.run_folder import lock_run
 from linkbert.training.trainer import PretrainResult, pretrain
-from schemas.errors import ConfigError, StageError, StoppedError
-from schemas.manifest import read_manifest
+from schemas.errors import StageError
 from tests.forked import Forked
-from tests.linkbert.conftest import SMALL, small_config
-from tests.linkbert.shards_folder import describe_tokenizer, write_shards
+from tests.linkbert.conftest import small_config
+from tests.linkbert.shards_folder import write_shards
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 REPOSITORY = Path(__file__).parents[3]
@@ -180,84 +176,6 @@ def lines_whole(run: Path) -> list[bytes]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)],
-)
-def test_every_signal_ends_the_micro_batch_saves_and_has_its_exit_status(
-    shards: Path,
-    tmp_path: Path,
-    finished_run: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
-    status: int,
-) -> None:
-    """A step of three micro-batches is left after the first, and done anew when the run goes on."""
-    from linkbert.cli.commands import main
-    from linkbert.training.learner import Learner
-
-    overrides = [*SMALL, "max_steps=20", "keep_checkpoints=4"]
-    argv = ["pretrain", str(shards), "--out", str(tmp_path / "run"), "--config", "demo"]
-    argv += ["--seed", "3", "--quiet", *(f"--set={text}" for text in overrides)]
-    run_step = Learner.run_step
-
-    def interrupted(self: Learner, step: int, *rest: Any) -> Any:
-        if step == 7:
-            os.kill(os.getpid(), number)
-        result = run_step(self, step, *rest)
-        assert (result is None) is (step == 7)
-        return result
-
-    handlers = signal.getsignal(number)
-    with monkeypatch.context() as patch:
-        patch.setattr(Learner, "run_step", interrupted)
-        assert main(argv) == status
-    assert signal.getsignal(number) == handlers
-    assert checkpoint_steps(tmp_path / "run") == [5, 7]
-    assert main(argv) == 0
-    assert lines(tmp_path / "run") == lines(finished_run)
-    assert checkpoint_steps(tmp_path / "run") == checkpoint_steps(finished_run)
-
-
-def test_signal_in_the_first_step_says_that_nothing_is_saved(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from linkbert.training.learner import Learner
-
-    run_step = Learner.run_step
-
-    def interrupted(self: Learner, *rest: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return run_step(self, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Learner, "run_step", interrupted)
-        with pytest.raises(StoppedError, match="before the first step"):
-            pretrain(shards, tmp_path / "run", small_config("max_steps=2"))
-    assert checkpoint_steps(tmp_path / "run") == []
-    assert pretrain(shards, tmp_path / "run", small_config("max_steps=2")).step == 2
-
-
-def test_signal_while_a_large_batch_is_made_leaves_it(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from linkbert.loader.dataset import InstanceReader
-
-    read, stretches = InstanceReader._read_in_pass, []
-
-    def interrupted(self: InstanceReader, *rest: Any) -> Any:
-        stretches.append(rest)
-        if len(stretches) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return read(self, *rest)
-
-    monkeypatch.setattr(InstanceReader, "_read_in_pass", interrupted)
-    config = small_config("max_steps=2", "batch_size=100_000")
-    with pytest.raises(StoppedError, match="before the first step"):
-        pretrain(shards, tmp_path / "run", config)
-    assert len(stretches) < 500  # of 2 x 10,000 or more
-
-
 def test_a_run_saves_by_time_too_and_keeps_the_same_files_in_the_end(
     shards: Path, tmp_path: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,17 +203,6 @@ def test_a_batch_that_finds_no_memory_is_one_line(
         pretrain(shards, tmp_path / "run", small_config("max_steps=9"))
 
 
-def test_files_of_a_run_have_the_modes_that_the_umask_gives(shards: Path, tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        pretrain(shards, tmp_path / "run", small_config("max_steps=2"))
-    finally:
-        os.umask(before)
-    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    modes = {path.name: path.stat().st_mode & 0o777 for path in files if path.name[0] != "."}
-    assert set(modes.values()) == {0o640}, modes
-
-
 def test_finished_run_says_so_and_returns_the_same(shards: Path, finished_run: Path) -> None:
     config = small_config("max_steps=20", "keep_checkpoints=4")
     before = weights(finished_run)
@@ -318,70 +225,6 @@ def test_result_tells_drp_accuracy_beside_chance(shards: Path, finished_run: Pat
     assert low <= found["drp_accuracy"] <= high
     assert set(found["by_relation"]) == {"contiguous", "random", "linked"}
     assert sum(result.relations.values()) == result.instances
-
-
-def test_manifest_holds_no_time(finished_run: Path) -> None:
-    manifest = read_manifest(finished_run)
-    assert manifest.stage == "pretrain"
-    assert "seconds" not in json.dumps(manifest.extra)
-    assert {entry.name.rsplit("/")[-1] for entry in manifest.files} == {
-        "model.safetensors",
-        "optimizer.safetensors",
-        "state.json",
-    }
-
-
-def test_other_configuration_seed_or_shards_is_refused(
-    shards: Path, finished_run: Path, tmp_path: Path
-) -> None:
-    config = small_config("max_steps=20", "learning_rate=0.5")
-    with pytest.raises(ConfigError, match=r"learning_rate was 0.01, is now 0.5;"):
-        pretrain(shards, finished_run, config, seed=3)
-    same = small_config("max_steps=20")
-    with pytest.raises(ConfigError, match="seed was 3, is now 4"):
-        pretrain(shards, finished_run, same, seed=4)
-    other = write_shards(tmp_path / "other", num_instances=48)
-    with pytest.raises(ConfigError, match=r"the shards are others \(train, validation\)"):
-        pretrain(other, finished_run, same, seed=3)
-
-
-def test_overwrite_begins_anew(shards: Path, tmp_path: Path) -> None:
-    pretrain(shards, tmp_path / "run", small_config("max_steps=3", "warmup_steps=1"))
-    result = pretrain(
-        shards, tmp_path / "run", small_config("max_steps=2", "warmup_steps=1"), overwrite=True
-    )
-    assert (result.step, result.was_finished) == (2, False)
-    assert checkpoint_steps(tmp_path / "run") == [2]
-
-
-def test_folder_of_something_else_is_refused(shards: Path, tmp_path: Path) -> None:
-    (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(StageError, match=r"found letters\.txt"):
-        pretrain(shards, tmp_path, small_config("max_steps=2"), overwrite=True)
-
-
-def test_a_start_that_was_cut_off_is_begun_again(shards: Path, tmp_path: Path) -> None:
-    shutil.copy(shards / "tokenizer" / "tokenizer.json", tmp_path)
-    (tmp_path / ".run.json.0123.tmp").write_bytes(b"{")
-    result = pretrain(shards, tmp_path, small_config("max_steps=1", "warmup_steps=1"))
-    assert result.step == 1
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "tokenizer.json").write_text("mine")
-    with pytest.raises(StageError, match=r"found tokenizer\.json"):
-        pretrain(shards, other, small_config("max_steps=1", "warmup_steps=1"))
-    assert (other / "tokenizer.json").read_text() == "mine"
-
-
-def test_second_run_in_the_same_folder_is_refused(shards: Path, tmp_path: Path) -> None:
-    with lock_run(tmp_path), pytest.raises(StageError, match="another run writing"):
-        pretrain(shards, tmp_path, small_config("max_steps=2"))
-
-
-def test_sequences_longer_than_the_positions_are_refused(shards: Path, tmp_path: Path) -> None:
-    config = small_config("max_position_embeddings=30")
-    with pytest.raises(ConfigError, match=r"at most 30 tokens .*found up to 31"):
-        pretrain(shards, tmp_path / "run", config)
 
 
 @pytest.mark.parametrize(("value", "at"), [(float("nan"), 7), (float("inf"), 7), (1e9, 52)])
@@ -445,40 +288,12 @@ def test_memory_that_runs_out_is_answered_with_a_smaller_micro_batch(
     pretrain(shards, tmp_path / "run", small_config("micro_batch_size=6", "max_steps=2"))
 
 
-def test_whole_words_need_a_tokenizer_that_marks_them(shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"for whole_word, found none in .*json"):
-        pretrain(shards, tmp_path / "run", small_config("whole_word=true"))
-
-
-def test_whole_word_runs_differ_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shards = write_shards(tmp_path / "shards")
-    tokenizer = shards / "tokenizer" / "tokenizer.json"
-    tokenizer.write_text(re.sub(r'"w(\d*[13579])"', r'"##w\1"', tokenizer.read_text()))
-    describe_tokenizer(tokenizer)
-    runs = [tmp_path / name for name in ("plain", "whole", "resumed")]
-    config = small_config("max_steps=10", "whole_word=true")
-    pretrain(shards, runs[0], small_config("max_steps=10"), seed=3)
-    pretrain(shards, runs[1], config, seed=3)
-    with monkeypatch.context() as patch:
-        stop_after(patch, 7)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(shards, runs[2], config, seed=3)
-    pretrain(shards, runs[2], config, seed=3)
-    assert lines(runs[0]) != lines(runs[1]) == lines(runs[2])
-
-
 def test_weights_do_not_depend_on_validation_or_checkpoints(
     shards: Path, tmp_path: Path, finished_run: Path
 ) -> None:
     config = small_config("max_steps=20", "validate_every=3", "checkpoint_every=4")
     pretrain(shards, tmp_path / "run", config, seed=3)
     assert lines(tmp_path / "run") == lines(finished_run)
-
-
-def test_bf16_learns_about_the_same(shards: Path, tmp_path: Path, finished_run: Path) -> None:
-    pretrain(shards, tmp_path / "run", small_config("max_steps=20", "precision=bf16"), seed=3)
-    pairs = zip(lines(tmp_path / "run"), lines(finished_run), strict=True)
-    assert max(abs(ours["loss_mlm"] - theirs["loss_mlm"]) for ours, theirs in pairs) < 0.05
 
 
 def _write_golden() -> None:
