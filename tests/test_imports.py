@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,11 +41,6 @@ def allowed_packages(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_imports_run_in_one_direction(path: Path) -> None:
     assert imported_packages(path) & set(OWN) <= allowed_packages(path)
-
-
-def test_no_folder_has_more_modules_than_a_reader_can_hold() -> None:
-    counts = Counter(path.parent for path in MODULES if path.stem != "__init__")
-    assert max(counts.values()) <= 14, counts.most_common(1)
 
 
 def test_schemas_needs_arrow_and_numpy_only() -> None:

@@ -166,7 +166,9 @@ def fit(
 
     set_seed(seed)
     model = load_model(factory, task.model, **head)
-    trainer = train(model, task.features, collator(task.tokenizer), hyper, seed, task.scratch)
+    trainer = train(
+        model, task.features, collator(task.tokenizer), hyper, seed=seed, folder=task.scratch
+    )
     return trainer, Trained({}, trainer.model, task.tokenizer)
 
 
@@ -186,6 +188,7 @@ def train(
     features: Any,
     collator: Callable[[list[Any]], dict[str, Any]],
     hyper: Hyper,
+    *,
     seed: int,
     folder: Path,
 ) -> Any:

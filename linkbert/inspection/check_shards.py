@@ -64,7 +64,9 @@ def _split_problems(
     for part in table_parts(folder):
         for batch in read_batches(str(part), batch_rows=_BATCH_ROWS):
             columns = {name: batch.column(name).to_numpy() for name in _NUMBERS}
-            problem = _batch_problem(batch, columns, first_id, part, manifest, corpora)
+            problem = _batch_problem(
+                batch, columns, first_id, part, manifest=manifest, corpora=corpora
+            )
             if problem:
                 yield f"{problem} in {part}"
                 return
@@ -84,6 +86,7 @@ def _batch_problem(
     columns: Columns,
     first_id: int,
     part: Path,
+    *,
     manifest: Manifest,
     corpora: list[CorpusFacts | None],
 ) -> str | None:

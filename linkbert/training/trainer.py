@@ -84,13 +84,9 @@ def pretrain(
         assert model is not None, "a run that is not finished begins with a model"
         # No name holds the learner: it is freed before the ranks part.
         return Run(
-            run,
-            opened,
-            identity,
-            build_learner(model, config, seed, ranks),
-            downstream=downstream,
-            quiet=quiet,
-        ).go()
+            run, opened, identity, build_learner(model, config, seed, ranks),
+            downstream=downstream, quiet=quiet,
+        ).go()  # fmt: skip
 
 
 def _check_patience(config: PretrainConfig, opened: run_folder.Shards) -> None:

@@ -120,7 +120,7 @@ def run_index(job: Job[GraphConfig], task: Task) -> Record:
                 "redirect_under_page": int(((winners < num_nodes) & (losers >= num_nodes)).sum()),
             }
             return _write_index(
-                job, index, len(pages.ids), node_rows, redirects.take(redirect_rows), counts
+                job, index, len(pages.ids), node_rows, redirects.take(redirect_rows), counts=counts
             )
     raise GraphError(
         f"expected distinct hashes of distinct titles, found a collision under {_MAX_SALTS} salts "
@@ -238,6 +238,7 @@ def _write_index(
     num_rows: int,
     node_rows: Int64Array,
     redirects: _Redirects,
+    *,
     counts: dict[str, int],
 ) -> Record:
     values = index.look_up_hashes(redirects.target_hashes)

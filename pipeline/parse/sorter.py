@@ -64,8 +64,8 @@ class PageSorter:
         source_name: str,
         writers: dict[str, TableWriter],
         limit: CpuLimit,
-        crashing: frozenset[int] = frozenset(),
         *,
+        crashing: frozenset[int] = frozenset(),
         rules: Rules | None = None,
     ) -> None:
         self.counts = PageCounts()

@@ -231,7 +231,7 @@ def _open_task(
     limit = stack.enter_context(CpuLimit(job.config.page_cpu_seconds))
     rules = rules_of(site.language, job.config.templates)
     return splitter, PageSorter(
-        site, job.config.namespaces, name, writers, limit, crashing, rules=rules
+        site, job.config.namespaces, name, writers, limit, crashing=crashing, rules=rules
     )
 
 

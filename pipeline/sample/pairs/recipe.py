@@ -141,8 +141,10 @@ def plan_pairs(
         chosen = np.flatnonzero(relations == relation)
         if len(chosen):
             here = segment_a[chosen]
-            nodes = _draw_documents(here, relation, corpus, pool, rules, draw)
-            segment_b[chosen] = _draw_segments(here, nodes, relation, segments, rules, draw)
+            nodes = _draw_documents(here, relation, corpus, pool, rules=rules, draw=draw)
+            segment_b[chosen] = _draw_segments(
+                here, nodes, relation, segments, rules=rules, draw=draw
+            )
     return Pairs(segment_a, segment_b, relations), by_class
 
 
@@ -169,7 +171,13 @@ def _relations(
 
 
 def _draw_documents(
-    segment_a: Int64Array, relation: int, corpus: Corpus, pool: Int32Array, rules: Rules, draw: Draw
+    segment_a: Int64Array,
+    relation: int,
+    corpus: Corpus,
+    pool: Int32Array,
+    *,
+    rules: Rules,
+    draw: Draw,
 ) -> Int32Array:
     key = draw.key(f"{RELATIONS[relation]} document")
     if relation == RANDOM or rules.is_random_linked:
@@ -183,6 +191,7 @@ def _draw_segments(
     nodes: Int32Array,
     relation: int,
     segments: Segments,
+    *,
     rules: Rules,
     draw: Draw,
 ) -> Int64Array:

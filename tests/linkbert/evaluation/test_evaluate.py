@@ -77,8 +77,6 @@ def test_splits_and_precision_are_options(model: Path, shards: Path) -> None:
     assert found[0]["all"]["loss"] == pytest.approx(found[1]["all"]["loss"], rel=0.01)
     with pytest.raises(SchemaError, match="validation_closed, found none"):
         evaluate("mlm", model, shards, EvaluationOptions(splits=("validation_closed",)))
-    with pytest.raises(ConfigError, match="splits out of"):
-        EvaluationOptions(splits=("train",))
 
 
 def test_other_weights_give_other_figures(model: Path, shards: Path, tmp_path: Path) -> None:
@@ -100,5 +98,3 @@ def test_another_vocabulary_and_nothing_held_out_are_refused(model: Path, tmp_pa
     shutil.rmtree(none / "validation")
     with pytest.raises(SchemaError, match="--validation-fraction"):
         evaluate("mlm", model, none, EvaluationOptions())
-    with pytest.raises(ConfigError, match="passes"):
-        EvaluationOptions(passes=0)

@@ -137,9 +137,3 @@ def test_an_error_does_not_steer_the_terminal_and_a_closed_pipe_is_no_error(corp
     assert piped.stderr.read() == b""
     piped.stderr.close()
     assert piped.wait() == 0
-
-
-def test_a_corpus_without_its_graph_says_what_to_run(tmp_path: Path) -> None:
-    write_corpus(tmp_path, [[page(1, "Cat", text=TEXT)]])
-    with pytest.raises(GraphError, match=r"no nodes in .*: run `linkbert graph "):
-        show_page(Corpus(tmp_path), "Cat")

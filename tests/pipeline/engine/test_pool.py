@@ -1,11 +1,10 @@
-"""Workers of the pool: who may stop them, what they load, and scripts that they cannot import."""
+"""Workers of the pool: who may stop them, and what they load."""
 
 import logging
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.run import JobResult, run_job
-from pipeline.engine.workers import start_forkserver
-from schemas.errors import ConfigError
 from tests.conftest import REPOSITORY
 from tests.pipeline.engine.counting_stage import (
     counting_job,
@@ -122,19 +119,6 @@ def test_an_interrupt_is_not_for_workers(
     assert "died" not in caplog.text
 
 
-def test_an_interrupt_is_not_for_the_process_that_loads_for_workers() -> None:
-    code = """
-from multiprocessing import forkserver
-from pipeline.engine.workers import start_forkserver
-start_forkserver("pipeline.parse.stage")  # takes so long that what it ignores was so from the start
-status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
-[ignored] = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")]
-assert int(ignored, 16) & 1 << signal.SIGINT - 1, status
-assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-"""
-    subprocess.run(python(OPENING + code), cwd=REPOSITORY, check=True)
-
-
 def test_two_threads_that_run_at_once_keep_their_records_apart(tmp_path: Path) -> None:
     """In a process of their own, where nobody has imported Beam before."""
     code = OPENING + (
@@ -160,27 +144,3 @@ def test_a_run_in_another_thread_than_the_main_one_works(tmp_path: Path) -> None
     thread.start()
     thread.join()
     assert results[0].summary == {"rows": 15}
-
-
-@pytest.mark.parametrize("is_file", [True, False], ids=["file", "stdin"])
-def test_a_script_runs_without_the_guard_and_from_stdin(tmp_path: Path, is_file: bool) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(POOL)
-    with open(script) as stdin:
-        told = subprocess.run(
-            [sys.executable, str(script) if is_file else "-", str(tmp_path / "out"), str(tmp_path)],
-            stdin=stdin,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    assert told.stdout == "15\n"
-
-
-def test_a_folder_for_temporary_files_too_long_for_a_socket_is_said_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", f"{tmp_path}/{'x' * 90}")
-    with pytest.raises(ConfigError, match="set TMPDIR to a shorter one"):
-        start_forkserver()

@@ -1,13 +1,10 @@
 """Pieces of a file hold its bytes once, in order, and mostly begin with a page."""
 
-import lzma
 from pathlib import Path
 
 import pytest
 
 from pipeline.parse.pieces import gathered, piece_path, read_piece, split_into_pieces
-from pipeline.storage.decompress import decompress
-from schemas.errors import DumpError
 
 PAGES = b"".join(b"<page>%d %s</page>\n" % (n, b"x" * (n % 50)) for n in range(500))
 
@@ -27,15 +24,6 @@ def test_pieces_begin_with_a_page(tmp_path: Path) -> None:
     chunks = iter([PAGES[i : i + 300] for i in range(0, len(PAGES), 300)])
     for index in range(len(split_into_pieces(chunks, str(tmp_path), 1000))):
         assert next(read_piece(piece_path(str(tmp_path), index))).startswith(b"<page>")
-
-
-def test_damaged_stream_says_where(tmp_path: Path) -> None:
-    packed = bytearray(lzma.compress(PAGES * 20))
-    packed[len(packed) // 2] ^= 0xFF
-    path = tmp_path / "damaged.xz"
-    path.write_bytes(packed)
-    with open(path, "rb") as file, pytest.raises(DumpError, match="damage near byte"):
-        list(decompress(file, "xz"))
 
 
 def test_tiny_pieces_are_gathered_so_that_a_page_is_not_copied_for_each() -> None:

@@ -20,7 +20,7 @@ def sorted_counts(*pages: dict[str, str], crashing: frozenset[int] = frozenset()
     tables = ("pages", "redirects", "rejects")
     writers = {table: TableWriter(BytesIO(), table) for table in tables}
     with CpuLimit(10.0) as limit:
-        sorter = PageSorter(SITE, (0, 14), "dump.xml", writers, limit, crashing)
+        sorter = PageSorter(SITE, (0, 14), "dump.xml", writers, limit, crashing=crashing)
         for offset, fields in enumerate(pages):
             given = {"title": "A", "ns": "0", "id": "<id>1</id>", "model": "wikitext", "text": "x"}
             sorter.add(RawPage(offset, PAGE.format(**given | fields).encode()))

@@ -100,13 +100,6 @@ def test_targets_are_those_of_anchors_in_the_segment(tmp_path: Path) -> None:
     assert counts["unplaced_links"] == 1
 
 
-def test_pages_out_of_order_and_twice_keep_their_nodes(tmp_path: Path) -> None:
-    pages = [page(9, "Nine", ["Two"]), page(2, "Two"), page(9, "Nine", ["Two"], text="Newer text.")]
-    rows = segment(tmp_path, [pages])
-    assert [row["node_id"] for row in rows] == [0, 1]
-    assert rows[1]["end_char"] == len("Newer text.")
-
-
 def test_an_empty_document_is_counted_not_lost(tmp_path: Path) -> None:
     rows = segment(tmp_path, [[page(1, "A", text=""), page(2, "B", text="Some text.")]])
     assert [row["node_id"] for row in rows] == [1]

@@ -7,7 +7,6 @@ from pathlib import Path
 import py7zr
 import pytest
 
-from pipeline.storage import decompress as dump_streams
 from pipeline.storage.decompress import decompress
 from schemas.errors import DumpError
 
@@ -57,16 +56,4 @@ def test_damage_is_said(tmp_path: Path, damage: str) -> None:
         data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
     with open(path, "rb") as file, pytest.raises(DumpError, match="expected a whole 7z archive"):
-        list(decompress(file, "7z"))
-
-
-def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(dump_streams.importlib, "import_module", missing)
-    with (
-        open(packed(tmp_path / "dump.7z", XML), "rb") as file,
-        pytest.raises(DumpError, match="pip install py7zr"),
-    ):
         list(decompress(file, "7z"))
