@@ -164,7 +164,9 @@ def rank(
         for place, feature in enumerate(_features_of(query, frame))
     ]
     hyper = Hyper(_LEARNING_RATE, _BATCH_SIZE, 1)
-    trainer = train(model, features, DataCollatorWithPadding(tokenizer), hyper, seed, scratch)
+    trainer = train(
+        model, features, DataCollatorWithPadding(tokenizer), hyper, seed=seed, folder=scratch
+    )
     asked = [feature for query in queries for feature in _features_of(query, frame)]
     logits = np.asarray(predict(trainer, asked)).reshape(len(queries), -1, 2)
     keys = np.array([query.article for query in queries], np.int64)

@@ -20,7 +20,7 @@ from linkbert.finetuning.data.choices import Choice, read_choices
 from linkbert.finetuning.data.files import DEV, TRAIN, find_files
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.table import Job, Trained, run_table
+from linkbert.finetuning.table import TableJob, Trained, run_table
 from linkbert.finetuning.training import (
     check_model,
     draw_fraction,
@@ -76,7 +76,7 @@ def finetune_choice(
     )
     settings = options.settings(model, is_question_answering=False)
     counts = {name: {"num_questions": len(each)} for name, each in read.items()}
-    job = Job("choice", model, files.paths, options.metric_of(("accuracy",)), counts)
+    job = TableJob("choice", model, files.paths, options.metric_of(("accuracy",)), counts)
     return run_table(job, options, settings, task.run, out, overwrite=overwrite)
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from linkbert.finetuning.data.examples import (
     Example,
-    Task,
+    LabelTask,
     metrics_of,
     read_examples,
     task_of,
@@ -28,7 +28,7 @@ from linkbert.finetuning.data.labels import CLASS, SCORE, SEVERAL
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.metrics import score_classes, score_label_sets, score_numbers
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.table import Job, Trained, run_table
+from linkbert.finetuning.table import TableJob, Trained, run_table
 from linkbert.finetuning.training import (
     check_model,
     draw_fraction,
@@ -102,11 +102,11 @@ def finetune_classify(
     )
     settings = options.settings(model, is_question_answering=False)
     counts = {name: each.counts for name, each in {TRAIN: train_file, **held_out}.items()}
-    job = Job(task.name, model, files.paths, options.metric_of(metrics), counts)
+    job = TableJob(task.name, model, files.paths, options.metric_of(metrics), counts)
     return run_table(job, options, settings, work.run, out, overwrite=overwrite)
 
 
-def _labels_of(examples: Sequence[Example], task: Task, path: Path) -> list[str]:
+def _labels_of(examples: Sequence[Example], task: LabelTask, path: Path) -> list[str]:
     """Return the names of the labels in the training data."""
     labels = sorted({label for each in examples for label in each.labels or ()}, key=_place)
     if len(labels) < (1 if task.kind == SEVERAL else 2):
@@ -136,7 +136,7 @@ class _ClassifyTask:
     """What is learned and predicted; `negative` is the number of a class that is no finding."""
 
     model: Path
-    task: Task
+    task: LabelTask
     rows: list[Example]
     splits: dict[str, list[Example]]
     labels: list[str]

@@ -21,7 +21,7 @@ from linkbert.finetuning.data.questions import HOTPOT, MRQA, QuestionFile, read_
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.metrics import score_answers
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.table import Job, Trained, run_table
+from linkbert.finetuning.table import TableJob, Trained, run_table
 from linkbert.finetuning.training import (
     check_model,
     draw_fraction,
@@ -90,7 +90,7 @@ def finetune_qa(
     )
     settings = options.settings(model, is_question_answering=True)
     counts = {name: each.counts for name, each in read.items()}
-    job = Job("qa", model, files.paths, options.metric_of(_METRICS), counts)
+    job = TableJob("qa", model, files.paths, options.metric_of(_METRICS), counts)
     return run_table(job, options, settings, task.run, out, overwrite=overwrite)
 
 

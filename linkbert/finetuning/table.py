@@ -62,7 +62,7 @@ RunOne = Callable[[Hyper, int], Trained]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TableJob:
     """What a table is about; it identifies the runs that lie in its folder.
 
     Attributes:
@@ -81,7 +81,7 @@ class Job:
 
 
 def run_table(
-    job: Job,
+    job: TableJob,
     options: FinetuneOptions,
     settings: Sequence[Hyper],
     run: RunOne,
@@ -166,7 +166,7 @@ def _keep(trained: Trained, out: Path) -> None:
         os.replace(folder, out / name)
 
 
-def _begin(job: Job, options: FinetuneOptions, out: Path, *, overwrite: bool) -> None:
+def _begin(job: TableJob, options: FinetuneOptions, out: Path, *, overwrite: bool) -> None:
     """Clear what is in the way, and check or write what identifies the folder.
 
     Raises:
@@ -246,7 +246,7 @@ def _name(hyper: Hyper) -> str:
     return f"lr{hyper.learning_rate:g}-batch{hyper.batch_size}-epochs{hyper.epochs}"
 
 
-def _result(job: Job, scores: dict[Hyper, dict[int, dict[str, Score]]]) -> dict[str, Any]:
+def _result(job: TableJob, scores: dict[Hyper, dict[int, dict[str, Score]]]) -> dict[str, Any]:
     rows = [{**asdict(hyper), **_summary(by_seed)} for hyper, by_seed in scores.items()]
     return {
         "task": job.task,

@@ -20,7 +20,7 @@ from linkbert.finetuning.data.sentences import Sentence, read_sentences
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.metrics import are_entity_tags, score_tags
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.table import Job, Trained, run_table
+from linkbert.finetuning.table import TableJob, Trained, run_table
 from linkbert.finetuning.training import (
     check_model,
     draw_fraction,
@@ -93,7 +93,7 @@ def finetune_tag(
     settings = options.settings(model, is_question_answering=False)
     metric = options.metric_of(("f1", "accuracy") if has_entities else ("accuracy",))
     counts = {name: {"num_sentences": len(each)} for name, each in read.items()}
-    job = Job("tag", model, files.paths, metric, counts)
+    job = TableJob("tag", model, files.paths, metric, counts)
     return run_table(job, options, settings, task.run, out, overwrite=overwrite)
 
 

@@ -30,7 +30,7 @@ _AMPERE = 8
 on two of 7.5."""
 
 
-class Layout(NamedTuple):
+class BatchLayout(NamedTuple):
     """Where each sequence lies among the tokens of a batch."""
 
     starts_B: Tensor  # int64, first token of each sequence
@@ -42,10 +42,10 @@ class Layout(NamedTuple):
     max_length: int
 
     @staticmethod
-    def of(lengths_B: Tensor, max_length: int, num_tokens: int) -> Layout:
+    def of(lengths_B: Tensor, max_length: int, num_tokens: int) -> BatchLayout:
         """Lay out sequences of the given lengths, none above `max_length`.
 
-        >>> Layout.of(torch.tensor([2, 3]), 3, 5).slots_N
+        >>> BatchLayout.of(torch.tensor([2, 3]), 3, 5).slots_N
         tensor([0, 1, 3, 4, 5])
         """
         num_sequences = len(lengths_B)
@@ -53,16 +53,16 @@ class Layout(NamedTuple):
         starts_B = ends_B - lengths_B
         bounds = functional.pad(ends_B, (1, 0)).int()
         if num_sequences * max_length == num_tokens:
-            return Layout(starts_B, bounds, None, None, num_sequences, max_length)
+            return BatchLayout(starts_B, bounds, None, None, num_sequences, max_length)
         place_N = torch.arange(num_tokens, device=lengths_B.device)
         row_N = torch.repeat_interleave(lengths_B, output_size=num_tokens)
         slots_N = place_N + row_N * max_length - starts_B[row_N]
         place_T = torch.arange(max_length, device=lengths_B.device)
         is_token_B11T = (place_T < lengths_B[:, None])[:, None, None, :]
-        return Layout(starts_B, bounds, slots_N, is_token_B11T, num_sequences, max_length)
+        return BatchLayout(starts_B, bounds, slots_N, is_token_B11T, num_sequences, max_length)
 
 
-def attend(qkv_N3AD: Tensor, layout: Layout, dropout_prob: float) -> Tensor:
+def attend(qkv_N3AD: Tensor, layout: BatchLayout, dropout_prob: float) -> Tensor:
     """Return context_NH: attention of each token to the tokens of its own sequence."""
     if _has_ragged_kernel(qkv_N3AD, dropout_prob):
         return _attend_ragged(qkv_N3AD, layout)
@@ -83,7 +83,7 @@ def _has_ragged_kernel(qkv_N3AD: Tensor, dropout_prob: float) -> bool:
     )
 
 
-def _attend_ragged(qkv_N3AD: Tensor, layout: Layout) -> Tensor:
+def _attend_ragged(qkv_N3AD: Tensor, layout: BatchLayout) -> Tensor:
     query_NAD, key_NAD, value_NAD = qkv_N3AD.unbind(1)
     bounds, longest = layout.bounds, layout.max_length
     context_NAD = varlen.varlen_attn(
@@ -93,7 +93,7 @@ def _attend_ragged(qkv_N3AD: Tensor, layout: Layout) -> Tensor:
     return context_NAD.flatten(1)
 
 
-def _attend_on_grid(qkv_N3AD: Tensor, layout: Layout, dropout_prob: float) -> Tensor:
+def _attend_on_grid(qkv_N3AD: Tensor, layout: BatchLayout, dropout_prob: float) -> Tensor:
     num_heads, head_size = qkv_N3AD.shape[2:]
     grid = qkv_N3AD.flatten(1)
     if layout.slots_N is not None:

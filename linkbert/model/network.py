@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from linkbert.model.attention import Layout, attend
+from linkbert.model.attention import BatchLayout, attend
 from linkbert.model.cross_entropy import linear_cross_entropy
 from linkbert.model.dropout import Dropout
 from schemas.tables.instances import RELATIONS
@@ -137,7 +137,7 @@ class Layer(nn.Module):
         self.output_norm = nn.LayerNorm(hidden_size, eps=epsilon)
         self.dropout = Dropout(config.hidden_dropout)
 
-    def forward(self, hidden_NH: Tensor, layout: Layout) -> Tensor:
+    def forward(self, hidden_NH: Tensor, layout: BatchLayout) -> Tensor:
         """Return hidden_NH of the next layer."""
         qkv_N3AD = self.query_key_value(hidden_NH).unflatten(-1, (3, self.num_heads, -1))
         dropout_prob = self.attention_dropout if self.training else 0.0
@@ -157,12 +157,12 @@ class Encoder(nn.Module):
         self.embeddings = Embeddings(config)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
 
-    def forward(self, batch: Batch, layout: Layout) -> Tensor:
+    def forward(self, batch: Batch, layout: BatchLayout) -> Tensor:
         """Return hidden_NH of the last layer."""
         *_, hidden_NH = self.hidden_states(batch, layout)
         return hidden_NH
 
-    def hidden_states(self, batch: Batch, layout: Layout) -> Iterator[Tensor]:
+    def hidden_states(self, batch: Batch, layout: BatchLayout) -> Iterator[Tensor]:
         """Yield hidden_NH of the embeddings and of each layer."""
         hidden_NH = self.embeddings(batch.token_ids_N, batch.position_ids_N, batch.token_types_N)
         yield hidden_NH
@@ -239,7 +239,7 @@ class LinkBert(nn.Module):
 
     def _masked_and_relations(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return hidden_MH of the masked token head, and drp_logits_BR."""
-        layout = Layout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
+        layout = BatchLayout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
         hidden_NH = self.encoder(batch, layout)
         hidden_MH = self.masked_token_head(hidden_NH.index_select(0, batch.masked_positions_M))
         return hidden_MH, self.relation_head(hidden_NH.index_select(0, layout.starts_B))

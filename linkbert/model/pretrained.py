@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from linkbert.model.attention import Layout
+from linkbert.model.attention import BatchLayout
 from linkbert.model.families import FamilyModel, Network
 from linkbert.model.family_folder import family_config, load_family
 from linkbert.model.huggingface import load_folder
@@ -95,7 +95,7 @@ class LinkBertForPreTraining(nn.Module):
         batch = _unpadded(input_ids, is_token, types)
         if isinstance(self.network, FamilyModel):
             return PretrainingOutput(*self.network.outputs(batch))
-        layout = Layout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
+        layout = BatchLayout.of(batch.lengths_B, batch.max_length, len(batch.token_ids_N))
         hidden = tuple(self.network.encoder.hidden_states(batch, layout))
         everywhere = torch.arange(len(batch.token_ids_N), device=input_ids.device)
         return PretrainingOutput(

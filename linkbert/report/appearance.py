@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from linkbert.inspection.corpus import Corpus
 from linkbert.report import plots
-from linkbert.report.markup import Section, facts, figure, figures
+from linkbert.report.markup import ReportSection, facts, figure, figures
 from pipeline.sample.corpus import open_graph
 from pipeline.sample.index import read_segments
 from pipeline.sample.pairs.graph import Links, Segments
@@ -35,7 +35,9 @@ _HELD_OUT = ("validation", "validation_closed")
 _WEIGHTED, _UNIFORM = "weighted by 1 / in-degree", "uniform"
 
 
-def appearance_sections(shards: Path, train: Manifest, columns: pa.Table) -> Iterator[Section]:
+def appearance_sections(
+    shards: Path, train: Manifest, columns: pa.Table
+) -> Iterator[ReportSection]:
     """Yield a section for each corpus that pairs were linked in and that still lies there.
 
     Args:
@@ -63,7 +65,7 @@ def _section(
     gini: dict[str, float],
     drawn: npt.NDArray[np.int64],
     expected: dict[str, Counts],
-) -> Section:
+) -> ReportSection:
     rows: list[tuple[str, object]] = [
         ("Gini coefficient, as drawn", gini["weighted"]),
         ("Gini coefficient, had they been drawn uniformly", gini["uniform"]),
@@ -80,7 +82,7 @@ def _section(
         "segments A. A segment with a single link has no choice, whatever the weights."
     )
     plot = plots.rank_plot(name, series, "appearances")
-    return Section(name, _HEADING, facts(rows) + figures([figure(plot, caption)]))
+    return ReportSection(name, _HEADING, facts(rows) + figures([figure(plot, caption)]))
 
 
 def _share(counts: npt.NDArray[Any], node: int) -> str:

@@ -15,7 +15,7 @@ from linkbert.report import plots
 from linkbert.report.examples import choose_examples, example_list
 from linkbert.report.markup import (
     Chapter,
-    Section,
+    ReportSection,
     Step,
     bars,
     escape,
@@ -49,13 +49,16 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
     Raises:
         GraphError: no document has the title `around`.
     """
-    sections = [_overview(corpus), Section("flow", "From dump to edges", flow(steps_of(corpus)))]
+    sections = [
+        _overview(corpus),
+        ReportSection("flow", "From dump to edges", flow(steps_of(corpus))),
+    ]
     if corpus.has("csr"):
         sections += [_links(corpus), _graph(corpus)]
         if around is not None:
             node = corpus.node_by_title(around)
             drawing = draw_neighbourhood(neighbourhood(corpus, node, 14), (), "around")
-            sections.append(Section("around", f"Around {node['title']}", drawing))
+            sections.append(ReportSection("around", f"Around {node['title']}", drawing))
     sections.append(_lengths(corpus))
     if corpus.has("csr"):
         nodes = choose_examples(corpus, _NUM_LINKED_EXAMPLES, _NUM_RANDOM_EXAMPLES)
@@ -63,7 +66,9 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
             f'<p class="note">The most linked page and what it is connected with, then '
             f"{_NUM_RANDOM_EXAMPLES} at random.</p>"
         )
-        sections.append(Section("examples", "Example pages", note + example_list(corpus, nodes)))
+        sections.append(
+            ReportSection("examples", "Example pages", note + example_list(corpus, nodes))
+        )
     return Chapter("corpus", heading_of("Corpus", corpus.path), sections, _verdict(corpus))
 
 
@@ -87,7 +92,7 @@ def _verdict(corpus: Corpus) -> str:
     return f"{told}."
 
 
-def _overview(corpus: Corpus) -> Section:
+def _overview(corpus: Corpus) -> ReportSection:
     pages = corpus.manifest("pages")
     site = pages.extra.get("siteinfo", {})
     rows: list[tuple[str, object]] = [
@@ -103,7 +108,7 @@ def _overview(corpus: Corpus) -> Section:
     ]
     tables = ("pages", "redirects", "rejects", "nodes", "edges", "segments")
     rows += [(name, corpus.manifest(name).rows_out) for name in tables if corpus.has(name)]
-    return Section("corpus-overview", "What it is", facts(rows))
+    return ReportSection("corpus-overview", "What it is", facts(rows))
 
 
 def steps_of(corpus: Corpus) -> list[Step]:
@@ -160,7 +165,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _links(corpus: Corpus) -> Section:
+def _links(corpus: Corpus) -> ReportSection:
     pages, mentions = corpus.manifest("pages"), corpus.manifest("mentions")
     body = ""
     if kinds := pages.extra.get("links"):
@@ -170,10 +175,10 @@ def _links(corpus: Corpus) -> Section:
         body += bars(rows, "links of the wikitext that are not kept, by reason", kind="lost")
     fates = [(escape(_words(f)), mentions.extra["fates"][f]) for f in FATES]
     body += bars([row for row in fates if row[1]], "links kept, by fate")
-    return Section("links", "Links by kind and fate", body)
+    return ReportSection("links", "Links by kind and fate", body)
 
 
-def _graph(corpus: Corpus) -> Section:
+def _graph(corpus: Corpus) -> ReportSection:
     counts = {f"{name}-degree": _by_degree(corpus.degrees(name)) for name in ("in", "out")}
     rows = corpus.most_linked(_NUM_MOST_LINKED)
     isolated = int(((corpus.degrees("in") == 0) & (corpus.degrees("out") == 0)).sum())
@@ -189,7 +194,7 @@ def _graph(corpus: Corpus) -> Section:
     body += figures([figure(plot, "Documents by degree; those of degree 0 are not shown.")])
     names = [(title_of(row["title"]), row["in_degree"]) for row in rows]
     body += bars(names, "the most linked documents, by linking documents", shares=False)
-    return Section("graph", "The link graph", body)
+    return ReportSection("graph", "The link graph", body)
 
 
 def _by_degree(degrees: npt.NDArray[np.int64]) -> dict[int, int]:
@@ -197,7 +202,7 @@ def _by_degree(degrees: npt.NDArray[np.int64]) -> dict[int, int]:
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
-def _lengths(corpus: Corpus) -> Section:
+def _lengths(corpus: Corpus) -> ReportSection:
     chars, num_pages = text_lengths(corpus)
     of = "" if len(chars) == num_pages else f" ({len(chars):,} of {num_pages:,} pages)"
     drawn = [
@@ -220,7 +225,7 @@ def _lengths(corpus: Corpus) -> Section:
                 f"Length of {len(tokens):,} segments: median {number_of(_median(tokens))} tokens.",
             )
         )
-    return Section("lengths", "Lengths", figures(drawn))
+    return ReportSection("lengths", "Lengths", figures(drawn))
 
 
 def _median(values: npt.NDArray[Any]) -> int:

@@ -15,7 +15,7 @@ from linkbert.report import plots
 from linkbert.report.appearance import appearance_sections
 from linkbert.report.markup import (
     Chapter,
-    Section,
+    ReportSection,
     Step,
     bars,
     escape,
@@ -50,7 +50,7 @@ def data_chapter(shards: Path) -> Chapter:
     columns = _read_columns(shards / "train")
     sections = [
         _overview(shards, train),
-        Section("data-flow", "From segments to instances", flow(_steps(shards, train))),
+        ReportSection("data-flow", "From segments to instances", flow(_steps(shards, train))),
         _mix(train),
         _lengths(columns),
         *appearance_sections(shards, train, columns),
@@ -76,7 +76,7 @@ def _verdict(train: Manifest) -> str:
     )
 
 
-def _overview(shards: Path, train: Manifest) -> Section:
+def _overview(shards: Path, train: Manifest) -> ReportSection:
     rows: list[tuple[str, object]] = [("epochs", train.extra["num_epochs"])]
     rows += [
         (f"{split.replace('_', ' ')} instances", _rows_of(shards / split))
@@ -86,7 +86,7 @@ def _overview(shards: Path, train: Manifest) -> Section:
     rows += [(key.replace("_", " "), train.config[key]) for key in _CONFIG_KEYS]
     rows.append(("longest instance, tokens", train.extra["max_length"]))
     rows += [(f"dropped: {name.replace('_', ' ')}", n) for name, n in train.drops.items()]
-    return Section("data-overview", "What it is", facts(rows))
+    return ReportSection("data-overview", "What it is", facts(rows))
 
 
 def _is_there(folder: Path) -> bool:
@@ -114,7 +114,7 @@ def _steps(shards: Path, train: Manifest) -> Iterator[Step]:
     yield Step(label, train.rows_in, train.rows_out, "training instances written", lost)
 
 
-def _mix(train: Manifest) -> Section:
+def _mix(train: Manifest) -> ReportSection:
     relations = train.extra["relations"]
     body = bars([(escape(name), relations[name]) for name in RELATIONS], "pairs by relation")
     by_class = train.extra["relations_by_class"]
@@ -128,7 +128,7 @@ def _mix(train: Manifest) -> Section:
         f'<p class="note">A guess that knows only what A allows is right in {chance:.1%} of pairs; '
         "compare document relation prediction with that.</p>"
     )
-    return Section("mix", "Realised mix", body)
+    return ReportSection("mix", "Realised mix", body)
 
 
 _CLASS_NAMES = {
@@ -150,18 +150,18 @@ def _read_columns(split: Path) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _lengths(columns: pa.Table) -> Section:
+def _lengths(columns: pa.Table) -> ReportSection:
     tokens = columns.column("num_tokens").to_numpy()
     median = int(np.median(tokens)) if len(tokens) else 0
     plot = plots.histogram_plot("instance-lengths", tokens, "tokens of an instance")
     caption = f"Length of {len(tokens):,} instances: median {median} tokens."
-    return Section("instance-lengths", "Instance lengths", figures([figure(plot, caption)]))
+    return ReportSection("instance-lengths", "Instance lengths", figures([figure(plot, caption)]))
 
 
-def _pairs(split: Path) -> Section:
+def _pairs(split: Path) -> ReportSection:
     reader = PairReader(split)
     items = "".join(_pair(reader.read(row)) for row in _choose_pairs(split, reader))
-    return Section("pairs", "Pairs to read", f'<ul class="pairs">{items}</ul>')
+    return ReportSection("pairs", "Pairs to read", f'<ul class="pairs">{items}</ul>')
 
 
 def _choose_pairs(split: Path, reader: PairReader) -> list[Row]:

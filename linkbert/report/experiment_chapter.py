@@ -10,7 +10,7 @@ from typing import Any
 from linkbert.report import plots
 from linkbert.report.markup import (
     Chapter,
-    Section,
+    ReportSection,
     escape,
     facts,
     figure,
@@ -41,9 +41,11 @@ def experiment_chapter(folder: Path) -> Chapter:
     results = _read(folder / RESULTS_NAME)
     sections = [
         _overview(results),
-        Section("hypotheses", "Hypotheses", _hypotheses(results["contrasts"])),
-        Section("contrasts", "Differences with their intervals", _contrasts(results["contrasts"])),
-        Section("measures", "Measures of each arm", "".join(_measures(results["measures"]))),
+        ReportSection("hypotheses", "Hypotheses", _hypotheses(results["contrasts"])),
+        ReportSection(
+            "contrasts", "Differences with their intervals", _contrasts(results["contrasts"])
+        ),
+        ReportSection("measures", "Measures of each arm", "".join(_measures(results["measures"]))),
     ]
     heading = heading_of("Experiment", folder)
     return Chapter("experiment", heading, sections, _verdict(results["contrasts"]))
@@ -74,7 +76,7 @@ def _read(path: Path) -> Results:
     return found
 
 
-def _overview(results: Results) -> Section:
+def _overview(results: Results) -> ReportSection:
     rows: list[tuple[str, object]] = [
         ("arms", ", ".join(results["config"].get("arms", results.get("arms", ())))),
         ("seeds", ", ".join(map(str, results["seeds"]))),
@@ -83,7 +85,7 @@ def _overview(results: Results) -> Section:
         rows.append((f"pairs of {split.replace('_', ' ')}", sum(found["num_pairs"])))
     if "tokens_differ" in results:
         rows.append(("tokens read differ by at most", f"{results['tokens_differ']:.2%}"))
-    return Section("experiment-overview", "What it is", facts(rows))
+    return ReportSection("experiment-overview", "What it is", facts(rows))
 
 
 def _hypotheses(contrasts: Sequence[Results]) -> str:

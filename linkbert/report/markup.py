@@ -20,7 +20,7 @@ _IDS = re.compile(r'(?:id="|href="#|url\(#|aria-controls="|aria-describedby=")[\
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A part of the report with a heading; `body` is HTML."""
 
     name: str
@@ -41,13 +41,13 @@ class Chapter:
 
     name: str
     heading: str
-    sections: list[Section]
+    sections: list[ReportSection]
     verdict: str = ""
 
     def renamed(self, suffix: str) -> Chapter:
         """Return the chapter with a suffix on every id and on every link to one."""
         sections = [
-            Section(
+            ReportSection(
                 section.name + suffix,
                 section.heading,
                 _IDS.sub(rf"\g<0>{suffix}", section.body),

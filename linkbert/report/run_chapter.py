@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from linkbert.report import plots
-from linkbert.report.markup import Chapter, Section, facts, figure, figures, heading_of, table
+from linkbert.report.markup import Chapter, ReportSection, facts, figure, figures, heading_of, table
 from schemas.errors import SchemaError
 
 _METRICS, _VALIDATION, _RUN = "metrics.jsonl", "validation.jsonl", "run.json"
@@ -30,7 +30,7 @@ def run_chapter(run: Path) -> Chapter:
     steps, validations = read_lines(run / _METRICS), read_lines(run / _VALIDATION)
     sections = [_overview(described, steps)]
     if steps:
-        sections.append(Section("curves", "Training curves", figures(list(_curves(steps)))))
+        sections.append(ReportSection("curves", "Training curves", figures(list(_curves(steps)))))
     if validations:
         sections.append(_validation(validations))
     if trials := read_lines(run / _DOWNSTREAM):
@@ -88,7 +88,7 @@ def read_lines(path: Path) -> Lines:
         ) from error
 
 
-def _overview(described: dict[str, Any], steps: Lines) -> Section:
+def _overview(described: dict[str, Any], steps: Lines) -> ReportSection:
     config, model = described["identity"]["config"], described["model"]
     rows: list[tuple[str, object]] = [
         ("layers", model.get("num_layers")),
@@ -107,7 +107,9 @@ def _overview(described: dict[str, Any], steps: Lines) -> Section:
             ("seconds in steps", round(seconds, 1)),
             ("tokens per second", int(tokens / seconds) if seconds else 0),
         ]
-    return Section("run-overview", "What it is", facts([row for row in rows if row[1] is not None]))
+    return ReportSection(
+        "run-overview", "What it is", facts([row for row in rows if row[1] is not None])
+    )
 
 
 def _curves(steps: Lines) -> Iterator[str]:
@@ -154,7 +156,7 @@ def smooth(values: list[float], window: int) -> list[float]:
     return list(((sums[ends] - sums[starts]) / (ends - starts)).tolist())
 
 
-def _validation(lines: Lines) -> Section:
+def _validation(lines: Lines) -> ReportSection:
     drawn = []
     for split in lines[-1]["splits"]:
         at = [line["step"] for line in lines if split in line["splits"]]
@@ -174,10 +176,10 @@ def _validation(lines: Lines) -> Section:
                 reference=chance if key == "drp_accuracy" else None,
             )
             drawn.append(figure(plot, f"{label} on {split.replace('_', ' ')}, by relation."))
-    return Section("validation", "Validation", _validation_table(lines[-1]) + figures(drawn))
+    return ReportSection("validation", "Validation", _validation_table(lines[-1]) + figures(drawn))
 
 
-def _downstream(lines: Lines) -> Section:
+def _downstream(lines: Lines) -> ReportSection:
     """Draw what fine-tunings of the weights of some steps scored on their task."""
     at, scores = [line["step"] for line in lines], [line["scores"] for line in lines]
     series = {
@@ -191,7 +193,7 @@ def _downstream(lines: Lines) -> Section:
         [f"{line['step']:,}", *(_score(line["scores"].get(n)) for n in names)] for line in lines
     ]
     header = ["after step", *(name.replace("_", " ") for name in names)]
-    return Section("downstream", "Downstream task", table(header, rows) + figures([drawn]))
+    return ReportSection("downstream", "Downstream task", table(header, rows) + figures([drawn]))
 
 
 def _score(value: float | None) -> str:

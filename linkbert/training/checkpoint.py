@@ -144,7 +144,7 @@ def _state(values: dict[str, Any]) -> TrainingState:
 
 
 def load_newest(run: Path) -> Checkpoint | None:
-    """Read the newest good checkpoint of a run, None where there is none."""
+    """Read the newest good checkpoint of a run, or None."""
     for step in reversed(checkpoint_steps(run)):
         try:
             return load_checkpoint(checkpoint_path(run, step))
@@ -211,7 +211,7 @@ def _parameter_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights of a model by name; those that are tied under one name alone."""
+    """Return the weights of a model by name; tied ones appear under one name only."""
     stored = model.state_dict()
     once = [name for name, _ in (*model.named_parameters(), *model.named_buffers())]
     return {name: stored[name].detach().cpu().contiguous() for name in once if name in stored}
@@ -230,7 +230,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def share_as_usual(path: Path) -> None:
-    """Give a file the mode of any new file: safetensors makes some that only their owner reads."""
+    """Give a file the mode that new files get: safetensors makes some for their owner alone."""
     usual = path.with_name(f".{path.name}.mode")
     usual.touch()
     shutil.copymode(usual, path)
@@ -238,7 +238,7 @@ def share_as_usual(path: Path) -> None:
 
 
 def _synchronise(folder: Path) -> None:
-    """Bring files to the disk before the rename makes them count."""
+    """Flush files to disk before the rename makes them count."""
     for path in (*folder.iterdir(), folder):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -44,7 +44,7 @@ CHANGEABLE_ON_RESUME = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PretrainConfig:
-    """Everything that pretraining may vary besides data and seed; the field order is the file's."""
+    """Everything that may vary in pretraining besides data and seed, in the order of the file."""
 
     # Model. The vocabulary's size comes with the shards.
     hidden_size: int = field(metadata={"help": "paper: 128 tiny, 768 base, 1,024 large"})
@@ -134,9 +134,11 @@ class PretrainConfig:
     )
     checkpoint_every: int = field(default=1000, metadata={"help": "steps"})
     checkpoint_minutes: float = field(
-        default=15.0, metadata={"help": "also save when so much time has passed; 0: never"}
+        default=15.0, metadata={"help": "also save once this many minutes have passed; 0: never"}
     )
-    keep_checkpoints: int = field(default=2, metadata={"help": "the newest so many, and the best"})
+    keep_checkpoints: int = field(
+        default=2, metadata={"help": "of the newest; the best stays besides"}
+    )
     validate_every: int = field(
         default=1000, metadata={"help": "steps; the last step is always validated"}
     )
@@ -149,7 +151,7 @@ class PretrainConfig:
     )
     patience: int = field(
         default=0,
-        metadata={"help": "end after so many validations without a lower loss; 0: never"},
+        metadata={"help": "end after this many validations without a lower loss; 0: never"},
     )
     tensorboard: bool = field(
         default=True, metadata={"help": "write events where the package is installed"}
@@ -303,7 +305,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        ConfigError: it cannot be read, is not UTF-8, or is no TOML.
+        ConfigError: it cannot be read, is not UTF-8, or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text("utf-8"))

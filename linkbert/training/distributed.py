@@ -1,7 +1,7 @@
 """The ranks of a run: one process alone, or those that torchrun started.
 
 Gradients are averaged by DistributedDataParallel; what else ranks share (counts, losses, the wish
-to stop) is summed here. Rank 0 alone writes.
+to stop) is summed here. Only rank 0 writes.
 """
 
 from __future__ import annotations

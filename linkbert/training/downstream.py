@@ -1,9 +1,9 @@
 """A downstream task that a run's weights are tried on now and then.
 
-Held-out losses say how well a model fills gaps; whether it serves, a task says. The task itself
-stands in a room above this one (`linkbert.evaluation.downstream`) and is handed in. The run learns
-nothing from a trial: batches, masks and dropout follow from the step, so its losses are the same
-bit for bit with and without.
+Held-out losses say how well a model fills gaps; only a task says what it is good for. The task
+itself stands in a room above this one (`linkbert.evaluation.downstream`) and is handed in. The run
+learns nothing from a trial: batches, masks and dropout follow from the step, so its losses are bit
+for bit the same with one and without.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The loss is that of one big batch (LinkBERT, arXiv:2203.15827, section 4.2): the sum over all masked
 tokens of the global batch divided by their number, plus the same for relations. Ranks and
-micro-batches hold different numbers of masked tokens, so no mean of means would do.
+micro-batches hold different numbers of masked tokens, so a mean of means would not do.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Wishes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a step tells; losses are means over the global batch."""
+    """What a step reports; losses are means over the global batch."""
 
     loss_mlm: float
     loss_drp: float
@@ -171,7 +171,7 @@ def model_config_for(
 
     Raises:
         ConfigError: the shards hold longer sequences than the network has positions.
-        CheckpointError: `init` is no encoder, or has another vocabulary than the shards.
+        CheckpointError: `init` is not an encoder, or has another vocabulary than the shards.
     """
     dropouts = {
         "hidden_dropout": config.hidden_dropout,
@@ -209,7 +209,7 @@ def kind_of(folder: Path) -> str:
     """Return the model_type of a Hugging Face folder.
 
     Raises:
-        CheckpointError: it has no config.json, or that of no encoder.
+        CheckpointError: it has no config.json, or one of something else than an encoder.
     """
     path = folder / CONFIG_NAME
     return check_encoder(read_object(path), str(path))
@@ -219,7 +219,7 @@ def build_learner(model: Network, config: PretrainConfig, seed: int, ranks: Rank
     """Bring a model to its device, with its optimizer.
 
     Raises:
-        ConfigError: the device or the number of ranks does not go with the configuration.
+        ConfigError: the device or the number of ranks does not fit the configuration.
     """
     if config.batch_size < ranks.size:
         raise ConfigError(
@@ -280,7 +280,7 @@ def describe_start(shape: Shape, init: Path | None) -> dict[str, Any]:
     """Return what run.json says of the network, and of the published model it started from."""
     network = {"family": asdict(shape)} if isinstance(shape, FamilyConfig) else asdict(shape)
     told = None if init is None else read_object(init / CONFIG_NAME).get("_name_or_path")
-    # A name on the hub, no path of this machine.
+    # A name on the hub, not a path on this machine.
     is_name = isinstance(told, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", told, re.ASCII)
     return {"model": network, **({"base_model": told} if is_name else {})}
 

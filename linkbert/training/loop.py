@@ -229,7 +229,7 @@ class Run:
         return self._ranks.is_writer and 0 < limit <= time.monotonic() - self._saved_at
 
     def _stop(self, signals: list[int]) -> NoReturn:
-        """Save what is learned and leave.
+        """Save what has been learned and leave.
 
         Raises:
             StoppedError: always.
@@ -264,10 +264,10 @@ class Run:
             ) from error
 
     def _check(self, result: StepResult) -> None:
-        """Stop on a loss or gradient that is no number, or a loss far above its recent mean.
+        """Stop on a non-finite loss or gradient, or a loss far above its recent mean.
 
         Raises:
-            StageError: so it is.
+            StageError: one of them was found.
         """
         loss, recent = result.loss(self._config.drp_weight), self._state.recent_loss
         limit = self._config.max_loss_spike

@@ -99,7 +99,7 @@ def usable_processors() -> int:
 def idle_processors() -> int:
     """Return how many processors of the machine others leave idle, watched for a fifth of a second.
 
-    Where the system does not tell (it is no Linux), all count as idle.
+    Where the system does not say (it is not Linux), all count as idle.
     """
     processors = os.cpu_count() or 1
     idle_before, total_before = _processor_times()
@@ -111,7 +111,7 @@ def idle_processors() -> int:
 
 
 def _processor_times() -> tuple[int, int]:
-    """Return the ticks since the start that all processors were idle, and in all (man 5 proc)."""
+    """Return the idle ticks of all processors since boot, and all their ticks (man 5 proc)."""
     try:
         with _PROCESSOR_TIMES.open() as file:
             ticks = [int(field) for field in file.readline().split()[1:9]]

@@ -76,7 +76,7 @@ class RunLogs:
         self._tracker.write(step, dict(_numbers(scores, "downstream")))
 
     def flush(self) -> None:
-        """Bring everything to the disk; done before a checkpoint, which must not be ahead."""
+        """Flush everything to disk before a checkpoint, which must not be ahead."""
         self._events.flush()
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ class EventLog:
                 self._writer.add_scalar(name, value, step)
 
     def flush(self) -> None:
-        """Bring what was written to the disk."""
+        """Flush what was written to disk."""
         if self._writer is not None:
             self._writer.flush()
 
@@ -166,7 +166,7 @@ def seconds_in_steps(run: Path) -> float:
 
 
 def _whole_lines(path: Path) -> list[bytes]:
-    """Return the lines of a file but a last one that a kill cut off."""
+    """Return the lines of a file, except a last one that a kill cut off."""
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     return [line for line in lines if line.endswith(b"\n")]
 

@@ -77,7 +77,7 @@ class Precision:
         return torch.autocast(self.device_type, half, enabled=half is not None)
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
-        """Return a scaler of gradients, which does nothing but for fp16."""
+        """Return a scaler of gradients, which does nothing except in fp16."""
         return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
 
 

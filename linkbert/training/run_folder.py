@@ -121,7 +121,7 @@ def _verify_tokenizer(folder: Path) -> None:
 
 
 def _corpus_facts(folder: Path, corpus: dict[str, Any]) -> dict[str, Any]:
-    """Return what the shards say of a corpus, with the rows of its tables where it still lies."""
+    """Return what the shards say of a corpus, with the rows of its tables if it is still there."""
     facts = {key: value for key, value in corpus.items() if key != "path"}
     root = folder / str(corpus.get("path", ""))
     for key, table in _GRAPH_TABLES.items():
@@ -212,7 +212,7 @@ def check_identity(found: dict[str, Any], wanted: dict[str, Any], run: Path) -> 
     if found["inputs"] != wanted["inputs"]:
         names = sorted(set(found["inputs"]) | set(wanted["inputs"]))
         changed = [n for n in names if found["inputs"].get(n) != wanted["inputs"].get(n)]
-        different.append(f"the shards are others ({', '.join(changed)})")
+        different.append(f"the shards are different ({', '.join(changed)})")
     if different:
         raise ConfigError(
             f"expected the run that lies in {run}, found another: {'; '.join(different)}; "
@@ -294,7 +294,7 @@ def finish_run(run: Path, identity: dict[str, Any], result: dict[str, Any], step
 
 
 def _seal(run: Path) -> None:
-    """Note the digests of all that the manifest leaves out because it holds times."""
+    """Record the digests of what the manifest leaves out because it holds times."""
     own = [run / name for name in _OWN_FILES if name not in (MANIFEST_NAME, SEAL_NAME)]
     found = [path for path in own if path.is_file()]
     for folder in (FOLDER_NAME, EVENTS_FOLDER):

@@ -15,7 +15,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 def stop_signals() -> Iterator[list[int]]:
     """Collect signals as a wish to stop; a second one does what it always does."""
     received: list[int] = []
-    # Only the main thread may set handlers; elsewhere (in a test, a notebook) there is no wish.
+    # Only the main thread may set handlers; elsewhere (a test, a notebook) none arrive.
     if threading.current_thread() is not threading.main_thread():
         yield received
         return

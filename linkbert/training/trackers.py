@@ -46,7 +46,7 @@ class Tracker:
         kind: of `TRACKERS`.
         run: the folder, whose name the run has. Going on, wandb adds to the same run, and MLflow
             begins another of the same name.
-        settings: told beside the figures.
+        settings: reported beside the figures.
 
     Raises:
         StageError: the tracker cannot be reached.
@@ -86,7 +86,8 @@ class Tracker:
             else:
                 self._library.log_metrics(figures, step=step)
         except Exception as error:
-            logger.warning("%s fails at step %d and is left: %s", self._kind, step, error)
+            told = "%s failed at step %d and gets no more figures: %s"
+            logger.warning(told, self._kind, step, error)
             self._library = None
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class GraphIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class LinkColumns:
     """The links of some documents, one element a link [L].
 
     Attributes:
@@ -137,7 +137,7 @@ def run_resolve(job: Job[GraphConfig], task: Task) -> Record:
     return {"counts": counts, "files": written, "sources": span}
 
 
-def resolve(links: Links, index: GraphIndex) -> Resolution:
+def resolve(links: LinkColumns, index: GraphIndex) -> Resolution:
     """Give every link its fate and, where it leads to a document, its target."""
     values = index.titles.look_up(links.target_titles)
     through = (values < 0) & (values != MISSING)
@@ -157,7 +157,9 @@ def resolve(links: Links, index: GraphIndex) -> Resolution:
     return Resolution(fates, targets, redirects)
 
 
-def mention_columns(links: Links, resolution: Resolution, index: GraphIndex) -> dict[str, pa.Array]:
+def mention_columns(
+    links: LinkColumns, resolution: Resolution, index: GraphIndex
+) -> dict[str, pa.Array]:
     """Return the columns of the mentions table."""
     has_no_redirect = resolution.redirects < 0
     page_ids = np.zeros(len(resolution.redirects), np.int64)
@@ -171,7 +173,7 @@ def mention_columns(links: Links, resolution: Resolution, index: GraphIndex) -> 
     }
 
 
-def find_edges(links: Links, resolution: Resolution) -> Edges:
+def find_edges(links: LinkColumns, resolution: Resolution) -> Edges:
     """Return the distinct edges of the links of whole documents.
 
     Body, hatnote and citation links make edges; captions and links without a document do not.
@@ -211,7 +213,7 @@ def _open_index(
 
 def _read_links(
     job: Job[GraphConfig], task: Task, row_nodes: Int32Array
-) -> Iterator[tuple[Links, int]]:
+) -> Iterator[tuple[LinkColumns, int]]:
     """Yield the links of batches of documents, and how many were on dropped rows."""
     row = task.args["first_row"]
     waiting: list[pa.ListArray] = []
@@ -229,7 +231,7 @@ def _read_links(
         yield flatten_links(links, row_nodes[row : row + len(links)])
 
 
-def flatten_links(links: pa.ListArray, node_ids: Int32Array) -> tuple[Links, int]:
+def flatten_links(links: pa.ListArray, node_ids: Int32Array) -> tuple[LinkColumns, int]:
     """Lay the links of documents end to end, leaving out those of dropped rows.
 
     Args:
@@ -250,7 +252,7 @@ def flatten_links(links: pa.ListArray, node_ids: Int32Array) -> tuple[Links, int
         flat = flat.filter(pa.array(kept))
         source_ids, link_index = source_ids[kept], link_index[kept]
     kinds = pc.index_in(pc.struct_field(flat, "kind"), pa.array(pages.LINK_KINDS))
-    found = Links(
+    found = LinkColumns(
         source_ids,
         link_index.astype(np.int32),
         pc.struct_field(flat, "target_title"),
@@ -260,7 +262,9 @@ def flatten_links(links: pa.ListArray, node_ids: Int32Array) -> tuple[Links, int
     return found, num_dropped
 
 
-def _count(counts: dict[str, int], links: Links, resolution: Resolution, num_dropped: int) -> None:
+def _count(
+    counts: dict[str, int], links: LinkColumns, resolution: Resolution, num_dropped: int
+) -> None:
     counts["links"] += len(links.source_ids) + num_dropped
     counts["duplicate_page"] += num_dropped
     makes_edge = _MAKES_EDGE[resolution.fates]

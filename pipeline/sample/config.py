@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from math import isfinite
 
-from pipeline.sample.pairs.recipe import Rules
+from pipeline.sample.pairs.recipe import PairRules
 from schemas.errors import ConfigError
 
 HYPERLINK, TFIDF, RANDOM_LINKS, NO_LINKS = LINK_MODES = ("hyperlink", "tfidf", "random", "none")
@@ -123,10 +123,10 @@ class SampleConfig:
                 f"found {self.mix}: change it"
             )
 
-    def rules(self, links: str) -> Rules:
+    def rules(self, links: str) -> PairRules:
         """Return the rules for a corpus with this kind of links."""
         contiguous, random, linked = self.mix
-        return Rules(
+        return PairRules(
             shares=(contiguous, random, 0.0 if links == NO_LINKS else linked),
             is_exact=self.mix_policy == "exact",
             is_random_linked=links == RANDOM_LINKS,

@@ -26,7 +26,14 @@ from pipeline.sample.pairs.linked import (
     expected_appearances,
     target_weights,
 )
-from pipeline.sample.pairs.recipe import Corpus, Draw, Pairs, Population, epoch_order, plan_pairs
+from pipeline.sample.pairs.recipe import (
+    Draw,
+    PairCorpus,
+    Pairs,
+    Population,
+    epoch_order,
+    plan_pairs,
+)
 from pipeline.sample.pairs.relations import Int8Array
 from schemas.counter_rng import counter_key
 from schemas.errors import ConfigError, GraphError, StageError
@@ -118,7 +125,7 @@ def plan_corpus(
         graph = join_graphs(graph, *corpus.similar)
     rules = config.rules(corpus.source.links)
     draw = Draw(config.seed, split, epoch, corpus.source.index)
-    pairs, by_class = plan_pairs(Corpus(segments, graph, links), population, rules, draw)
+    pairs, by_class = plan_pairs(PairCorpus(segments, graph, links), population, rules, draw)
     facts: dict[str, Json] = {"by_class": by_class}
     if split == "train" and epoch == 0 and links is not None:
         segment_a = np.flatnonzero(population.sources[segments.node])

@@ -33,7 +33,7 @@ from pipeline.wikitext.holes import hole_between
 from pipeline.wikitext.loose_rows import ROW_FOLLOWS, ROWS, ROWS_END, drop_loose_rows
 from pipeline.wikitext.markup import LIST_MARKS, begun_with_list_mark
 from pipeline.wikitext.templates.rules import Rules
-from pipeline.wikitext.unruled import Losses, UnruledTemplates
+from pipeline.wikitext.unruled import PageLosses, UnruledTemplates
 from pipeline.wikitext.variants import choose_variant, variants_of
 
 MAX_DEPTH: Final = 60
@@ -61,12 +61,12 @@ class _Frame:
     pieces: list[str] = field(default_factory=list)
 
 
-def cut(text: str, title: str, site: SiteInfo, rules: Rules, losses: Losses) -> str:
+def cut(text: str, title: str, site: SiteInfo, rules: Rules, losses: PageLosses) -> str:
     """Return the wikitext without templates, tables, references and the like.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> from pipeline.wikitext.templates.rules import rules_of
-    >>> losses, page = Losses(), "a<ref>[[b]]</ref> {{nowrap|[[c]] d}}{{x|[[y]]}}"
+    >>> losses, page = PageLosses(), "a<ref>[[b]]</ref> {{nowrap|[[c]] d}}{{x|[[y]]}}"
     >>> cut(page, "T", default_site(), rules_of("en"), losses)
     'a [[c]] d'
     >>> dict(losses.dropped)
@@ -80,12 +80,11 @@ def cut(text: str, title: str, site: SiteInfo, rules: Rules, losses: Losses) -> 
 class _Cutter:
     """The state of one pass: where it is, and the frames that are open."""
 
-    def __init__(self, text: str, title: str, site: SiteInfo, rules: Rules, losses: Losses) -> None:
-        self.text = text
-        self.title = title
-        self.site = site
-        self.rules = rules
-        self.losses = losses
+    def __init__(
+        self, text: str, title: str, site: SiteInfo, rules: Rules, losses: PageLosses
+    ) -> None:
+        self.text, self.title, self.site = text, title, site
+        self.rules, self.losses = rules, losses
         self.position = 0
         self.frames: list[_Frame] = [_Frame(_TABLE, 0)]
         self.pieces = self.frames[0].pieces

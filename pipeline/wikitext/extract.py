@@ -28,7 +28,7 @@ from pipeline.wikitext.markup import protect_loose_brackets, strip_markup
 from pipeline.wikitext.subpages import absolute_links
 from pipeline.wikitext.templates.rules import Rules, rules_of
 from pipeline.wikitext.tokens import Walk, walk_tokens
-from pipeline.wikitext.unruled import Losses
+from pipeline.wikitext.unruled import PageLosses
 
 
 class Link(NamedTuple):
@@ -89,7 +89,7 @@ def extract(wikitext: str, title: str, site: SiteInfo, rules: Rules | None = Non
 
 
 def _extract(wikitext: str, title: str, site: SiteInfo, rules: Rules) -> Extraction:
-    losses = Losses()
+    losses = PageLosses()
     text = cut(marks.without_marks(wikitext), title, site, rules, losses)
     text, calls_itself_one = strip_markup(text)
     text = absolute_links(text.replace(marks.BAR, "|"), title, site)

@@ -30,7 +30,7 @@ _MAX_CALL_CHARS: Final = 100
 
 
 @dataclass(slots=True)
-class Losses:
+class PageLosses:
     """What a page loses and says on the way: filled by the passes, read by `extract`."""
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -42,7 +42,7 @@ class Losses:
 class UnruledTemplates:
     """What the templates without a rule mean on one page."""
 
-    def __init__(self, title: str, site: SiteInfo, losses: Losses) -> None:
+    def __init__(self, title: str, site: SiteInfo, losses: PageLosses) -> None:
         self.title, self.site, self.losses = title, site, losses
         self._is_english = known_language(site.language) == "en"
 

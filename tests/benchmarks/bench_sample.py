@@ -22,7 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.sample.pairs.graph import Graph, Links, Segments
-from pipeline.sample.pairs.recipe import Corpus, Draw, Population, Rules, epoch_order, plan_pairs
+from pipeline.sample.pairs.recipe import (
+    Draw,
+    PairCorpus,
+    PairRules,
+    Population,
+    epoch_order,
+    plan_pairs,
+)
 from pipeline.sample.shards import join_pairs
 from pipeline.sample.token_store import TokenRuns, open_store
 from schemas.counter_rng import counter_key
@@ -78,8 +85,10 @@ def plan_epoch(folder: Path) -> str:
     weights = pool / np.maximum(np.diff(graph.in_indptr), 1)
     links = Links(load("target_start"), load("target_ids"), False, weights)
     started, cpu_started = time.perf_counter(), time.process_time()
-    corpus = Corpus(segments, graph, links)
-    pairs, by_class = plan_pairs(corpus, Population(pool, pool), Rules(), Draw(0, "train", 0, 0))
+    corpus = PairCorpus(segments, graph, links)
+    pairs, by_class = plan_pairs(
+        corpus, Population(pool, pool), PairRules(), Draw(0, "train", 0, 0)
+    )
     order = epoch_order(pairs.segment_a, counter_key(0, "order"))
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     counts = np.bincount(pairs.relation, minlength=3).tolist()

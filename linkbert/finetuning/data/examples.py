@@ -42,7 +42,7 @@ _UNLABELLED = (("",), ("-1",))
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class LabelTask:
     """Which columns hold what, and what is counted.
 
     Attributes:
@@ -72,17 +72,19 @@ _PAIR, _LABEL = ("sentence1", "sentence2"), ("label",)
 TASKS = {
     task.name: task
     for task in (
-        Task("cola", ("4",), ("2",), ("matthews",), submission="CoLA"),
-        Task("sst-2", ("sentence",), _LABEL, submission="SST-2"),
-        Task("mrpc", ("#1 String", "#2 String"), ("Quality",), ("f1", "accuracy"), CLASS, "MRPC"),
-        Task("sts-b", _PAIR, ("score",), ("spearman", "pearson"), SCORE, "STS-B"),
-        Task(
+        LabelTask("cola", ("4",), ("2",), ("matthews",), submission="CoLA"),
+        LabelTask("sst-2", ("sentence",), _LABEL, submission="SST-2"),
+        LabelTask(
+            "mrpc", ("#1 String", "#2 String"), ("Quality",), ("f1", "accuracy"), CLASS, "MRPC"
+        ),
+        LabelTask("sts-b", _PAIR, ("score",), ("spearman", "pearson"), SCORE, "STS-B"),
+        LabelTask(
             "qqp", ("question1", "question2"), ("is_duplicate",), ("f1", "accuracy"), CLASS, "QQP"
         ),
-        Task("mnli", _PAIR, ("gold_label",), submission="MNLI"),
-        Task("qnli", ("question", "sentence"), _LABEL, submission="QNLI"),
-        Task("rte", _PAIR, _LABEL, submission="RTE"),
-        Task("wnli", _PAIR, _LABEL, submission="WNLI"),
+        LabelTask("mnli", _PAIR, ("gold_label",), submission="MNLI"),
+        LabelTask("qnli", ("question", "sentence"), _LABEL, submission="QNLI"),
+        LabelTask("rte", _PAIR, _LABEL, submission="RTE"),
+        LabelTask("wnli", _PAIR, _LABEL, submission="WNLI"),
     )
 }
 """GLUE's tasks with the metrics of its leaderboard."""
@@ -135,7 +137,7 @@ class ExampleFile:
         return found | ({"num_unlabelled": self.num_unlabelled} if self.num_unlabelled else {})
 
 
-def task_of(name: str | None, data: Path, options: FinetuneOptions) -> Task:
+def task_of(name: str | None, data: Path, options: FinetuneOptions) -> LabelTask:
     """Return the task by its name, or by the name of the data's folder, with the wanted columns.
 
     A folder that is named like none of GLUE's tasks holds any classification.
@@ -148,7 +150,7 @@ def task_of(name: str | None, data: Path, options: FinetuneOptions) -> Task:
     folder = (data if data.is_dir() else data.parent).name.lower()
     wants_own = bool(options.text_columns or options.label_columns)
     found = TASKS.get((name or ("" if wants_own else folder)).lower())
-    task = found or Task("classify", (), (), (), "auto")
+    task = found or LabelTask("classify", (), (), (), "auto")
     if options.label_kind != "auto":
         task = replace(task, kind=options.label_kind, metrics=())
     if len(options.label_columns) > 1 or options.label_separator:
@@ -160,7 +162,7 @@ def task_of(name: str | None, data: Path, options: FinetuneOptions) -> Task:
     )
 
 
-def metrics_of(task: Task, options: FinetuneOptions) -> tuple[str, ...]:
+def metrics_of(task: LabelTask, options: FinetuneOptions) -> tuple[str, ...]:
     """Return what is told of a task, what chooses first."""
     if task.metrics:
         return task.metrics
@@ -173,7 +175,7 @@ def metrics_of(task: Task, options: FinetuneOptions) -> tuple[str, ...]:
 
 
 def read_examples(
-    path: Path, task: Task, options: FinetuneOptions, *, is_test: bool = False
+    path: Path, task: LabelTask, options: FinetuneOptions, *, is_test: bool = False
 ) -> ExampleFile:
     """Read a file of labelled texts.
 
@@ -215,7 +217,7 @@ def read_examples(
     return ExampleFile(kept, num_short, len(rows) - len(kept), kind)
 
 
-def _rows_of(path: Path, task: Task) -> tuple[list[str], list[dict[str, Any]], int]:
+def _rows_of(path: Path, task: LabelTask) -> tuple[list[str], list[dict[str, Any]], int]:
     """Return the columns, the rows that have all of them, and how many rows have not."""
     if is_json(path):
         objects = list(json_values(path))
@@ -276,7 +278,7 @@ def _known_texts(header: Sequence[str]) -> tuple[str, ...]:
 
 
 def _text_columns(
-    task: Task, header: Sequence[str], path: Path, *, is_other: bool
+    task: LabelTask, header: Sequence[str], path: Path, *, is_other: bool
 ) -> tuple[str, ...]:
     known = _known_texts(header)
     missing = [name for name in task.texts if name not in header]
@@ -293,7 +295,7 @@ def _text_columns(
 
 
 def _label_columns(
-    task: Task, header: Sequence[str], path: Path, *, is_test: bool
+    task: LabelTask, header: Sequence[str], path: Path, *, is_test: bool
 ) -> tuple[str, ...]:
     """Return the columns of the label, none where a test keeps it back."""
     if task.labels and all(name in header for name in task.labels):

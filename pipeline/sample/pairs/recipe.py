@@ -44,7 +44,7 @@ from schemas.tables.instances import LINKED, RANDOM, RELATIONS
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PairRules:
     """How pairs are made.
 
     Attributes:
@@ -98,7 +98,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Corpus:
+class PairCorpus:
     """One corpus as arrays.
 
     Attributes:
@@ -114,7 +114,7 @@ class Corpus:
 
 
 def plan_pairs(
-    corpus: Corpus, population: Population, rules: Rules, draw: Draw
+    corpus: PairCorpus, population: Population, rules: PairRules, draw: Draw
 ) -> tuple[Pairs, dict[str, dict[str, int]]]:
     """Return the pairs of one corpus and epoch, in the order of segment_a.
 
@@ -163,7 +163,7 @@ def classify(segment_a: Int64Array, segments: Segments, links: Links | None) -> 
 
 
 def _relations(
-    classes: Int8Array, partner: BoolArray, segment_a: Int64Array, rules: Rules, draw: Draw
+    classes: Int8Array, partner: BoolArray, segment_a: Int64Array, rules: PairRules, draw: Draw
 ) -> Int8Array:
     assign = assign_exact if rules.is_exact else assign_independently
     purpose = f"relations/{draw.split}/{draw.epoch}/{draw.corpus}"
@@ -173,10 +173,10 @@ def _relations(
 def _draw_documents(
     segment_a: Int64Array,
     relation: int,
-    corpus: Corpus,
+    corpus: PairCorpus,
     pool: Int32Array,
     *,
-    rules: Rules,
+    rules: PairRules,
     draw: Draw,
 ) -> Int32Array:
     key = draw.key(f"{RELATIONS[relation]} document")
@@ -192,7 +192,7 @@ def _draw_segments(
     relation: int,
     segments: Segments,
     *,
-    rules: Rules,
+    rules: PairRules,
     draw: Draw,
 ) -> Int64Array:
     if relation == LINKED and rules.is_lead_only:

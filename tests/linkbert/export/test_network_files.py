@@ -30,7 +30,9 @@ def test_rows_that_pad_the_vocabulary_stay_unless_they_are_cut(tmp_path: Path) -
         config = json.loads((tmp_path / "config.json").read_text())
         assert (config["vocab_size"], config["pad_token_id"]) == (num_rows or 20, 3)
     assert sizes[0] - sizes[1] == 5 * (8 + 1)  # an embedding and a bias per row
-    assert load_file(tmp_path / "drp.safetensors")["drp.weight"].shape == (3, 8)
+    head = load_file(tmp_path / "drp.safetensors")
+    assert head["drp.weight"].shape == (3, 8)
+    assert sizes[1] == sum(tensor.numel() for tensor in (*written.values(), *head.values()))
 
 
 def test_the_shape_of_either_kind_of_network_is_told_alike() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from linkbert.finetuning import table
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.table import Job, Trained, model_identity, run_table
+from linkbert.finetuning.table import TableJob, Trained, model_identity, run_table
 from linkbert.training.run_folder import lock_run
 from schemas.errors import ConfigError, StageError
 from tests.forked import Forked
@@ -39,12 +39,12 @@ def trained(score: float, name: str = "model", error: Exception | None = None) -
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(tmp_path: Path) -> TableJob:
     (tmp_path / "hf").mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md"):
         (tmp_path / "hf" / name).write_text(name)
     (tmp_path / "data.tsv").write_text("")
-    return Job("made", tmp_path / "hf", (tmp_path / "data.tsv",), "f1")
+    return TableJob("made", tmp_path / "hf", (tmp_path / "data.tsv",), "f1")
 
 
 def cut_off_at(word: str, write: Callable[..., None]) -> Callable[..., None]:
@@ -57,7 +57,7 @@ def cut_off_at(word: str, write: Callable[..., None]) -> Callable[..., None]:
 
 
 def test_the_model_of_the_best_run_is_kept_whatever_came_after(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TableJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seeds 0 to 2 score 10, 30, 20; the run of seed 1 is cut off once between model and scores."""
     scores = {0: 10.0, 1: 30.0, 2: 20.0}
@@ -82,7 +82,7 @@ def test_the_model_of_the_best_run_is_kept_whatever_came_after(
     assert ran == [0, 1, 1, 2]
 
 
-def once(job: Job, out: Path, score: float = 50.0, **options: Any) -> dict[str, Any]:
+def once(job: TableJob, out: Path, score: float = 50.0, **options: Any) -> dict[str, Any]:
     overwrite = options.pop("overwrite", False)
     found = trained(score)
     return run_table(
@@ -94,7 +94,7 @@ def once(job: Job, out: Path, score: float = 50.0, **options: Any) -> dict[str, 
     "changed", ["model.safetensors", "config.json", "tokenizer.json", "../data.tsv"]
 )
 def test_another_model_or_file_is_another_fine_tuning(
-    changed: str, job: Job, tmp_path: Path
+    changed: str, job: TableJob, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     once(job, out)
@@ -104,7 +104,7 @@ def test_another_model_or_file_is_another_fine_tuning(
     assert once(job, out, 70.0, overwrite=True)["best"]["dev"]["f1"]["mean"] == 70.0
 
 
-def test_what_is_not_read_changes_nothing_and_an_option_does(job: Job, tmp_path: Path) -> None:
+def test_what_is_not_read_changes_nothing_and_an_option_does(job: TableJob, tmp_path: Path) -> None:
     out = tmp_path / "out"
     once(job, out, text_columns=("a",))
     (job.model / "README.md").write_text("other")
@@ -113,7 +113,7 @@ def test_what_is_not_read_changes_nothing_and_an_option_does(job: Job, tmp_path:
         once(job, out, fraction=0.5)
 
 
-def test_a_models_identity_is_that_of_the_bytes_that_are_read(job: Job) -> None:
+def test_a_models_identity_is_that_of_the_bytes_that_are_read(job: TableJob) -> None:
     safe = model_identity(job.model)
     (job.model / "pytorch_model.bin").write_text("x")
     assert model_identity(job.model) == safe
@@ -125,7 +125,7 @@ def test_a_models_identity_is_that_of_the_bytes_that_are_read(job: Job) -> None:
     assert len({safe, first, second, model_identity(job.model)}) == 4
 
 
-def test_what_a_killed_one_left_is_swept(job: Job, tmp_path: Path) -> None:
+def test_what_a_killed_one_left_is_swept(job: TableJob, tmp_path: Path) -> None:
     out = tmp_path / "out"
     once(job, out)
     for name in ("model.tmp", "predictions.tmp", "trainer"):
@@ -141,7 +141,7 @@ def test_what_a_killed_one_left_is_swept(job: Job, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_start_that_was_killed_begins_anew(job: Job, tmp_path: Path) -> None:
+def test_a_start_that_was_killed_begins_anew(job: TableJob, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / ".lock").touch()
@@ -152,7 +152,7 @@ def test_a_start_that_was_killed_begins_anew(job: Job, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_of_something_else_is_left_alone(
-    overwrite: bool, job: Job, tmp_path: Path
+    overwrite: bool, job: TableJob, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -162,7 +162,7 @@ def test_a_folder_of_something_else_is_left_alone(
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
 
 
-def test_overwriting_deletes_what_was_there(job: Job, tmp_path: Path) -> None:
+def test_overwriting_deletes_what_was_there(job: TableJob, tmp_path: Path) -> None:
     out = tmp_path / "out"
     once(job, out, 90.0)
     (out / "runs/lr1-batch1-epochs1-seed9.json").write_text("{}")
@@ -170,7 +170,7 @@ def test_overwriting_deletes_what_was_there(job: Job, tmp_path: Path) -> None:
     assert len(list((out / "runs").iterdir())) == 1
 
 
-def test_a_second_process_in_the_folder_is_refused(job: Job, tmp_path: Path) -> None:
+def test_a_second_process_in_the_folder_is_refused(job: TableJob, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with lock_run(out), pytest.raises(StageError, match="to be free"):
         once(job, out, overwrite=True)
@@ -187,7 +187,7 @@ def test_a_second_process_in_the_folder_is_refused(job: Job, tmp_path: Path) -> 
     ],
 )
 def test_a_full_disk_is_one_line_and_loses_no_model(
-    error: Exception, expected: type[Exception], job: Job, tmp_path: Path
+    error: Exception, expected: type[Exception], job: TableJob, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     options = FinetuneOptions(seeds=(0, 1))
@@ -207,7 +207,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.table import Job, Trained, run_table
+from linkbert.finetuning.table import TableJob, Trained, run_table
 from linkbert.finetuning.training import num_processes
 
 root = Path(sys.argv[1])
@@ -221,13 +221,13 @@ def run(hyper, seed):
         file.write(f"{seed} of {num_processes()} ")
     return Trained({"dev": {"f1": 1.0 * seed}}, Saved(), Saved(), {})
 
-job = Job("made", root / "hf", (root / "data.tsv",), "f1")
+job = TableJob("made", root / "hf", (root / "data.tsv",), "f1")
 run_table(job, FinetuneOptions(seeds=(1, 2)), [Hyper(1e-3, 8, 1)], run, root / "out")
 """
 
 
 @pytest.mark.end_to_end
-def test_two_ranks_train_each_run_and_one_writes(job: Job, tmp_path: Path) -> None:
+def test_two_ranks_train_each_run_and_one_writes(job: TableJob, tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, tmp_path]
     ranks = [Forked(command, env=environment) for environment in environments(2)]
     assert [rank.wait() for rank in ranks] == [0, 0]

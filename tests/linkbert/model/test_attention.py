@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from linkbert.model import attention
-from linkbert.model.attention import Layout, attend
+from linkbert.model.attention import BatchLayout, attend
 
 LENGTHS = torch.tensor([7, 12, 1, 4])
 
@@ -46,7 +46,7 @@ def one_by_one(
 def test_kernel_for_ragged_batches_gets_what_the_grid_computes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    layout = Layout.of(LENGTHS, 12, 24)
+    layout = BatchLayout.of(LENGTHS, 12, 24)
     monkeypatch.setattr(attention.varlen, "varlen_attn", one_by_one)
     results = []
     for is_ragged in (True, False):
@@ -65,7 +65,7 @@ def test_installed_kernel_takes_our_arguments_forward_and_backward(
 ) -> None:
     # Tensors without data run torch's own function and its gradient, but for the CUDA code.
     monkeypatch.setattr(attention, "_has_ragged_kernel", lambda *_: True)
-    layout = Layout.of(LENGTHS, 12, 24)._replace(
+    layout = BatchLayout.of(LENGTHS, 12, 24)._replace(
         bounds=torch.empty(5, dtype=torch.int32).to("meta")
     )
     given = torch.empty(24, 3, 2, 16, dtype=torch.bfloat16, device="meta", requires_grad=True)

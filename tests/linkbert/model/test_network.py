@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertForPreTraining
 
-from linkbert.model.attention import Layout, attend
+from linkbert.model.attention import BatchLayout, attend
 from linkbert.model.huggingface import from_hugging_face, hugging_face_config, to_hugging_face
 from linkbert.model.network import Batch, LinkBert, ModelConfig, initialise
 from linkbert.model.pretrained import LinkBertForPreTraining
@@ -137,15 +137,15 @@ def test_relation_head_keeps_what_next_sentence_prediction_learned(pair: Pair) -
 def test_sequences_do_not_see_each_other() -> None:
     torch.manual_seed(0)
     qkv = torch.randn(7, 3, 2, 4)
-    together = attend(qkv, Layout.of(torch.tensor([3, 4]), 4, 7), 0.0)
-    alone = attend(qkv[:3], Layout.of(torch.tensor([3]), 3, 3), 0.0)
+    together = attend(qkv, BatchLayout.of(torch.tensor([3, 4]), 4, 7), 0.0)
+    alone = attend(qkv[:3], BatchLayout.of(torch.tensor([3]), 3, 3), 0.0)
     assert torch.allclose(together[:3], alone, atol=1e-6)
 
 
 def test_gradients_pass_the_padded_grid_exactly() -> None:
     torch.manual_seed(0)
     qkv = torch.randn(5, 3, 1, 2, dtype=torch.float64, requires_grad=True)
-    layout = Layout.of(torch.tensor([2, 3]), 3, 5)
+    layout = BatchLayout.of(torch.tensor([2, 3]), 3, 5)
     assert torch.autograd.gradcheck(lambda x: attend(x, layout, 0.0), (qkv,))
 
 

@@ -1,6 +1,6 @@
 """Pieces of the page: cells by what they hold, ids that stay distinct."""
 
-from linkbert.report.markup import Chapter, Section, table
+from linkbert.report.markup import Chapter, ReportSection, table
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
@@ -11,7 +11,7 @@ def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
 
 def test_a_chapter_renamed_renames_its_links() -> None:
     body = '<a href="#page-1"></a><p id="page-1" aria-controls="x">url(#c1)</p>'
-    chapter = Chapter("corpus", "C", [Section("s", "S", body)]).renamed("-2")
+    chapter = Chapter("corpus", "C", [ReportSection("s", "S", body)]).renamed("-2")
     assert chapter.sections[0].body == (
         '<a href="#page-1-2"></a><p id="page-1-2" aria-controls="x-2">url(#c1-2)</p>'
     )

@@ -10,7 +10,7 @@ from linkbert.loader.batches import BatchMaker, Share
 from linkbert.loader.dataset import InstanceReader, open_split
 from linkbert.loader.masking import masking_rule
 from linkbert.model import attention
-from linkbert.model.attention import Layout, attend
+from linkbert.model.attention import BatchLayout, attend
 from linkbert.model.cross_entropy import linear_cross_entropy
 from linkbert.training.checkpoint import checkpoint_path, checkpoint_steps
 from linkbert.training.trainer import pretrain
@@ -39,7 +39,7 @@ def test_ragged_kernel_equals_the_padded_grid(
 ) -> None:
     torch.manual_seed(0)
     lengths = torch.tensor([70, 128, 3, 41], device="cuda")
-    layout = Layout.of(lengths, 128, 242)
+    layout = BatchLayout.of(lengths, 128, 242)
     results = []
     for is_ragged in (True, False):
         qkv = torch.randn(242, 3, 4, 64, generator=torch.Generator().manual_seed(1))

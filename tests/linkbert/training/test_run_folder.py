@@ -49,7 +49,7 @@ def test_other_configuration_seed_or_shards_is_refused(
     with pytest.raises(ConfigError, match="seed was 3, is now 4"):
         pretrain(shards, finished_run, same, seed=4)
     other = write_shards(tmp_path / "other", num_instances=48)
-    with pytest.raises(ConfigError, match=r"the shards are others \(train, validation\)"):
+    with pytest.raises(ConfigError, match=r"the shards are different \(train, validation\)"):
         pretrain(other, finished_run, same, seed=3)
 
 

@@ -56,7 +56,7 @@ def test_a_tracker_that_fails_is_left_and_the_run_goes_on(
     calls = fake(monkeypatch, "mlflow", fails_at=2)
     config = small_config("max_steps=3", "log=mlflow")
     assert pretrain(shards, tmp_path / "run", config).step == 3
-    assert "mlflow fails at step 2 and is left: no route to host" in caplog.text
+    assert "mlflow failed at step 2 and gets no more figures: no route to host" in caplog.text
     assert calls[-1][0] == "step 1"
 
 

@@ -14,19 +14,16 @@ TRACE = "Traceback (most recent call last):\n  File x\n"
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        (f'{TRACE}schemas.errors.DumpError: no "page" here: cut', DumpError("no ")),
-        (r"rpc: {\"at\": \"A\\n\tschemas.errors.StageError: gone\\n\"}", StageError("gone\\")),
+        (f'{TRACE}schemas.errors.DumpError: no dump" in it', DumpError("no dump")),
+        (r'{"at": "A\n\tschemas.errors.StageError: gone\n"}', StageError("gone")),
         ("schemas.errors.DumpError: cut off [while running 'Parse']", DumpError("cut off")),
-        (
-            f"{TRACE}OSError: [Errno 28] No space left on device",
-            OSError(28, "No space left on dev"),
-        ),
+        (f"{TRACE}OSError: [Errno 28] No space left", OSError(28, "No space left")),
     ],
 )
 def test_an_error_of_ours_is_raised_again_as_what_it_was(text: str, error: BaseException) -> None:
     found = cause_of(text)
     assert type(found) is type(error)
-    assert str(found).startswith(str(error)[:-1])
+    assert str(found) == str(error)
 
 
 def test_workers_without_the_package_are_told_and_other_errors_are_not_ours() -> None:
@@ -58,6 +55,7 @@ def test_what_an_engine_logs_goes_to_its_file_and_levels_are_put_back(
     path = tmp_path / "_state" / "engine.log"
     with log_to_file(str(path)):
         theirs.info("a worker starts")
+        theirs.error("a worker ends")
         logging.getLogger("pipeline.engine").warning("a task died")
     assert theirs.level == logging.CRITICAL
     assert "apache_beam INFO a worker starts" in path.read_text()

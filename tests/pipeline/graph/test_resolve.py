@@ -1,9 +1,9 @@
-"""Links of documents become distinct edges, each with its mentions and its best kind."""
+"""LinkColumns of documents become distinct edges, each with its mentions and its best kind."""
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.graph.resolve import Links, Resolution, edge_keys, find_edges, flatten_links
+from pipeline.graph.resolve import LinkColumns, Resolution, edge_keys, find_edges, flatten_links
 from schemas.tables.mentions import FATES
 from schemas.tables.pages import BODY, CAPTION, LINK, LINK_KINDS
 
@@ -11,7 +11,7 @@ from schemas.tables.pages import BODY, CAPTION, LINK, LINK_KINDS
 def test_only_resolved_links_of_the_right_kind_make_edges() -> None:
     kinds = [BODY, BODY, CAPTION, BODY]
     fates = ["resolved", "redirect", "resolved", "red"]
-    links = Links(
+    links = LinkColumns(
         np.array([5, 5, 5, 5], np.int32),
         np.arange(4, dtype=np.int32),
         pa.array(["A", "B", "A", "C"]),

@@ -22,7 +22,7 @@ from pipeline.parse.config import ParseConfig
 from pipeline.parse.stage import PARSE
 from pipeline.sample.pairs.graph import Graph, Links, Segments, is_neighbour
 from pipeline.sample.pairs.linked import draw_linked
-from pipeline.sample.pairs.recipe import Rules, classify
+from pipeline.sample.pairs.recipe import PairRules, classify
 from pipeline.sample.pairs.relations import BOTH
 from pipeline.sample.plan import gini
 from schemas.counter_rng import counter_key
@@ -49,7 +49,7 @@ def test_linked_segments_on_the_small_graph_have_their_exact_distribution() -> N
     first = SMALL.segments.first
     counts = np.zeros((11, 11))
     for epoch in range(epochs):
-        pairs = plan(SMALL, Rules(shares=(0, 0, 1)), epoch=epoch)
+        pairs = plan(SMALL, PairRules(shares=(0, 0, 1)), epoch=epoch)
         linked = pairs.relation == LINKED
         np.add.at(counts, (pairs.segment_a[linked], pairs.segment_b[linked]), 1)
     expected = np.zeros((11, 11))
@@ -70,7 +70,7 @@ def test_random_segments_on_the_small_graph_have_their_exact_distribution() -> N
     first, unlinked = SMALL.segments.first, {0: (3, 4, 5), 2: (4, 5), 5: (0, 1, 2, 3, 4)}
     counts = np.zeros((6, 11))
     for epoch in range(epochs):
-        pairs = plan(SMALL, Rules(shares=(0, 1, 0)), epoch=epoch)
+        pairs = plan(SMALL, PairRules(shares=(0, 1, 0)), epoch=epoch)
         assert (pairs.relation == RANDOM).all()
         np.add.at(counts, (SMALL.segments.node[pairs.segment_a], pairs.segment_b), 1)
     for document, others in unlinked.items():

@@ -32,8 +32,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job[SegmentConfig]:
     root = tmp_path_factory.mktemp("inputs")
     first = [
         page(9, "Main", ["Beta"]),
-        page(4, "Alpha", ["Beta"]),
         page(9, "Main", LINKS, text=TEXT),
+        page(4, "Alpha", ["Beta"]),
     ]
     write_corpus(root, [first, [page(2, "Beta", ["Main"])]])
     run_inline(Job(GRAPH, str(root), GraphConfig()))
@@ -49,8 +49,8 @@ def test_documents_come_in_the_order_of_their_rows_and_the_last_of_an_id_counts(
     job: Job[SegmentConfig],
 ) -> None:
     nodes = read_nodes(job, 0)
-    assert (nodes.rows.tolist(), nodes.node_ids.tolist()) == ([1, 2], [1, 2])
-    assert [each.node_id for each in documents(job, 0)] == [1, 2]
+    assert (nodes.rows.tolist(), nodes.node_ids.tolist()) == ([1, 2], [2, 1])
+    assert [each.node_id for each in documents(job, 0)] == [2, 1]
     [beta] = documents(job, 1)
     assert (beta.node_id, beta.link_targets.tolist(), beta.num_unplaced) == (0, [], 1)
 
@@ -58,7 +58,7 @@ def test_documents_come_in_the_order_of_their_rows_and_the_last_of_an_id_counts(
 def test_links_that_make_edges_have_their_place_and_all_anchors_are_known(
     job: Job[SegmentConfig],
 ) -> None:
-    main = documents(job, 0)[1]
+    main = documents(job, 0)[0]
     assert main.text == TEXT
     assert main.anchors == [(0, 5), (6, 9), (10, 14), (19, 23)]
     found = list(zip(main.link_starts.tolist(), main.link_targets.tolist(), strict=True))

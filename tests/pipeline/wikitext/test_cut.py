@@ -8,7 +8,7 @@ from pipeline.wiki.site_info import default_site
 from pipeline.wikitext import marks
 from pipeline.wikitext.cut import cut
 from pipeline.wikitext.templates.rules import rules_of
-from pipeline.wikitext.unruled import Losses
+from pipeline.wikitext.unruled import PageLosses
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,6 @@ from pipeline.wikitext.unruled import Losses
 def test_frames_go_and_their_links_are_counted(
     page: str, kept: str, dropped: dict[str, int]
 ) -> None:
-    losses = Losses()
+    losses = PageLosses()
     assert cut(page, "T", default_site(), rules_of("en"), losses) == kept
     assert +losses.dropped == dropped

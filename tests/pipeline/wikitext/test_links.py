@@ -14,7 +14,7 @@ from pipeline.wikitext.links import walk_links
 from pipeline.wikitext.markup import strip_markup
 from pipeline.wikitext.templates.rules import rules_of
 from pipeline.wikitext.tokens import LeadsTo, Walk, walk_tokens
-from pipeline.wikitext.unruled import Losses
+from pipeline.wikitext.unruled import PageLosses
 from tests.fuzz_wikitext import bundled_pages
 
 Found = tuple[str, list[LeadsTo], list[str], Counter[str]]
@@ -29,7 +29,9 @@ def test_links_of_real_pages_are_those_of_their_tokens() -> None:
     pages, site = bundled_pages()
     num_refused = 0
     for page in pages:
-        cut_text = cut(marks.without_marks(page), "Page", site, rules_of(site.language), Losses())
+        cut_text = cut(
+            marks.without_marks(page), "Page", site, rules_of(site.language), PageLosses()
+        )
         text, _ = strip_markup(cut_text)
         text = text.replace(marks.BAR, "|")
         dropped: Counter[str] = Counter()

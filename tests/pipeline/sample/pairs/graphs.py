@@ -4,11 +4,11 @@ import numpy as np
 
 from pipeline.sample.pairs.graph import Graph, Links, Segments
 from pipeline.sample.pairs.recipe import (
-    Corpus,
     Draw,
+    PairCorpus,
+    PairRules,
     Pairs,
     Population,
-    Rules,
     plan_pairs,
 )
 
@@ -35,25 +35,25 @@ def segments_of(first: np.ndarray) -> Segments:
     )
 
 
-def corpus_of(edges: list[tuple[int, int]], first: np.ndarray) -> Corpus:
+def corpus_of(edges: list[tuple[int, int]], first: np.ndarray) -> PairCorpus:
     """Return a corpus whose links are open to all segments of a document."""
     num_nodes = len(first) - 1
     graph = graph_of(edges, num_nodes)
     in_degree = np.diff(graph.in_indptr)
     links = Links(graph.out_indptr, graph.out_indices, True, 1 / np.maximum(in_degree, 1))
-    return Corpus(segments_of(first), graph, links)
+    return PairCorpus(segments_of(first), graph, links)
 
 
 SMALL = corpus_of(EDGES, FIRST)
 EVERYONE = Population(np.ones(NUM_NODES, bool), np.ones(NUM_NODES, bool))
 
 
-def links_of(corpus: Corpus) -> Links:
+def links_of(corpus: PairCorpus) -> Links:
     assert corpus.links is not None
     return corpus.links
 
 
-def random_corpus(num_nodes: int = 300, seed: int = 0) -> Corpus:
+def random_corpus(num_nodes: int = 300, seed: int = 0) -> PairCorpus:
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 6, num_nodes)
     first = np.concatenate([[0], np.cumsum(sizes)])
@@ -65,7 +65,9 @@ def random_corpus(num_nodes: int = 300, seed: int = 0) -> Corpus:
     return corpus_of(edges, first)
 
 
-def plan(corpus: Corpus, rules: Rules | None = None, seed: int = 0, epoch: int = 0) -> Pairs:
+def plan(
+    corpus: PairCorpus, rules: PairRules | None = None, seed: int = 0, epoch: int = 0
+) -> Pairs:
     num_nodes = len(corpus.segments.first) - 1
     everyone = Population(np.ones(num_nodes, bool), np.ones(num_nodes, bool))
-    return plan_pairs(corpus, everyone, rules or Rules(), Draw(seed, "train", epoch, 0))[0]
+    return plan_pairs(corpus, everyone, rules or PairRules(), Draw(seed, "train", epoch, 0))[0]

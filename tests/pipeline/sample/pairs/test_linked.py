@@ -11,7 +11,7 @@ from pipeline.sample.pairs.linked import (
     has_usable_link,
 )
 from pipeline.sample.pairs.recipe import (
-    Rules,
+    PairRules,
 )
 from schemas.counter_rng import counter_key
 from schemas.tables.instances import LINKED
@@ -87,7 +87,7 @@ def test_expected_appearances_are_exact_on_the_small_graph() -> None:
 def test_frequencies_match_expectation_over_epochs() -> None:
     corpus = random_corpus()
     links = links_of(corpus)
-    rules = Rules(shares=(0, 0, 1))
+    rules = PairRules(shares=(0, 0, 1))
     epochs = 60
     usable = np.flatnonzero(
         has_usable_link(np.arange(len(corpus.segments.node)), corpus.segments, links)

@@ -6,8 +6,8 @@ import pytest
 from pipeline.sample.pairs.graph import is_neighbour
 from pipeline.sample.pairs.recipe import (
     Draw,
+    PairRules,
     Population,
-    Rules,
     classify,
     epoch_order,
     plan_pairs,
@@ -24,7 +24,7 @@ def test_classes_tell_successor_and_usable_link() -> None:
 
 def test_every_segment_is_segment_a_once_an_epoch() -> None:
     corpus = random_corpus()
-    for rules in (Rules(), Rules(is_exact=False), Rules(shares=(1, 1, 0))):
+    for rules in (PairRules(), PairRules(is_exact=False), PairRules(shares=(1, 1, 0))):
         pairs = plan(corpus, rules)
         assert sorted(pairs.segment_a.tolist()) == list(range(len(corpus.segments.node)))
 
@@ -54,7 +54,7 @@ def test_held_out_documents_take_no_part() -> None:
     links = links_of(corpus)
     corpus = replace(corpus, links=replace(links, weights=links.weights * takes_part))
     draw = Draw(0, "train", 0, 0)
-    pairs, _ = plan_pairs(corpus, Population(takes_part, takes_part), Rules(), draw)
+    pairs, _ = plan_pairs(corpus, Population(takes_part, takes_part), PairRules(), draw)
     assert takes_part[corpus.segments.node[pairs.segment_a]].all()
     assert takes_part[corpus.segments.node[pairs.segment_b]].all()
     expected = np.flatnonzero(takes_part[corpus.segments.node])
@@ -72,7 +72,7 @@ def test_target_segments_are_uniform_or_the_lead() -> None:
     corpus = random_corpus()
     first = corpus.segments.first
     for is_lead in (False, True):
-        pairs = plan(corpus, Rules(is_lead_only=is_lead))
+        pairs = plan(corpus, PairRules(is_lead_only=is_lead))
         b = pairs.segment_b[pairs.relation == LINKED]
         is_first = b == first[corpus.segments.node[b]]
         assert is_first.all() == is_lead
@@ -80,7 +80,7 @@ def test_target_segments_are_uniform_or_the_lead() -> None:
 
 def test_random_links_change_nothing_but_the_linked_segments() -> None:
     corpus = random_corpus()
-    real, shuffled = plan(corpus), plan(corpus, Rules(is_random_linked=True))
+    real, shuffled = plan(corpus), plan(corpus, PairRules(is_random_linked=True))
     assert (real.segment_a == shuffled.segment_a).all()
     assert (real.relation == shuffled.relation).all()
     linked = real.relation == LINKED
@@ -94,7 +94,7 @@ def test_random_links_change_nothing_but_the_linked_segments() -> None:
 
 def test_the_arm_without_links_is_half_and_half() -> None:
     corpus = replace(random_corpus(), links=None)
-    counts = np.bincount(plan(corpus, Rules(shares=(1, 1, 0))).relation, minlength=3)
+    counts = np.bincount(plan(corpus, PairRules(shares=(1, 1, 0))).relation, minlength=3)
     assert counts[LINKED] == 0
     assert abs(int(counts[CONTIGUOUS]) - int(counts[RANDOM])) <= 1
 
