@@ -48,7 +48,7 @@ another wiki, by its name; --estimate says first what it takes
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run all stages; each says at once when it has finished before."""
+    """Run all stages; one that is already finished says so at once."""
     from linkbert.cli.closing import closing_table
 
     results = _run_stages(args)
@@ -122,7 +122,7 @@ def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _dumps_of(args: argparse.Namespace) -> list[str]:
-    """Return the files to parse, loaded first where the name of a wiki stands for them."""
+    """Return the files to parse, downloaded first where a wiki is named."""
     [first, *more] = args.dumps
     # simplewiki, enwiktionary, zh_min_nanwiki, commonswiki
     if more or not re.fullmatch(r"[a-z][a-z0-9_]*wik[a-z]+", first) or Path(first).exists():
@@ -177,10 +177,10 @@ def pretrain_told(
 
 
 def downstream_of(args: argparse.Namespace) -> DownstreamTask | None:
-    """Return the task to try the weights on, None where none is asked for.
+    """Return the task to try the weights on, or None.
 
     Raises:
-        ConfigError: what is asked for is no task.
+        ConfigError: what is asked for is not a task.
         SchemaError: its data are not there.
     """
     if args.downstream is None:
@@ -226,7 +226,7 @@ def demo_argv(out: str) -> Sequence[str]:
     argv = ["run", str(_bundled_dump()), "--out", out, "--config", "demo"]
     # In so small a wiki few segments have a link of their own, and few articles are held out.
     argv += ["--epochs", "2", "--link-scope", "document", "--validation-fraction", "0.2"]
-    # The preset is made for this dump: its steps are not to be fitted to it.
+    # The preset is made for this dump: its steps are not fitted to the data.
     return [*argv, "--set", f"max_steps={_DEMO_STEPS}"]
 
 

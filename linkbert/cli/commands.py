@@ -1,6 +1,6 @@
 """The command line: runs one subcommand, or the whole chain.
 
-Each command is a thin call of the function of `linkbert` that does the same from Python. Results
+Each command is a thin call to the function of `linkbert` that does the same from Python. Results
 go to stdout, log and progress to stderr. Exit 0; 1 with one line of cause and cure; 2 for usage.
 What follows `--` goes to Beam untouched. Heavy packages are imported by the command that needs
 them, so `linkbert --help` answers at once.
@@ -38,7 +38,7 @@ from schemas.errors import ConfigError, LinkBertError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     if sys.stdout is None:
-        # The next file to be opened would be in its place, and be written over by what prints.
+        # The next file to be opened would take its place, and printing would overwrite it.
         print("linkbert: expected an open standard output, found it closed", file=sys.stderr)
         return 1
     try:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _discard_output() -> None:
-    """Let Python not complain once more at its end of what cannot be written."""
+    """Keep Python from complaining again, as it ends, about what cannot be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -101,7 +101,7 @@ def parse_sample(dumps: Sequence[str], config: ParseConfig) -> ParseSample:
     """Parse slices of the largest of the dumps in a scratch folder.
 
     Raises:
-        DumpError: one of them is missing or no dump.
+        DumpError: one of them is missing or is not a dump.
         ConfigError: one is a .7z, of which no part can be read alone.
     """
     sources = [inspect_source(path, config.allow_truncated) for path in source_paths(tuple(dumps))]

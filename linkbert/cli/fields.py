@@ -79,7 +79,7 @@ def _text_of(path: str) -> str:
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
-    """Return what argparse reads a number of a range with.
+    """Return what argparse reads a number within a range with.
 
     >>> whole_number(1)("7")
     7

@@ -17,7 +17,7 @@ def print_result(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
     if args.json:
         print(json.dumps(result, ensure_ascii=False, default=str))
     else:
-        # The log has told them.
+        # The log has shown them.
         told = {name: value for name, value in result.items() if name != "warnings"}
         print("\n".join(_lines(told)))
 
@@ -47,7 +47,7 @@ def _lines(result: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 
 def _in_a_line(value: Any) -> object | None:
-    """Return what stands behind a name on its line; None where it takes lines of its own."""
+    """Return what follows a name on its line; None where it takes lines of its own."""
     if isinstance(value, Mapping) and list(value) == ["value", "interval"] and value["interval"]:
         low, high = value["interval"]
         return f"{_measured(value['value'])} ({_measured(low)} to {_measured(high)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from schemas.errors import ConfigError
 
 SPLITS = ("validation", "validation_closed")
-"""Held-out pairs whose A alone is unseen in training, and those of which both articles are."""
+"""Held-out pairs of which only A is unseen in training, and those of which both articles are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A downstream task for a run in training: its weights of now, fine-tuned and scored on dev.
+"""A downstream task for a run in training: its current weights, fine-tuned and scored on dev.
 
 In: `KIND:DATA`, such as `classify:glue/RTE`, or a TOML file that says more:
 
@@ -95,7 +95,7 @@ class DownstreamTask:
 
 
 def read_downstream(given: str, every: int) -> DownstreamTask:
-    """Read `KIND:DATA` or a TOML file, and look whether the data are there.
+    """Read `KIND:DATA` or a TOML file, and check that the data are there.
 
     Raises:
         ConfigError: there is no such kind, file or key, or a value is out of range.

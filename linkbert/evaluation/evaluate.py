@@ -98,7 +98,7 @@ def load_model(folder: Path, shards: Shards) -> Network:
     """Load a model on the best device at hand, once its vocabulary proves to be the shards'.
 
     Raises:
-        CheckpointError: the folder is no encoder's, or damaged.
+        CheckpointError: the folder is not an encoder's, or damaged.
         ConfigError: the vocabularies differ.
     """
     check_same_vocabulary(shards.tokenizer, folder)

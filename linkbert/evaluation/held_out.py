@@ -76,7 +76,7 @@ def held_out_pairs(
     Args:
         split: validation or validation_closed.
         facts: what the manifest of the shards says of ids and their frame.
-        max_pairs: at most so many.
+        max_pairs: the most to return.
         seed: of the choice of random partners.
 
     Raises:

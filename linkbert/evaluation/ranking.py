@@ -7,8 +7,8 @@ it was trained with. Then each query's candidates are ordered by that head.
     train split       A + linked B is right, A + 3 segments that BM25 finds for A are wrong
     held-out split    1 linked B among 31 segments that BM25 finds for A ──▶ reciprocal rank
 
-Segments of A's document, and of documents that the split shows linked to it, are no negatives; a
-link that the split does not show makes a negative that is none, alike for every arm.
+Segments of A's document, and of documents that the split shows linked to it, are not negatives;
+a link that the split does not show makes a false negative, the same for every arm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from schemas.tables.instances import LINKED
 NUM_NEGATIVES = 31
 _TRAIN_NEGATIVES = 3
 _LEARNING_RATE, _BATCH_SIZE = 1e-4, 32
-# So many of the best segments by BM25 are looked through for allowed ones.
+# How many of BM25's best segments are searched for allowed ones.
 _NUM_FOUND = 200
 # Instances of the training split from which pairs and negatives are taken, for each pair wanted.
 _INSTANCES_A_PAIR = 10
@@ -74,7 +74,7 @@ def make_queries(
     """
     import bm25s
 
-    # It says at every index that it builds one.
+    # It announces every index that it builds.
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     rows = Rows(read_table(split, max_instances), facts)
     size = len(rows.relation)

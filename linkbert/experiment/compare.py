@@ -283,7 +283,7 @@ def verdict_of(found: dict[str, Any]) -> str:
     return "supported" if (low > 0) == is_higher_better else "contradicted"
 
 
-# How each measure is told of an arm; {more}, {better} and {higher} turn round when the opposite
+# How each measure is told of an arm; {more}, {better} and {higher} are reversed when the opposite
 # holds. The last word leads to the other arm.
 _CLAIMS = {
     "gain": "gains {more} from a linked partner than",

@@ -70,7 +70,7 @@ class ExperimentConfig:
     Attributes:
         corpus: folder with nodes, csr, segments, tokens and tokenizer, or a packed one.
         arms: names of `ARMS`.
-        seeds: one run of every arm each; a seed decides weights, masks, pairs, held-out articles.
+        seeds: every arm runs once with each; it decides weights, masks, pairs, held-out articles.
         config: preset or TOML file of pretraining.
         overrides: `key=value` for it.
         epochs: plans drawn; every step must read a new instance.
@@ -86,14 +86,14 @@ class ExperimentConfig:
         warm_up_overrides: `key=value` of pretraining that differ in the warm-up.
         validation_fraction: documents held out, half of them in linked clusters.
         passes: masks drawn of each held-out segment.
-        max_pairs: held-out pairs of each split at most.
+        max_pairs: the most held-out pairs of each split.
         curve_pairs: held-out pairs, both articles unseen, to score before the first step of a run
-            and after each validation, too; 0 scores at its end alone.
+            and after each validation as well; 0 scores at its end only.
         splits: held-out splits to score; none named means every one that has instances.
-        focus_words: words whose masked tokens are measured by themselves, too.
+        focus_words: words whose masked tokens are measured by themselves as well.
         num_resamples: replicates of the bootstrap.
         ranking_pairs: training pairs of fine-tuning for ranking; 0 leaves ranking out.
-        ranking_queries: queries to rank at most.
+        ranking_queries: the most queries to rank.
     """
 
     corpus: str

@@ -62,7 +62,7 @@ CONTROL_SEGMENTS = SegmentConfig(max_tokens=24, min_tokens=8)
 FACT_WORDS = tuple(word for words in _FACTS for word in words)
 """The values of facts; no other word of the corpus is one of them."""
 
-# Ways to word the same are equally long and keep their order: a model this small finds a place in
+# Wordings of the same are equally long and keep one order: a model this small finds a place in
 # the other segment by its position long before it finds it by what stands around it.
 _PLACES = (
     "{name} shows {0} {1} , {2} {3} , {4} {5} and {6} {7}",

@@ -34,10 +34,10 @@ def prepare_corpora(
     Args:
         config: see `linkbert.experiment.config`.
         out: folder of the experiment; corpora lie beside it.
-        overwrite: cut again what was cut otherwise.
+        overwrite: cut again what was cut differently.
 
     Raises:
-        ConfigError: a packed corpus is cut otherwise.
+        ConfigError: a packed corpus is cut differently.
         StageError: a corpus is unfinished, or the pack is damaged.
     """
     corpus = _prepare(config.corpus, f"{out}.corpus", config.max_tokens, overwrite)

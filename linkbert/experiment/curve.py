@@ -3,7 +3,7 @@
 They are taken before the first step, as often as the run is validated, and at its end. The curve
 tells from how many tokens on a model makes use of its partner at all. It is a task that a run
 tries its weights on (`linkbert.training.downstream`), so the points lie in RUN/downstream.jsonl
-while the run goes on, and one that is cut off has told what it came to.
+while the run goes on, and a run that is cut off keeps those it reached.
 """
 
 from __future__ import annotations

@@ -79,10 +79,10 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def unpack_corpus(packed: str, folder: str) -> None:
-    """Unpack into a folder, which appears whole; one that is there is left as it is.
+    """Unpack into a folder, which appears whole; an existing one is left as it is.
 
     Raises:
-        StageError: the file is no packed corpus.
+        StageError: the file is not a packed corpus.
     """
     if os.path.isdir(folder):
         return

@@ -2,7 +2,7 @@
 
 results.json:
 
-    config        of the experiment, as it was effective
+    config        of the experiment, as it took effect
     corpus        fingerprint of the segments
     arms          {arm: {seed: {training, mlm, drp, ranking}}}; training: step, tokens, seconds, ...
     tokens_differ  largest relative difference of tokens read between two arms of a seed

@@ -9,7 +9,7 @@
            ──compare─▶ OUT/results.json, report.md, figures/
 
 An arm whose scores lie there is never computed again; one that was cut off goes on from its last
-checkpoint. Sampling is done by a function that is passed in, because it belongs to the other side.
+checkpoint. Sampling is done by a function that is passed in, because it belongs to the pipeline.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def _score(config: ExperimentConfig, place: Place, trained: PretrainResult) -> N
     place.path("scores").parent.mkdir(exist_ok=True)
     opened = open_shards(place.shards(HELD_OUT_SHARDS))
     model = load_model(place.path("models"), opened)
-    # Evaluate in the numbers of training: half the time where those are half precision.
+    # In the number format of training: half precision takes half the time.
     precision = precision_on(model, config.pretraining(place.arm).precision).name
     options = EvaluationOptions(
         seed=place.seed, passes=config.passes, max_pairs=config.max_pairs, precision=precision,
@@ -254,7 +254,7 @@ def _focus_ids(tokenizer_path: Path, words: Sequence[str]) -> Ids:
     """Return the token of each word.
 
     Raises:
-        ConfigError: a word is no single token of the vocabulary.
+        ConfigError: a word is not a single token of the vocabulary.
     """
     tokenizer = read_tokenizer(tokenizer_path)
     ids = [tokenizer.token_to_id(word) for word in words]
@@ -267,9 +267,9 @@ def _focus_ids(tokenizer_path: Path, words: Sequence[str]) -> Ids:
 
 
 def ranking_scores(config: ExperimentConfig, place: Place) -> RankingScores:
-    """Rank with a trained arm, fine-tuned as every other, or read what it came to.
+    """Rank with a trained arm, fine-tuned like every other, or read the result.
 
-    The file's name tells the amounts, so that other amounts are computed, not mistaken for it.
+    The file's name holds the amounts, so a result of other amounts is never taken for this one.
     """
     amounts = f".ranking-{config.ranking_pairs}-{config.ranking_queries}"
     path = place.path("scores", f"{amounts}.npz")

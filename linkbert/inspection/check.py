@@ -89,7 +89,7 @@ def _missing_notes(read: dict[Path, Manifest]) -> Iterator[str]:
     stages = {
         (folder.parent / "_state", manifest.stage)
         for folder, manifest in read.items()
-        # A run and a model keep their notes otherwise, whatever corpus lies beside them.
+        # A run and a model keep their notes elsewhere, whatever corpus lies beside them.
         if manifest.stage not in ("pretrain", "export")
     }
     for state, stage in sorted(stages):

@@ -76,7 +76,7 @@ class Corpus:
         return {row["node_id"]: row for row in rows}
 
     def redirect_by_title(self, title: str) -> Row | None:
-        """Return the row of redirects with this exact title, None where there is none."""
+        """Return the row of redirects with this exact title, or None."""
         rows = self._redirects(pc.field("title") == title)
         return rows[0] if rows else None
 

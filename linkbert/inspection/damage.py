@@ -1,7 +1,7 @@
 """What a command that only reads says of tables that somebody changed: one line, not a trace.
 
-`check` proves a whole folder; to do so before each look at it would take longer than the look. So
-only where reading fails is the folder proved, and its first problem told.
+`check` proves a whole folder; doing so before each look would take longer than the look itself. So
+the folder is proved only where reading fails, and its first problem is told.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def _draw(corpus: Path, trial: _Trial, num_tasks: int) -> int:
 
 
 def _lay_out(corpus: Path, scratch: Path, trial: _Trial, record: Record) -> None:
-    """Fill the scratch folder with links to the inputs; what the task writes gets own folders."""
+    """Link the inputs into the scratch folder; what the task writes gets folders of its own."""
     written = {entry["name"].split("/")[0] for entry in record["files"]}
     for folder in corpus.iterdir():
         if folder.name not in written and folder.name != "_state":

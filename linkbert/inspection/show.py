@@ -56,10 +56,10 @@ def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
 
 
 def parts_at(path: Path) -> list[Path]:
-    """Return the files of a table that lies at a path, none where it is no table.
+    """Return the files of a table that lies at a path, none where it is not a table.
 
     Raises:
-        SchemaError: a file that is no part of a table.
+        SchemaError: a file that is not part of a table.
     """
     if path.name == MANIFEST_NAME:
         return []

@@ -148,7 +148,7 @@ _LEADS = (RESOLVED, REDIRECT)
 
 
 def _with_namespaces(pages: Manifest) -> dict[str, int]:
-    """Return the pages that were dropped, by reason, a namespace called as the dump calls it."""
+    """Return the pages that were dropped, by reason, namespaces named as the dump names them."""
     names = pages.extra.get("siteinfo", {}).get("namespace_names", {})
     named = {}
     for reason, count in pages.drops.items():

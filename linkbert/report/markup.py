@@ -99,7 +99,7 @@ def number_of_plain(value: object) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
     """Return a table of cells that are HTML already; it scrolls by itself where it is too wide.
 
-    Columns that hold nothing but figures stand to the right.
+    Columns that hold nothing but figures are aligned to the right.
     """
     lines = list(rows)
     kinds = [_cell_class([row[place] for row in lines]) for place in range(len(header))]
@@ -128,13 +128,13 @@ def _cell_class(cells: Sequence[str]) -> str:
 def bars(
     rows: Sequence[tuple[str, float]], caption: str, *, kind: str = "", shares: bool = True
 ) -> str:
-    """Return a bar a row, its length in proportion, with the figure beside it.
+    """Return one bar per row, its length in proportion, with the figure beside it.
 
     Args:
         rows: label (HTML) and value.
         caption: what is shown.
         kind: a CSS class that sets the colour of the bars.
-        shares: give each value's share of them all, too.
+        shares: give each value's share of them all as well.
     """
     most = max((value for _, value in rows), default=0) or 1
     total = sum(value for _, value in rows) or 1

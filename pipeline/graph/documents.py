@@ -65,7 +65,7 @@ class _Pages:
 
 @dataclass(frozen=True, slots=True)
 class _Redirects:
-    """All rows of redirects; `fates` int8 [R] is the fate if the target is no known title."""
+    """All rows of redirects; `fates` int8 [R] is the fate if the target is not a known title."""
 
     ids: Int64Array
     hashes: UInt64Array
@@ -194,7 +194,7 @@ def _read_redirects(job: Job[GraphConfig], salt: int) -> _Redirects:
 def _fates_beyond(
     targets: pa.Array, namespaces: pa.Array, is_interwiki: pa.Array
 ) -> tuple[Int8Array, npt.NDArray[np.bool_]]:
-    """Return what becomes of a link through redirects whose target is no title of the corpus."""
+    """Return what becomes of a link through redirects whose target is not a title."""
     interwiki = is_interwiki.to_numpy(zero_copy_only=False)
     invalid = pc.binary_length(targets).to_numpy() == 0
     fates = np.select(

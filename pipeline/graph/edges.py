@@ -40,7 +40,7 @@ _LOW_BITS = (1 << 32) - 1
 
 
 def tasks_of_merge(job: Job[GraphConfig], records: Records) -> list[Task]:
-    """One task a range of source nodes, with the spills that hold edges from it."""
+    """Make one task per range of source nodes, with the spills that hold edges from it."""
     [index] = records["index"]
     tasks = []
     for number, (first, stop) in enumerate(_ranges(job, index["num_nodes"])):
@@ -74,7 +74,7 @@ def run_merge(job: Job[GraphConfig], task: Task) -> Record:
 def _read_range(job: Job[GraphConfig], task: Task) -> tuple[Int32Array, Int32Array, Int32Array]:
     """Return sources, targets and mentions of the edges from a range of nodes, in order.
 
-    What is needed on the way goes when this returns: at 44 bytes an edge, it sets the peak.
+    Intermediate arrays are freed when this returns: at 44 bytes per edge they set the peak.
     """
     keys, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
     for spill in task.args["spills"]:
@@ -105,7 +105,7 @@ def unpack_keys(keys: Int64Array) -> tuple[Int32Array, Int32Array]:
 
 
 def tasks_of_nodes(job: Job[GraphConfig], records: Records) -> list[Task]:
-    """One task a range of nodes."""
+    """Make one task per range of nodes."""
     [index] = records["index"]
     args = {"num_ranges": len(records["merge"])}
     return [

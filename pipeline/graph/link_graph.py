@@ -1,7 +1,7 @@
 """LinkGraph: the finished link graph of a corpus, read-only, opened in milliseconds.
 
 The neighbour arrays stay on disk, memory-mapped, whatever their size; what a method returns is
-its own copy. Analyses that need a matrix (components) take 16 bytes an edge.
+its own copy. Analyses that need a matrix (components) take 16 bytes per edge.
 
     with LinkGraph.open("corpus") as graph:
         node = graph.node_of("Physics")
@@ -245,7 +245,7 @@ class LinkGraph:
     ) -> Float64Array:
         """Return the PageRank of every node: float64 [N], summing to 1.
 
-        Every distinct edge counts once; a document without links leads anywhere alike. In-edges
+        Every distinct edge counts once; a document without links leads to all alike. In-edges
         are read in order, so memory stays at 32 bytes per node.
 
         Raises:
@@ -280,7 +280,7 @@ class LinkGraph:
         return sums
 
     def edges(self) -> Iterator[tuple[Int64Array, Int32Array, Int32Array]]:
-        """Yield sources, targets and mentions of all edges, some hundred thousand nodes a time."""
+        """Yield sources, targets and mentions of all edges, in chunks of many nodes."""
         for first in range(0, self.num_nodes, _NODES_PER_CHUNK):
             bounds = self.out_indptr[first : first + _NODES_PER_CHUNK + 1]
             sources = np.repeat(np.arange(first, first + len(bounds) - 1), np.diff(bounds))
@@ -290,7 +290,7 @@ class LinkGraph:
     def to_networkx(self, nodes: Sequence[int] | Int64Array | None = None) -> Any:
         """Return a networkx DiGraph with `title` and `num_mentions`, whole or of some nodes.
 
-        networkx takes about 1 kB an edge: choose nodes from a large graph first.
+        networkx takes about 1 kB per edge: choose nodes from a large graph first.
         """
         import networkx
 

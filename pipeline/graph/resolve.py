@@ -57,7 +57,7 @@ class GraphIndex:
 
 @dataclass(frozen=True, slots=True)
 class LinkColumns:
-    """The links of some documents, one element a link [L].
+    """The links of some documents, one element per link [L].
 
     Attributes:
         source_ids: int32, the document.

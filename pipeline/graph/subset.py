@@ -51,9 +51,9 @@ def grow_subset(graph: LinkGraph, start: int, size: int, method: str = "links") 
 
     A node's tie is the number of its edges, either way, to the nodes already chosen; each round
     takes the strongest. Dividing by the degree was tried: it keeps a share of links 2 to 10 points
-    higher, but of a third of the links, for it takes stubs (1,000 documents of 20,503 from English
-    Wikipedia: 17,437 edges inside by count, 3,473 by count over degree^0.75). When no link leads
-    on, the best linked document left starts anew.
+    higher, but of a third of the links, because it takes stubs (1,000 documents of 20,503 from
+    English Wikipedia: 17,437 edges inside by count, 3,473 by count over degree^0.75). When no link
+    leads on, the best linked document left starts anew.
 
     Args:
         graph: where to choose.

@@ -30,7 +30,7 @@ class SampleConfig:
         validation_fraction: documents held out of training, half of them at random, half in linked
             clusters. 5 % of a small wiki gives a few hundred pairs to test on; for a large one the
             next option keeps it from taking more than it needs.
-        validation_documents: at most so many in each of the two sets.
+        validation_documents: the most in each of the two sets.
         join: how segments come to the shards: `gather` reads the files of tokens, `shuffle` sends
             them through Beam, `auto` is shuffle where a corpus lies on an object store. All write
             the same bytes.

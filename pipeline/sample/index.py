@@ -61,7 +61,7 @@ def run_index(job: SampleJob, task: Task) -> Record:
 
 
 def read_segments(corpus: str, num_nodes: int) -> dict[str, AnyArray]:
-    """Return the arrays of the index but for the in-degrees, in canonical order."""
+    """Return the arrays of the index except the in-degrees, in canonical order."""
     columns = ["node_id", "segment_index", "num_tokens", "target_ids"]
     found: dict[str, list[AnyArray]] = {
         name: [] for name in ("node", "segment_index", "num_tokens", "num_targets", "target_ids")

@@ -1,4 +1,4 @@
-"""What `sample` tells of the pairs it drew: for manifests, summary and the reader's doubt.
+"""What `sample` says of the pairs it drew: for manifests, the summary and a reader in doubt.
 
 An exact mix makes the relation partly readable from segment_a alone: where few segments have a
 usable link, most of those become linked. So the manifests give the relations by class of

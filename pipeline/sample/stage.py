@@ -104,7 +104,7 @@ def _identity_of_tokenizer(manifest: Manifest) -> str:
 
 
 def _check_path(source: Source) -> None:
-    """Refuse a path that is a corpus but for what stands after its last colon."""
+    """Refuse a path that would be a corpus without what follows its last colon."""
     path, colon, links = source.path.rpartition(":")
     if not colon or files.exists(files.join(source.path, "nodes", MANIFEST_NAME)):
         return

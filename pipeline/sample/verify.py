@@ -1,8 +1,8 @@
 """The phase `verify` of `sample`: every file of the corpora has the bytes it was written with.
 
 Ids are read at random and arrays are mapped, so a flipped byte would be a wrong pair and nothing
-else would tell. All files that the manifests name are read once, one task per file, before any of
-them is used. SHA-256 takes 0.7 s of CPU per GB.
+else would show it. All files that the manifests name are read once, one task per file, before any
+of them is used. SHA-256 takes 0.7 s of CPU per GB.
 """
 
 from __future__ import annotations

@@ -35,12 +35,12 @@ _MAGIC_BYTES = 7
 _CRC_BITS = 32
 _HEADER_BITS = 32
 _SCAN_BYTES = 1 << 17
-"""How far is looked ahead at once: a block or two, because every range looks beyond its end."""
+"""How far to look ahead at once: a block or two, because every range looks beyond its end."""
 _BLOCK_BOUND_BYTES = 1_200_000
 """No block is longer: 900,000 symbols and the tables, when nothing compresses."""
 
 
-# Below this the module of Python is faster: the package takes 9 ms to begin with a stream.
+# Below this Python's own module is faster: the package needs 9 ms to begin a stream.
 _SMALL_STREAM_BYTES = 1 << 15
 
 
@@ -59,8 +59,8 @@ def is_complete(file: IO[bytes], num_bytes: int) -> bool:
 def read_blocks(file: IO[bytes], start: int, end: int | None = None) -> Iterator[bytes]:
     """Decode the blocks whose magic begins in bytes [start, end) of a file, each as one piece.
 
-    A magic number that turns up inside a block (chance 2^-48 a bit) shows as a block that does not
-    decode; it is joined with the next one, or skipped when it was the first of the range.
+    A magic number that turns up inside a block (chance 2^-48 per bit) shows as a block that does
+    not decode; it is joined with the next one, or skipped when it was the first of the range.
 
     Raises:
         DumpError: a block is damaged or cut off.
@@ -189,8 +189,8 @@ def _decode_alone(bits: int, num_bits: int) -> bytes | None:
 def _decompress(stream: bytes) -> bytes:
     """Decode a whole stream: by indexed_bzip2, a fifth faster, where it is installed.
 
-    It gets the stream as a file in memory, which Linux alone has: of a Python object that it reads
-    from it never lets go (1.7.0), and so of the whole dump in the end.
+    It gets the stream as a file in memory, which only Linux has: a Python object that it
+    reads from is never released (1.7.0), and with it the whole dump.
 
     Raises:
         OSError, ValueError, RuntimeError: it is damaged; both compare the checksums.

@@ -155,9 +155,9 @@ def tree(folder: str) -> list[str]:
 
 
 def unreadable(path: str) -> str:
-    """Say what a path names where that cannot be read again and again, empty where it can.
+    """Say what a path names where that cannot be read again and again, "" where it can.
 
-    A stage reads its input several times, at any place, and looks whether it is still the same.
+    A stage reads its input several times, at any place, and checks that it is unchanged.
 
     >>> unreadable("-"), unreadable("https://example.org/a.xml"), unreadable("gs://bucket/a.xml")
     ('standard input', 'an address of the web', '')

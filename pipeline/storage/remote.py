@@ -125,7 +125,7 @@ def check(path: str, *, is_written: bool) -> None:
 
     Args:
         path: a folder that is written to, which takes the right to list it; or what is only read.
-        is_written: which of both.
+        is_written: which of the two.
 
     Raises:
         StageError: it does not answer, or refuses.
@@ -283,7 +283,7 @@ def _put_empty(path: str) -> None:
 
 
 def _abandon(sink: Any) -> None:
-    """Keep an upload that failed from completing itself, half as it is, when it is collected."""
+    """Keep a failed upload from completing itself, half-written, when it is garbage-collected."""
     with suppress(Exception):
         if hasattr(sink, "terminate"):
             sink.terminate()
@@ -303,7 +303,7 @@ def _digest_there(path: str) -> tuple[int, str] | None:
 
 
 def _delete(path: str) -> None:
-    """Delete one object by a request for one, which every store has; not all have batches."""
+    """Delete one object by a single request, which every store has; not all have batches."""
     store = _store_of(path)
     try:
         if path.startswith("gs://"):
@@ -321,7 +321,7 @@ def _delete(path: str) -> None:
 
 
 class _Reader(io.RawIOBase):
-    """An object as a raw file that opens itself anew, where it was, after a transient fault."""
+    """An object as a raw file that reopens where it was after a transient fault."""
 
     def __init__(self, path: str) -> None:
         self._path, self._position = path, 0

@@ -1,6 +1,6 @@
 """Draw a random segment_b, and which segment of a drawn document.
 
-A random document is another than segment_a's, neither linked from nor linking to it, uniformly
+A random document is one other than segment_a's, neither linked from nor linking to it, uniformly
 (LinkBERT, arXiv:2203.15827, section 4.2): drawn until one is allowed, which the first nearly always
 is. A draw depends on the key and the id of segment_a alone, never on what was drawn before.
 """

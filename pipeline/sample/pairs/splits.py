@@ -1,6 +1,6 @@
 """Draw how many segments of each class get which relation, as a uniform assignment would have it.
 
-Of all assignments with given totals each shall have the same probability. Counting them gives the
+Of all assignments with given totals each must have the same probability. Counting them gives the
 distribution of two numbers, which decide the rest; both are drawn from exact log-weights, so that
 tens of millions of segments need no loop.
 """
