@@ -97,7 +97,8 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
         values = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"expected JSON in UTF-8, found {_in_one_line(error)} in {where}: fetch the file again"
+            f"expected JSON in UTF-8 in {where}, found damage ({_in_one_line(error)}): fetch the "
+            "file again"
         ) from error
     if not isinstance(values, dict):
         raise CheckpointError(
@@ -117,8 +118,8 @@ def read_object(path: Path) -> dict[str, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"expected {path.name}, found {error.strerror} in {path.parent}: name the folder of a "
-            "Hugging Face model"
+            f"expected {path.name} in {path.parent}, found none that can be read "
+            f"({error.strerror}): name the folder of a Hugging Face model"
         ) from error
     return parse_object(data, str(path))
 

@@ -1,8 +1,8 @@
 """What the stages up to the shards will take, from about a second of them on this machine.
 
-`parse` and `segment` do nearly all of the work and are measured on slices of the real input; what
-the others take beside them, and what all keep on the disk, is known from dumps of 100 MB and 10 GB
-(tests/benchmarks/bench_large.py).
+`parse`, `tokenizer` and `segment` do nearly all of the work and are measured on slices of the real
+input. What `graph` and `sample` take, and what all keep on the disk beside the tables of `parse`,
+is known from whole wikis and 136.5 MB of English articles (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from pipeline.parse.stage import PARSE, run_cut, run_parse, tasks_of_parse
 from pipeline.segment.sentences import split_units
 from pipeline.storage import files
 from pipeline.storage.decompress import decompress, to_utf8
-from pipeline.tokenizer.encoder import encoder_of
+from pipeline.tokenizer.config import TokenizerConfig
+from pipeline.tokenizer.encoder import SentenceEncoder, encoder_of
 from pipeline.tokenizer.stage import read_tokenizer
+from pipeline.tokenizer.wordpiece import train_wordpiece
 from schemas.errors import ConfigError
 
 _SLICE_BYTES = 300_000  # holds a block of bz2, which is 900 kB of XML
@@ -35,14 +37,17 @@ _SAMPLED_BYTES = 16 * _SLICE_BYTES  # of XML where it is read from the beginning
 _PLACES = (0.15, 0.4, 0.65, 0.9)  # a dump begins with its oldest and longest pages
 _START_SECONDS = 3.0  # of a command: Python, Beam, workers
 _WORKER_BYTES = 400_000_000  # the most that a worker of any stage took
-# Seconds beside a second of `parse`, and bytes beside a byte of its tables.
-_SEGMENT_SECONDS, _GRAPH_BYTES, _SEGMENT_BYTES, _SHARD_BYTES = 0.67, 0.2, 1.2, 1.1
+# Bytes beside a byte of the tables of `parse`, and of shards beside a byte of segments: a pair has
+# two of them.
+_GRAPH_BYTES, _SEGMENT_BYTES, _SHARD_BYTES, _PAIR_BYTES = 0.15, 1.5, 1.2, 2.0
 # CPU seconds of the stages that do not grow with the text: at first, and per GB of tables.
 _GRAPH_SECONDS, _SAMPLE_SECONDS = (3.0, 6.0), (4.0, 10.0)
-_TOKENIZER_SECONDS_PER_MB, _TOKENIZER_MB = 0.55, 25.0  # of tables; it reads a sample of the text
+_TRAINED_BYTES = 2_000_000  # of text, to see how fast a vocabulary is trained
 _WORD = re.compile(r"[\u2e80-\u9fff]|[^\W\u2e80-\u9fff]+|[^\w\s]")
 _PIECES_PER_WORD, _FILLED = 1.25, 0.85  # at a vocabulary of 30,000; of a segment by sentences
-_ENCODED_BYTES, _CUTTING_SECONDS = 2_000_000, 1.6  # beside a second of sentences and encoding
+# Beside a second of sentences and encoding, of which a sample takes more per byte, because it meets
+# most words for the first time: 1.2 on shintowiki, 0.8 to 1.0 on English articles.
+_ENCODED_BYTES, _CUTTING_SECONDS = 2_000_000, 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class ParseSample:
         temporary_bytes: of the pieces of all dumps that cannot be split.
         words: of each page in the slices, punctuation and Han characters counted as words.
         times: how many times the slices make the dumps.
+        text_bytes: of the pages in the slices, in UTF-8.
+        texts: some of those pages, about `_TRAINED_BYTES`.
     """
 
     cpu_seconds: float
@@ -79,6 +86,8 @@ class ParseSample:
     temporary_bytes: float
     words: Sequence[int]
     times: float
+    text_bytes: int
+    texts: Sequence[str]
 
     def cost(self, workers: int) -> CorpusCost:
         """Return what `parse` will take."""
@@ -117,13 +126,17 @@ def parse_sample(dumps: Sequence[str], config: ParseConfig) -> ParseSample:
             seconds += time.process_time() - began
             num_bytes += task.weight
         tables = list(Path(job.root).rglob("*.parquet"))
+        texts = list(_texts(job))
+        text_bytes = sum(len(text.encode()) for text in texts)
         return ParseSample(
             cpu_seconds=seconds,
             serial_seconds=excerpt.seconds_per_byte * total_bytes,
             kept_bytes=sum(path.stat().st_size for path in tables),
             temporary_bytes=0.0 if source.is_splittable else total_bytes,
-            words=[len(_WORD.findall(text)) for text in _texts(job)],
+            words=[len(_WORD.findall(text)) for text in texts],
             times=excerpt.bytes_per_byte * total_bytes / num_bytes,
+            text_bytes=text_bytes,
+            texts=texts[:: math.ceil(text_bytes / _TRAINED_BYTES) or 1],
         )
 
 
@@ -181,19 +194,45 @@ def _texts(job: Job[ParseConfig]) -> Iterator[str]:
         yield from pq.read_table(path, columns=["text"]).column(0).to_pylist()
 
 
-def following_cost(parsed: CorpusCost, workers: int, epochs: int) -> CorpusCost:
-    """Return what `graph`, `tokenizer`, `segment` and `sample` take after `parse`."""
-    cpu_seconds = (parsed.seconds - _START_SECONDS) * _processes(workers)
-    table_bytes = parsed.disk_bytes
+def following_cost(
+    sample: ParseSample, config: TokenizerConfig, *, is_trained: bool, epochs: int, workers: int
+) -> CorpusCost:
+    """Train and use a vocabulary on some pages; return what all stages up to the shards will take.
+
+    Args:
+        sample: what `parse` made of slices of the dumps.
+        config: of the tokenizer.
+        is_trained: whether `tokenizer` trains one; one that is taken costs next to nothing.
+        epochs: of `sample`.
+        workers: processes; 0 means one per core.
+    """
+    table_bytes = sample.kept_bytes * sample.times
     one = CorpusCost()
-    fixed = (_GRAPH_SECONDS, _SAMPLE_SECONDS)
-    for first, per_gb in fixed:
+    for first, per_gb in (_GRAPH_SECONDS, _SAMPLE_SECONDS):
         one += CorpusCost(first + per_gb * table_bytes / 1e9 + _START_SECONDS)
-    tokenizer = _TOKENIZER_SECONDS_PER_MB * min(table_bytes / 1e6, _TOKENIZER_MB)
-    one += CorpusCost(tokenizer + _START_SECONDS)
-    one += _cost(_SEGMENT_SECONDS * cpu_seconds, 0.0, workers)
+    text_bytes = sample.text_bytes * sample.times
+    training, encoding = _seconds_per_byte(sample.texts, config)
+    trained_bytes = min(text_bytes, config.sample_bytes) if is_trained else 0.0
+    one += CorpusCost(training * trained_bytes + _START_SECONDS)
+    one += _cost(encoding * text_bytes, 0.0, workers)
     kept = (_GRAPH_BYTES + _SEGMENT_BYTES + epochs * _SHARD_BYTES) * table_bytes
     return one + CorpusCost(0.0, kept, 0.0)
+
+
+def _seconds_per_byte(texts: Sequence[str], config: TokenizerConfig) -> tuple[float, float]:
+    """Return the CPU seconds per byte of text of training a vocabulary and of `segment` with it."""
+    num_bytes = max(sum(len(text.encode()) for text in texts), 1)
+    began = time.process_time()
+    tokenizer = train_wordpiece(lambda: texts, config.vocab_size)
+    trained = time.process_time()
+    _encode(texts, encoder_of(tokenizer.to_str(), "<u4"))
+    encoded = time.process_time()
+    return (trained - began) / num_bytes, _CUTTING_SECONDS * (encoded - trained) / num_bytes
+
+
+def _encode(texts: Sequence[str], encoder: SentenceEncoder) -> None:
+    for text in texts:
+        encoder.encode([text[unit.start_char : unit.end_char] for unit in split_units(text)])
 
 
 def segment_cost(corpus: str, workers: int) -> CorpusCost:
@@ -216,8 +255,7 @@ def segment_cost(corpus: str, workers: int) -> CorpusCost:
             break
     share = max(len(texts) / max(part.num_rows, 1), 1e-9)
     began = time.perf_counter()
-    for text in texts:
-        encoder.encode([text[unit.start_char : unit.end_char] for unit in split_units(text)])
+    _encode(texts, encoder)
     seconds = _CUTTING_SECONDS * (time.perf_counter() - began)
     whole = seconds / share * total_bytes / max(part.num_bytes, 1)
     return _cost(whole, _SEGMENT_BYTES * total_bytes, workers)
@@ -235,7 +273,7 @@ def sample_cost(corpora: Sequence[str], epochs: int, workers: int) -> CorpusCost
         total += sum(entry.num_bytes for entry in segments.files)
     first, per_gb = _SAMPLE_SECONDS
     seconds = first + per_gb * epochs * total / 1e9
-    return _cost(seconds, epochs * total, workers)
+    return _cost(seconds, epochs * _PAIR_BYTES * total, workers)
 
 
 def _cost(cpu_seconds: float, disk_bytes: float, workers: int) -> CorpusCost:

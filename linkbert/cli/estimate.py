@@ -70,8 +70,10 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         )
     settings = settings_of(args)
     sample = parse_sample(args.dumps, settings.parse)
-    parsed = sample.cost(args.workers)
-    corpus = parsed + following_cost(parsed, args.workers, args.epochs)
+    is_trained = not (args.source or args.init)
+    corpus = sample.cost(args.workers) + following_cost(
+        sample, settings.tokenizer, is_trained=is_trained, epochs=args.epochs, workers=args.workers
+    )
     num_segments, mean_tokens = sample.segments(settings.segment.max_tokens)
     pairs = round(num_segments * (1 - args.validation_fraction))
     config = fitted(settings.pretrain, args.config, args.overrides, max(pairs, 1), args.passes)

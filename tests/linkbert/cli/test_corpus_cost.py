@@ -15,6 +15,7 @@ from linkbert.cli.corpus_cost import (
     CorpusCost,
     ParseSample,
     _excerpt,
+    _seconds_per_byte,
     following_cost,
     parse_cost,
     parse_sample,
@@ -27,6 +28,7 @@ from pipeline.parse.sources import DumpFile
 from pipeline.parse.stage import PARSE
 from pipeline.sample.config import SampleConfig
 from pipeline.sample.stage import SAMPLE
+from pipeline.tokenizer.config import TokenizerConfig
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.pipeline.linked_corpus import make_corpus
 from tests.running import run_inline
@@ -101,11 +103,29 @@ def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
 def test_stages_add_their_time_and_disk_and_share_their_memory() -> None:
     one, other = CorpusCost(1.0, 10.0, 100.0), CorpusCost(2.0, 20.0, 50.0)
     assert one + other == CorpusCost(3.0, 30.0, 100.0)
-    parsed = CorpusCost(100.0, 1e9, 1e9)
-    few, many = following_cost(parsed, 2, 1), following_cost(parsed, 2, 4)
-    assert many.disk_bytes - few.disk_bytes == pytest.approx(3 * 1.1e9)
-    longer = following_cost(CorpusCost(200.0, 1e9, 1e9), 2, 1)
-    assert longer.seconds - few.seconds == pytest.approx(67.0)  # segment beside parse
+
+
+def test_the_stages_after_parse_are_measured_on_its_pages(
+    whole: ParseSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkbert.cli.corpus_cost._seconds_per_byte", lambda *_: (3e-6, 2e-6))
+    config, text = TokenizerConfig(sample_bytes=100_000), whole.text_bytes
+
+    def cost(is_trained: bool, epochs: int, workers: int) -> CorpusCost:
+        return following_cost(whole, config, is_trained=is_trained, epochs=epochs, workers=workers)
+
+    trained, taken = cost(True, 1, 1), cost(False, 1, 1)
+    assert trained.seconds - taken.seconds == pytest.approx(0.3)  # of a sample of the text
+    assert taken.seconds - cost(False, 1, 2).seconds == pytest.approx(1e-6 * text)
+    more = cost(False, 4, 1).disk_bytes - taken.disk_bytes
+    assert more == pytest.approx(3 * 1.2 * whole.kept_bytes)
+
+
+def test_training_and_encoding_are_told_per_byte_of_text(whole: ParseSample) -> None:
+    assert len("".join(whole.texts).encode()) == whole.text_bytes  # less than is looked at
+    training, encoding = _seconds_per_byte(whole.texts[:90], TokenizerConfig(vocab_size=2000))
+    assert min(training, encoding) > 1e-8
+    assert max(training, encoding) < 1e-4
 
 
 def test_segment_and_sample_are_known_from_their_corpus(tmp_path: Path) -> None:
@@ -113,7 +133,7 @@ def test_segment_and_sample_are_known_from_their_corpus(tmp_path: Path) -> None:
     segments = sum(p.stat().st_size for p in (tmp_path / "corpus/segments").glob("*.parquet"))
     assert segment_cost(str(corpus), 2).seconds > 0
     cost = sample_cost([str(corpus)], 3, 2)
-    assert cost.disk_bytes == 3 * segments
+    assert cost.disk_bytes == 3 * 2 * segments  # a pair has two of them
     run_inline(Job(SAMPLE, str(tmp_path / "shards"), SampleConfig(epochs=3), (str(corpus),)))
     kept = sum(p.stat().st_size for p in (tmp_path / "shards").glob("*/*.parquet"))
     assert cost.disk_bytes / 5 < kept < 5 * cost.disk_bytes  # tiny files are mostly footers
