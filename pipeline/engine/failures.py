@@ -26,6 +26,9 @@ def cause_of(text: str) -> BaseException | None:
 
     >>> cause_of("Caused by: schemas.errors.DumpError: expected a dump [while running 'OpenJob']")
     DumpError('expected a dump')
+    >>> flinks = "TimeoutException: Waited 3 minutes (plus 5 ns) for SettableFuture@2"
+    >>> str(cause_of(flinks))[:34]
+    'expected workers that run the job,'
     """
     # The way a trace of Python ends, be it all there is or deep in one of Java or Go, where the
     # ends of lines may be written out.
@@ -39,6 +42,12 @@ def cause_of(text: str) -> BaseException | None:
         return StageError(
             "expected workers that have this package, found some without: install the version of "
             "the launcher in their environment, with its packages"
+        )
+    # Flink 1.19 says this of a worker that cannot load the job; the worker's own words stay there.
+    if re.search(r"TimeoutException: Waited \d+ minutes .*SettableFuture", lines):
+        return StageError(
+            "expected workers that run the job, found some that said nothing for minutes: mostly "
+            "this package is missing in their environment; the task managers' logs tell"
         )
     system = re.search(r"^\w+: \[Errno (\d+)\] (.*)$", lines, re.M)
     if system is not None:
