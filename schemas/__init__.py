@@ -1,4 +1,4 @@
-"""The contract between the stages: one Arrow schema a table, the manifest, errors, randomness.
+"""The contract between the stages: one Arrow schema per table, the manifest, errors, randomness.
 
 Every other package imports this one; it imports pyarrow, numpy and the standard library only.
 """

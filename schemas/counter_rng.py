@@ -57,7 +57,7 @@ def counter_bits(key: np.uint64 | UInt64Array, ids: npt.ArrayLike) -> UInt64Arra
 def counter_bits_in_runs(
     keys: UInt64Array, starts: Int64Array, lengths: Int64Array, places: Int64Array
 ) -> UInt64Array:
-    """Return the words of several keys one after the other, for a third less than one by one.
+    """Return the words of several keys one after the other, a third cheaper than one by one.
 
     Args:
         keys: uint64 [R], one per run.
@@ -74,7 +74,7 @@ def counter_bits_in_runs(
     True
     """
     with np.errstate(over="ignore"):
-        # An id is multiplied by a constant, so its start can be taken off the key, once a run.
+        # An id is multiplied by a constant, so its start can be taken off the key, once per run.
         firsts = starts.astype(np.uint64) - np.uint64(1)
         state = np.repeat(keys - firsts * _GOLDEN_GAMMA, lengths)
         state += places.astype(np.uint64) * _GOLDEN_GAMMA

@@ -1,4 +1,4 @@
-"""`_manifest.json`: what a folder holds, from what it was made, and what was lost on the way.
+"""`_manifest.json`: what a folder holds, what it was made from, and what was lost on the way.
 
 Every output folder carries one. A stage fingerprints its inputs by their manifests, so a folder
 made from other inputs, another configuration or another schema version is noticed, not used.

@@ -85,7 +85,7 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
     """Parse the JSON object of a file found at `where`.
 
     Raises:
-        CheckpointError: it is no JSON in UTF-8, no object, or absurdly large or deep.
+        CheckpointError: it is not JSON in UTF-8, not an object, or absurdly large or deep.
     """
     refuse_pointer(data, where)
     if len(data) > _MAX_JSON_BYTES:
@@ -149,9 +149,9 @@ def check_encoder(config: dict[str, Any], where: str) -> str:
 
 
 def vocabulary_lines(data: bytes, where: str) -> list[str]:
-    r"""Return the tokens of a vocab.txt, one a line; lines end at "\n" alone, as in transformers.
+    r"""Return the tokens of a vocab.txt, one per line; lines end at "\n" alone, as in transformers.
 
-    Tokens like U+2028 and U+0085 (bert-base-chinese has them) part no lines.
+    Tokens like U+2028 and U+0085 (bert-base-chinese has them) end no lines.
 
     >>> vocabulary_lines("[PAD]\n\u2028\r\nend".encode(), "vocab.txt")
     ['[PAD]', '\u2028', 'end']
@@ -207,7 +207,7 @@ def check_tokenizer(data: bytes, where: str) -> dict[str, Any]:
     """Hold a tokenizer.json to what can be told without building it; return its content.
 
     Raises:
-        CheckpointError: it is damaged, or an id is no id: negative, no integer, beyond 2^22.
+        CheckpointError: it is damaged, or an id is negative, not an integer, or beyond 2^22.
     """
     rules = parse_object(data, where)
     model = rules.get("model")

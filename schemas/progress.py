@@ -1,8 +1,8 @@
-"""How far long work is, in the same words for every stage and for training.
+"""How far long work has come, in the same words for every stage and for training.
 
 About every five seconds a line goes to the log of this module at INFO; the command line shows it on
-stderr, `--quiet` hides it. Records at DEBUG come oftener, for a display that writes one line over
-again and again (`linkbert/cli/live_line.py`).
+stderr, `--quiet` hides it. Records at DEBUG come more often, for a display that writes one line
+over again and again (`linkbert/cli/live_line.py`).
 """
 
 from __future__ import annotations

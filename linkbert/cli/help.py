@@ -19,7 +19,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def refuse_strange_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    """End the program where the first word is no command, naming the closest one."""
+    """End the program where the first word is not a command, naming the closest one."""
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     if not argv:
         parser.error("expected a command, found none")

@@ -80,7 +80,7 @@ def collect(
     for place in places if config.ranking_pairs else ():
         ranking.setdefault(place.arm, {})[place.seed] = ranking_scores(config, place)
     return {
-        # Where the corpus lies is no part of the result.
+        # Where the corpus lies is not part of the result.
         "config": {name: value for name, value in asdict(config).items() if name != "corpus"},
         "corpus": corpus_fingerprint,
         "arms": arms,

@@ -101,7 +101,7 @@ def export(
 
 @contextmanager
 def _only_writer(out: Path) -> Iterator[None]:
-    """Hold a model folder by a lock beside it, for the folder itself is replaced."""
+    """Hold a model folder by a lock beside it, because the folder itself is replaced."""
     lock = out.absolute().with_name(f".{out.name}.lock")
     with lock_folder(out, str(lock)):
         try:
@@ -140,7 +140,7 @@ def write_model(
     Args:
         run: its folder, which has the tokenizer.
         described: what its run.json says.
-        weights: of a checkpoint, or of now.
+        weights: of a checkpoint, or the current ones.
         folder: where to write; it exists.
         cut_vocabulary: leave out rows that pad the vocabulary.
     """

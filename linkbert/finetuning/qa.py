@@ -184,7 +184,7 @@ def answer(model_folder: Path, question: str, context: str) -> str:
     """Return the span of a context that a fine-tuned model holds for the answer.
 
     Raises:
-        CheckpointError: the folder is no model's.
+        CheckpointError: the folder is not a model's.
     """
     import torch
     from transformers import AutoModelForQuestionAnswering

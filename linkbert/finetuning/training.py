@@ -38,7 +38,7 @@ def check_model(folder: Path) -> None:
     Damaged files make libraries abort the process, or fill the memory; here each is one line.
 
     Raises:
-        CheckpointError: the folder is no encoder's, or a file of it is damaged.
+        CheckpointError: the folder is not an encoder's, or a file of it is damaged.
     """
     if not folder.is_dir():
         raise CheckpointError(f"expected a Hugging Face folder, found none at {folder}")
@@ -52,7 +52,7 @@ def load(factory: Any, model: Path, config: Any = None, **options: Any) -> Any:
     """Call `factory.from_pretrained`, quietly; `config` is the folder's own where None.
 
     Raises:
-        CheckpointError: the folder is no model's.
+        CheckpointError: the folder is not a model's.
     """
     import transformers
 
@@ -80,7 +80,7 @@ def load_model(factory: Any, folder: Path, **head: Any) -> Any:
     folder lacks are drawn anew and named in the log: a pooler, often.
 
     Raises:
-        CheckpointError: the folder is no model's, or no weight of the body is in it.
+        CheckpointError: the folder is not a model's, or no weight of the body is in it.
     """
     config = transformers_config(folder)
     for name, value in head.items():
@@ -104,7 +104,7 @@ def longest_sequence(model: Path, wanted: int) -> int:
     """Return the tokens of a sequence: as many as wanted, if the model has positions for them.
 
     Raises:
-        CheckpointError: the folder is no model's.
+        CheckpointError: the folder is not a model's.
     """
     config = transformers_config(model)
     positions = getattr(config, "max_position_embeddings", None) or wanted
@@ -176,7 +176,7 @@ def load_tokenizer(folder: Path, **options: Any) -> Any:
     """Return the tokenizer of a Hugging Face folder.
 
     Raises:
-        CheckpointError: the folder is no model's.
+        CheckpointError: the folder is not a model's.
     """
     from transformers import AutoTokenizer
 

@@ -54,7 +54,7 @@ class Window:
 
 
 def shorten_questions(questions: Sequence[Question], tokenizer: Any, limit: int) -> list[Question]:
-    """Keep the first tokens of each question and say how many were longer; BERT cuts them, too."""
+    """Keep the first tokens of each question, as BERT does, and say how many were longer."""
     found = []
     for start in range(0, len(questions), _ANSWERED_AT_ONCE):
         part = questions[start : start + _ANSWERED_AT_ONCE]
@@ -97,7 +97,7 @@ def cut_windows(
 
 
 def _copied(text: str) -> str:
-    """Return an equal text that goes when the tokenizer is done with it.
+    """Return an equal text that is freed when the tokenizer is done with it.
 
     A text that is not ASCII keeps the UTF-8 it was once asked for as long as it lives: the contexts
     themselves would take half as much again.

@@ -1,6 +1,6 @@
 """Dropout, from a quarter of the random words where it is computed on a CPU.
 
-torch draws one 32-bit word a number there, one by one, which was 4 % of a training step. 16 bits
+torch draws one 32-bit word per number there, one by one, which was 4 % of a training step. 16 bits
 are enough to decide: the probability is met to 1 part in 65,536. Elsewhere torch's own kernels run.
 """
 

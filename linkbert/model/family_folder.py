@@ -52,7 +52,7 @@ def family_config(
         dropouts: `hidden_dropout` and `attention_dropout` of the run.
 
     Raises:
-        CheckpointError: it is no encoder, or its config.json is damaged.
+        CheckpointError: it is not an encoder, or its config.json is damaged.
         ConfigError: it has fewer rows than the shards have tokens.
     """
     path = folder / CONFIG_NAME
@@ -79,7 +79,7 @@ def check_sizes(values: dict[str, Any], path: Path) -> None:
     """Refuse sizes in a config.json that no memory holds, before transformers tries.
 
     Raises:
-        CheckpointError: a size is no number, or absurd.
+        CheckpointError: a size is not a number, or is absurd.
     """
     for key in _SIZES & values.keys():
         value, limit = values[key], _MAX_LAYERS if key.endswith("_layers") else _MAX_SIZE

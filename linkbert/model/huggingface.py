@@ -216,7 +216,7 @@ def load_folder(folder: Path, seed: int = 0) -> tuple[LinkBert, list[str]]:
     """Build our network from a Hugging Face folder; return it and the weights it drew anew.
 
     Raises:
-        CheckpointError: the folder is no BERT's, or lacks weights of the encoder.
+        CheckpointError: the folder is not a BERT's, or lacks weights of the encoder.
     """
     config = read_model_config(folder)
     theirs = read_weights(folder, lambda found: check_shapes(found, config, folder))

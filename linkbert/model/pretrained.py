@@ -34,7 +34,7 @@ def load_network(folder: Path, facts: dict[str, Any] | None = None) -> Network:
         facts: what the manifest of shards says, where it is used on shards.
 
     Raises:
-        CheckpointError: the folder is no encoder's, or damaged.
+        CheckpointError: the folder is not an encoder's, or damaged.
     """
     path = folder / CONFIG_NAME
     if check_encoder(read_object(path), str(path)) == "bert":
@@ -68,7 +68,7 @@ class LinkBertForPreTraining(nn.Module):
         """Load an exported folder, ready to use (no dropout).
 
         Raises:
-            CheckpointError: the folder is no encoder's, or damaged.
+            CheckpointError: the folder is not an encoder's, or damaged.
         """
         folder = Path(folder)
         network = load_network(folder)

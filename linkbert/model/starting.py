@@ -35,7 +35,7 @@ def starting_config(
 
     Raises:
         ConfigError: it has too few rows or positions for the shards.
-        CheckpointError: it is no BERT's.
+        CheckpointError: it is not a BERT's.
     """
     found = read_model_config(folder)
     _describe(found, wanted, folder)

@@ -75,7 +75,7 @@ def read_lines(path: Path) -> Lines:
     """Return the whole lines of a file of JSON lines; a kill may have cut off the last.
 
     Raises:
-        SchemaError: a line is no JSON.
+        SchemaError: a line is not JSON.
     """
     if not path.is_file():
         return []

@@ -278,7 +278,7 @@ class Run:
             and loss > limit * recent
         )
         # In fp16 gradients overflow now and then: the scaler leaves such a step out and halves its
-        # scale. Below 1 they are no number for another reason.
+        # scale. Below 1 they are non-finite for another reason.
         scaler = self._learner.scaler
         may_overflow = scaler.is_enabled() and scaler.get_scale() >= 1.0
         is_sound = math.isfinite(result.grad_norm) or may_overflow

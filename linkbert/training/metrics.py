@@ -1,7 +1,7 @@
 """metrics.jsonl, one line per step, and what its derived figures mean.
 
 Keys of a line: step, tokens, loss_mlm, loss_drp, mlm_accuracy, drp_accuracy, lr, grad_norm (null
-where it is no number, as when fp16 overflows), seconds, tokens_per_second, memory_bytes, and mfu
+where it is not finite, as when fp16 overflows), seconds, tokens_per_second, memory_bytes, and mfu
 where the peak of the GPU is known. Seconds run from one batch to the next, waiting for data
 included, validation and checkpoints not. Memory is the peak of this rank: of the GPU's, or of the
 process on a CPU. validation.jsonl has one line per validation, downstream.jsonl one per trial on a

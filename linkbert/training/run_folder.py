@@ -249,7 +249,7 @@ def read_run(run: Path) -> dict[str, Any]:
 
 
 def _missing_keys(values: Any, wanted: tuple[str, ...], prefix: str = "") -> str:
-    """Return the keys that an object lacks, joined; all of them where it is no object."""
+    """Return the keys that an object lacks, joined; all of them where it is not an object."""
     found = values if isinstance(values, dict) else {}
     return ", ".join(prefix + key for key in wanted if key not in found)
 

@@ -22,7 +22,7 @@ _OWN = ("linkbert", "pipeline", "schemas")
 
 
 def cause_of(text: str) -> BaseException | None:
-    """Return the error that a text passes on, None if it is none that is known.
+    """Return the error that a text passes on, None if it is not a known one.
 
     >>> cause_of("Caused by: schemas.errors.DumpError: expected a dump [while running 'OpenJob']")
     DumpError('expected a dump')

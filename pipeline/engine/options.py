@@ -69,7 +69,7 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
     Plain DirectRunner becomes another runner where it finds a network, so it is never left open.
 
     Raises:
-        ConfigError: `multi_threading`, which loses elements without an error; or what is no option.
+        ConfigError: `multi_threading`, which loses elements without an error; or an unknown option.
     """
     unknown = _unknown_words(beam_args)
     options = PipelineOptions(list(beam_args))
@@ -105,7 +105,7 @@ def _beam_parser() -> ArgumentParser:
 
 
 def _unknown_words(beam_args: Sequence[str]) -> list[str]:
-    """Return the words that are none of Beam's options here.
+    """Return the words that are not options of Beam here.
 
     Raises:
         ConfigError: an option has a value that it cannot have.

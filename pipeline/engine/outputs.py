@@ -178,7 +178,7 @@ def load_manifest(folder: str) -> Manifest:
 
 
 def load_finished(folder: str) -> Manifest:
-    """Read the manifest of a folder that a stage is to read, and see that it was left alone.
+    """Read the manifest of a folder that a stage is to read, and check that it was left alone.
 
     Raises:
         StageError: it is not finished, its stage's notes are missing, or files lie beside its own.

@@ -188,10 +188,10 @@ def _serve(
 
 def _tune_process() -> None:
     """Save a fifth of a worker's CPU time (`tests/benchmarks/bench_workers.py`)."""
-    # A task makes many objects and hardly a cycle: to look for some so often would take a tenth.
+    # A task makes many objects and hardly a cycle: looking for them so often would take a tenth.
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    # It takes and frees some MB at a time: to give them back in between would take a fifteenth.
+    # It takes and frees some MB at a time: giving them back in between would take a fifteenth.
     with suppress(AttributeError):  # not glibc
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES // 2)

@@ -197,7 +197,7 @@ def _write_redirects(job: Job[IngestConfig], names: list[str], first_id: int) ->
 
 
 def tasks_of_write(job: Job[IngestConfig], records: Records) -> list[Task]:
-    """One task a piece; a corpus without documents still has one empty part."""
+    """Make one task per piece; a corpus without documents still has one empty part."""
     tasks: list[Task] = []
     first_row = 0
     for record in records["read"]:

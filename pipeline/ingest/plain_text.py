@@ -8,7 +8,7 @@ from pipeline.ingest.entries import MAX_TEXT_CHARS, Document, Entry, Malformed
 from schemas.errors import DumpError
 
 _BYTE_ORDER_MARK = "\ufeff"
-# How the first line of what is no plain text begins, what that is, and the format to choose.
+# How the first line of what is not plain text begins, what that is, and the format to choose.
 _OTHER_FORMATS = (
     ('{"', "JSON lines", "give --format jsonl"),
     ("<mediawiki", "a MediaWiki export", "use `linkbert parse`"),

@@ -78,7 +78,7 @@ def input_paths(job: Job[IngestConfig]) -> list[str]:
 
 
 def tasks_of_read(job: Job[IngestConfig], records: Records) -> list[Task]:
-    """One task an input, or a range of a plain .jsonl."""
+    """Make one task per input, or per range of a plain .jsonl."""
     tasks: list[Task] = []
     for source, path in enumerate(input_paths(job)):
         size = files.size(path)

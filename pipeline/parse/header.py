@@ -52,7 +52,7 @@ def parse_siteinfo(head: bytes, language: str | None = None) -> SiteInfo | None:
         language: the content language, where the user knows better.
 
     Raises:
-        DumpError: the header is no well-formed XML.
+        DumpError: the header is not well-formed XML.
 
     >>> site = parse_siteinfo(b'<mediawiki xml:lang="ltg"><siteinfo><dbname>ltgwiki</dbname>'
     ...     b'<namespaces><namespace key="14">Kategoreja</namespace></namespaces></siteinfo>')

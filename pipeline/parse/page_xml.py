@@ -22,7 +22,7 @@ LEFT_OUT = "text_left_out"
 MALFORMED = "malformed_xml"
 BAD_ENCODING = "invalid_utf8"
 BAD_NUMBER = "bad_number"
-"""An id or namespace is no number, or fits no column."""
+"""An id or namespace is not a number, or does not fit its column."""
 
 _WIKITEXT = "wikitext"
 _BUFFER_BYTES = 1 << 18
@@ -82,7 +82,7 @@ def parse_page(data: bytes) -> Page:
     """Return the fields of a page from its bytes, `<page>` to `</page>`, in UTF-8.
 
     Raises:
-        PageError: it has no title or text, is no well-formed XML, or a number fits no column.
+        PageError: it has no title or text, is not well-formed XML, or a number fits no column.
 
     >>> page = parse_page(b"<page><title>A</title><ns>0</ns><id>7</id><revision><id>9</id>"
     ...     b"<timestamp>2024-01-31T12:00:00Z</timestamp><text>x &lt; y</text></revision></page>")

@@ -180,7 +180,7 @@ def truncated_error(path: str, num_bytes: int) -> DumpError:
 
 
 def describe(magic: bytes, head: bytes) -> str:
-    r"""Say what a file that is no dump seems to be.
+    r"""Say what a file that is not a dump seems to be.
 
     >>> describe(b"%PDF-1.7", b"%PDF-1.7"), describe(b"", b"<!DOCTYPE html><html>")
     ('a PDF file', 'a web page')

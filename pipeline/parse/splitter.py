@@ -310,7 +310,7 @@ def check_chain(ranges: Sequence[RangeFacts], where: str) -> int:
             if first < covered_to or (expected is not None and first != expected):
                 raise _broken_chain(where, index, f"a page at {expected or covered_to}", str(first))
             expected = None
-        # A header that is longer than the first range is no loose end.
+        # A header that is longer than the first range is not a loose end.
         is_header = covered_to == 0 and (index > 0 or first is None)
         loose_ends += covered_to <= start and not is_header and not facts.is_head_clean
         if facts.end is not None:

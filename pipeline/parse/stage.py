@@ -1,7 +1,7 @@
 """The first stage: a MediaWiki dump becomes the tables pages, redirects and rejects.
 
     cut     one task per file    looks at its header; cuts into pieces what cannot be split
-    parse   one task a range   reads the pages that begin in it, writes part NNNNN of each table
+    parse   one task per range   reads the pages that begin in it, writes part NNNNN of each table
 
 Pages stand in the tables in the order of the dump. What is read equals what is kept plus what is
 dropped, by reason, or the stage fails; and the ranges must pass every page on exactly once.

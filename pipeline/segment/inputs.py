@@ -48,7 +48,7 @@ class LinkedText:
         anchors: (start_char, end_char) of every link with a place, edge or not, ascending.
         link_starts: int64 [L], start_char of each link that makes an edge, NO_PLACE for citations.
         link_targets: int32 [L], the document it leads to.
-        num_unplaced: links that make an edge and are no citation but leave no text.
+        num_unplaced: links that make an edge and are not citations but leave no text.
     """
 
     node_id: int

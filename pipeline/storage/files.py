@@ -265,7 +265,7 @@ def check_stores(root: str, sources: Iterable[str] = ()) -> None:
         sources: what is only read.
 
     Raises:
-        StageError: one does not answer, or refuses, or is no store.
+        StageError: one does not answer, or refuses, or is not a store.
     """
     buckets = {_bucket(path): path for path in (*sources, root) if is_remote(path)}
     for path in buckets.values():

@@ -121,7 +121,7 @@ def _tune_s3() -> None:
 
 
 def check(path: str, *, is_written: bool) -> None:
-    """Ask a store once, for a few seconds at most; a fault that passes is no answer yet.
+    """Ask a store once, for a few seconds at most; a fault that passes is not an answer yet.
 
     Args:
         path: a folder that is written to, which takes the right to list it; or what is only read.

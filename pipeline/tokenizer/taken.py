@@ -35,7 +35,7 @@ def taken_tokenizer(path: str) -> Tokenizer:
 
     Raises:
         ConfigError: there is none, or it lacks special tokens.
-        CheckpointError: a file is damaged, or the model of the folder is no encoder.
+        CheckpointError: a file is damaged, or the model of the folder is not an encoder.
     """
     found = _taken_file(path)
     config = _beside(found, CONFIG_NAME)

@@ -45,7 +45,7 @@ UNSPACED_PIECE = (
 _CONTINUATION = "##"
 # Unicode gives this code point to no character, in any text to come.
 _NO_CHARACTER = "\uffff"
-# Rarer characters become [UNK]: at five characters a word that is at most 0.025 % of words.
+# Rarer characters become [UNK]: at five characters per word that is at most 0.025 % of words.
 _CHARACTER_COVERAGE = 0.99995
 _LATIN_LETTER = re.compile("[a-z]")
 _LATIN_CAPITAL = re.compile("[A-Z]")
@@ -63,7 +63,7 @@ class TokenizerQuality:
 
     @property
     def tokens_per_word(self) -> float:
-        """Return the mean number of tokens a word, 0 for no words."""
+        """Return the mean number of tokens per word, 0 for no words."""
         return self.num_tokens / self.num_words if self.num_words else 0.0
 
     @property
@@ -103,7 +103,7 @@ def train_wordpiece(
         return (without_long_words(text, rules) for text in texts())
 
     alphabet = _alphabet(_count_characters(tokenizer, words()), vocab_size // 4)
-    # With two forms a character, at least half of the vocabulary is left for pieces of words.
+    # With two forms per character, at least half of the vocabulary is left for pieces of words.
     fixed = [*SPECIAL_TOKENS, *_forms(alphabet)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,

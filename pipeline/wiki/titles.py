@@ -52,7 +52,7 @@ _new_target = partial(tuple.__new__, Target)
 
 
 class InvalidTitle(NamedTuple):
-    """Why a text is no title: then MediaWiki makes no link of it."""
+    """Why a text is not a title: then MediaWiki makes no link of it."""
 
     reason: str
 
@@ -156,7 +156,7 @@ def in_any_language(raw: str) -> str:
 
 
 def decode_target(raw: str) -> str:
-    """Decode entities, then the percent escapes that spell UTF-8; `+` is no blank in a link.
+    """Decode entities, then the percent escapes that spell UTF-8; `+` is not a blank in a link.
 
     >>> decode_target("Caf%C3%A9 &amp; 100%")
     'Café & 100%'

@@ -121,7 +121,7 @@ def _walk(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
 
 
 def redirect_target(wikitext: str, title_attribute: str | None, site: SiteInfo) -> Target | None:
-    """Return where a redirect page leads, or None when it is no redirect.
+    """Return where a redirect page leads, or None when it is not a redirect.
 
     Dumps name the target in an attribute, without its section; the text has both. Old dumps have
     the text alone.

@@ -1,4 +1,4 @@
-"""Tags whose content is no wikitext to us, and what becomes of it: nothing, text, links of files.
+"""Tags whose content is not wikitext to us, and what becomes of it: nothing, text, links of files.
 
 A wiki's extensions have tags of their own. A pair of tags that is neither HTML nor known here is
 taken for one of them: what stands in it is data, so it goes with its attributes.

@@ -66,7 +66,7 @@ _AFTER: Final = (_CLOSERS | frozenset(_STOPS)) - {"]"}
 # Tags and quotes around it will be gone, too, when holes are mended.
 _AROUND: Final = frozenset(("  ", "><", "''", " <", "> ", "\n ", "//")) | _QUOTES
 _REACH: Final = 40
-"""How many blanks and stops before a hole are looked at: more is no sentence."""
+"""How many blanks and stops before a hole are looked at: more is not a sentence."""
 _MAX_NESTED: Final = 4
 
 
@@ -164,7 +164,7 @@ def _in_sentence(text: str, hole: int, window: str) -> tuple[int, int, str]:
 
 
 def _is_another_value(text: str, end: int, rest: str) -> bool:
-    """Tell whether what follows a label, a hole and `rest` is no value of that label."""
+    """Tell whether what follows a label, a hole and `rest` is not a value of that label."""
     if rest.strip(" ") and _OWN_VALUE.match(text, end):
         return True
     return text[end : end + 1] in _DASHES and text[end + 1 : end + 2] == " "

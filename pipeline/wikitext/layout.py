@@ -64,7 +64,7 @@ def with_prefixes(text: str, letter: str) -> str:
 
 @cache
 def _prefix_pattern(letter: str) -> re.Pattern[str]:
-    # Blanks and marks are no letters, whatever the range says.
+    # Blanks and marks are not letters, whatever the range says.
     one = rf"(?![\s{marks.FIRST}-\ufdef]){letter}"
     return re.compile(rf"(?<!{one})((?:{one})+){marks.ANCHOR_OPEN}")
 

@@ -95,7 +95,7 @@ def _is_well_split(parts: list[str], site: SiteInfo) -> bool:
 def _stands_alone(odd: str, site: SiteInfo) -> bool:
     """Tell whether an odd place means the same without what is around it.
 
-    Only files hold other links: in other brackets, the outer ones are no link.
+    Only files hold other links: in other brackets, the outer ones are not a link.
     """
     if odd[0] != "[":
         return True

@@ -47,7 +47,7 @@ _LINK_MARKS: Final = f"{_OPEN}{_CLOSE}{marks.UNSEEN_LINK}"
 _INNER_MARK: Final = re.compile(f"[{_LINK_MARKS}]")
 _REFUSED_HATNOTE: Final = re.compile(rf"\[\[{marks.HATNOTE_TARGET}[^\[\]]*\]\]")
 _REFUSED_TARGET: Final = re.compile(rf"\[\[[^\[\]|{_LINK_MARKS}]*\|")
-# What is no part of an anchor at its ends.
+# What is not part of an anchor at its ends.
 _OUTER: Final = f" \t\r\n{marks.HOLE}"
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
 # An anchor is one line of text: what would begin a block inside it is no more than a blank.

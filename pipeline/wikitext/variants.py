@@ -95,7 +95,7 @@ def choose_variant(content: str, variants: tuple[str, ...]) -> str:
 
 
 def _texts_by_variant(rules: str) -> Iterator[tuple[str, str]]:
-    """Yield variant and text of each rule; nothing where the whole is no rules but text."""
+    """Yield variant and text of each rule; nothing where the whole is text, not rules."""
     found = []
     for rule in _BETWEEN.split(rules):
         code, colon, text = rule.partition(":")

@@ -54,7 +54,7 @@ SCHEMA = pa.schema(
         pa.field("revision_id", pa.int64()),
         # Parquet has no seconds.
         pa.field("timestamp", pa.timestamp("ms", tz="UTC")),
-        # The id an ingested document had in its source, where that was no integer.
+        # The id an ingested document had in its source, where that was not an integer.
         pa.field("source_key", pa.string()),
     ]
 )

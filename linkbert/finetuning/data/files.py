@@ -184,7 +184,7 @@ def json_values(path: Path) -> Iterator[dict[str, Any]]:
     list of objects stands for them; so do the rows of a Parquet file.
 
     Raises:
-        SchemaError: it is no JSON, or something in it is no object.
+        SchemaError: it is not JSON, or something in it is not an object.
     """
     for value in _parquet_rows(path) if path.suffix == _PARQUET else _json_rows(path):
         inner = value.get("data")

@@ -2,7 +2,7 @@
 
 A rule gives a pattern over the template's arguments; the result is wikitext again, so links inside
 stay links. A template without a rule leaves nothing: what an info box, a navigation box or a
-citation shows is no prose. Rules may be of one language, and words that a rule adds are in the
+citation shows is not prose. Rules may be of one language, and words that a rule adds are in the
 language of the wiki or left out.
 """
 
