@@ -42,12 +42,12 @@ _WORKER_BYTES = 400_000_000  # the most that a worker of any stage took
 _GRAPH_BYTES, _SEGMENT_BYTES, _SHARD_BYTES, _PAIR_BYTES = 0.15, 1.5, 1.2, 2.0
 # CPU seconds of the stages that do not grow with the text: at first, and per GB of tables.
 _GRAPH_SECONDS, _SAMPLE_SECONDS = (3.0, 6.0), (4.0, 10.0)
-_TRAINED_BYTES = 2_000_000  # of text, to see how fast a vocabulary is trained
+_TRAINED_BYTES, _FEW_PIECES = 2_000_000, 1000  # to see how fast a vocabulary is trained
 _WORD = re.compile(r"[\u2e80-\u9fff]|[^\W\u2e80-\u9fff]+|[^\w\s]")
 _PIECES_PER_WORD, _FILLED = 1.25, 0.85  # at a vocabulary of 30,000; of a segment by sentences
-# Beside a second of sentences and encoding, of which a sample takes more per byte, because it meets
-# most words for the first time: 1.2 on shintowiki, 0.8 to 1.0 on English articles.
-_ENCODED_BYTES, _CUTTING_SECONDS = 2_000_000, 1.1
+# CPU seconds of `segment` beside one of encoding a sample, which meets most of its words for the
+# first time: 0.6 on shintowiki, 0.7 to 0.95 on English articles.
+_ENCODED_BYTES, _CUTTING_SECONDS = 2_000_000, 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,23 +211,42 @@ def following_cost(
     for first, per_gb in (_GRAPH_SECONDS, _SAMPLE_SECONDS):
         one += CorpusCost(first + per_gb * table_bytes / 1e9 + _START_SECONDS)
     text_bytes = sample.text_bytes * sample.times
-    training, encoding = _seconds_per_byte(sample.texts, config)
+    pace = _pace(sample.texts, config)
     trained_bytes = min(text_bytes, config.sample_bytes) if is_trained else 0.0
-    one += CorpusCost(training * trained_bytes + _START_SECONDS)
-    one += _cost(encoding * text_bytes, 0.0, workers)
+    one += CorpusCost(pace.training_seconds(trained_bytes) + _START_SECONDS)
+    one += _cost(_CUTTING_SECONDS * pace.encoding * text_bytes, 0.0, workers)
     kept = (_GRAPH_BYTES + _SEGMENT_BYTES + epochs * _SHARD_BYTES) * table_bytes
     return one + CorpusCost(0.0, kept, 0.0)
 
 
-def _seconds_per_byte(texts: Sequence[str], config: TokenizerConfig) -> tuple[float, float]:
-    """Return the CPU seconds per byte of text of training a vocabulary and of `segment` with it."""
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """CPU seconds per byte of `num_bytes` of text, of which words are counted, merged, encoded."""
+
+    num_bytes: int
+    counting: float
+    merging: float
+    encoding: float
+
+    def training_seconds(self, num_bytes: float) -> float:
+        """Return what a vocabulary takes; by Heaps' law the words to merge grow as a root."""
+        merged_bytes = math.sqrt(num_bytes * self.num_bytes)
+        return self.counting * num_bytes + self.merging * merged_bytes
+
+
+def _pace(texts: Sequence[str], config: TokenizerConfig) -> _Pace:
+    """Train a vocabulary on texts, with few merges and with all, and encode them with it."""
     num_bytes = max(sum(len(text.encode()) for text in texts), 1)
     began = time.process_time()
+    train_wordpiece(lambda: texts, _FEW_PIECES)
+    counted = time.process_time()
     tokenizer = train_wordpiece(lambda: texts, config.vocab_size)
     trained = time.process_time()
     _encode(texts, encoder_of(tokenizer.to_str(), "<u4"))
-    encoded = time.process_time()
-    return (trained - began) / num_bytes, _CUTTING_SECONDS * (encoded - trained) / num_bytes
+    encoding = time.process_time() - trained
+    counting = counted - began
+    merging = max(trained - counted - counting, 0.0)
+    return _Pace(num_bytes, counting / num_bytes, merging / num_bytes, encoding / num_bytes)
 
 
 def _encode(texts: Sequence[str], encoder: SentenceEncoder) -> None:
@@ -254,9 +273,9 @@ def segment_cost(corpus: str, workers: int) -> CorpusCost:
         if num_chars > _ENCODED_BYTES:
             break
     share = max(len(texts) / max(part.num_rows, 1), 1e-9)
-    began = time.perf_counter()
+    began = time.process_time()  # it may take several threads, which a worker does not
     _encode(texts, encoder)
-    seconds = _CUTTING_SECONDS * (time.perf_counter() - began)
+    seconds = _CUTTING_SECONDS * (time.process_time() - began)
     whole = seconds / share * total_bytes / max(part.num_bytes, 1)
     return _cost(whole, _SEGMENT_BYTES * total_bytes, workers)
 

@@ -53,6 +53,11 @@ def pair_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     found = [path / name for name in _SPLITS if (path / name / MANIFEST_NAME).is_file()]
     splits = found or [path]
+    if not (splits[0] / MANIFEST_NAME).is_file():
+        raise SchemaError(
+            f"expected shards, or a split of them, found neither in {path}: name a folder that "
+            "`linkbert sample` wrote"
+        )
     for split in splits:
         if read_manifest(split).table != "instances":
             raise SchemaError(

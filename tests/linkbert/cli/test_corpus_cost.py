@@ -15,7 +15,8 @@ from linkbert.cli.corpus_cost import (
     CorpusCost,
     ParseSample,
     _excerpt,
-    _seconds_per_byte,
+    _Pace,
+    _pace,
     following_cost,
     parse_cost,
     parse_sample,
@@ -108,24 +109,26 @@ def test_stages_add_their_time_and_disk_and_share_their_memory() -> None:
 def test_the_stages_after_parse_are_measured_on_its_pages(
     whole: ParseSample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("linkbert.cli.corpus_cost._seconds_per_byte", lambda *_: (3e-6, 2e-6))
+    pace = _Pace(1000, 3e-6, 1e-6, 2e-6)
+    monkeypatch.setattr("linkbert.cli.corpus_cost._pace", lambda *_: pace)
     config, text = TokenizerConfig(sample_bytes=100_000), whole.text_bytes
 
     def cost(is_trained: bool, epochs: int, workers: int) -> CorpusCost:
         return following_cost(whole, config, is_trained=is_trained, epochs=epochs, workers=workers)
 
     trained, taken = cost(True, 1, 1), cost(False, 1, 1)
-    assert trained.seconds - taken.seconds == pytest.approx(0.3)  # of a sample of the text
-    assert taken.seconds - cost(False, 1, 2).seconds == pytest.approx(1e-6 * text)
+    # Of a sample of the text, 100 times what was measured: ten times as many words to merge.
+    assert trained.seconds - taken.seconds == pytest.approx(0.3 + 0.01)
+    assert taken.seconds - cost(False, 1, 2).seconds == pytest.approx(0.75e-6 * text)
     more = cost(False, 4, 1).disk_bytes - taken.disk_bytes
     assert more == pytest.approx(3 * 1.2 * whole.kept_bytes)
 
 
 def test_training_and_encoding_are_told_per_byte_of_text(whole: ParseSample) -> None:
     assert len("".join(whole.texts).encode()) == whole.text_bytes  # less than is looked at
-    training, encoding = _seconds_per_byte(whole.texts[:90], TokenizerConfig(vocab_size=2000))
-    assert min(training, encoding) > 1e-8
-    assert max(training, encoding) < 1e-4
+    pace = _pace(whole.texts[:90], TokenizerConfig(vocab_size=2000))
+    assert min(pace.counting, pace.encoding) > 1e-8
+    assert max(pace.counting, pace.merging, pace.encoding) < 1e-4
 
 
 def test_segment_and_sample_are_known_from_their_corpus(tmp_path: Path) -> None:

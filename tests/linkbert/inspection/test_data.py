@@ -76,6 +76,8 @@ def test_what_is_not_there_is_said(made: Path, tmp_path: Path) -> None:
         show_data(made / "corpus", page="No such page")
     with pytest.raises(SchemaError, match="expected shards"):
         list(pair_lines(made / "corpus" / "nodes"))
+    with pytest.raises(SchemaError, match="found neither in"):
+        list(pair_lines(made / "corpus"))
 
 
 def test_rejects_begin_with_how_many_there_are_of_each_reason(tmp_path: Path) -> None:
