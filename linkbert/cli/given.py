@@ -48,7 +48,8 @@ def check_packages(args: argparse.Namespace) -> None:
     """
     if not getattr(args, "pack", None):  # an experiment that is only packed
         require(*_PACKAGES.get(args.name, ()))
-    if args.name == "run" and args.links == "tfidf":  # `sample` itself asks its workers
+    # On another engine `sample` asks its workers.
+    if getattr(args, "links", None) == "tfidf" and not args.beam_args:
         require("sklearn")
     if log := getattr(args, "log", None):
         require(log)

@@ -21,6 +21,7 @@ def test_every_extra_is_one_of_setup() -> None:
         ("torch", "pretrain . --out o"), ("yaml", "pretrain . --out o --estimate"),
         ("safetensors", "export . --out o"), ("torch", "demo --out o"),
         ("torch", "run x.xml --out o"), ("sklearn", "run x.xml --out o --links tfidf"),
+        ("sklearn", "sample . --out o --links tfidf"),
         ("transformers", "run x.xml --out o --downstream classify:."),
         ("tensorboard", "pretrain . --out o --log tensorboard"),
         ("wandb", "pretrain . --out o --log wandb"),
