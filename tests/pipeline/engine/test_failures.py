@@ -53,6 +53,8 @@ def test_what_an_engine_logs_goes_to_its_file_and_levels_are_put_back(
     theirs = logging.getLogger("apache_beam")
     monkeypatch.setattr(theirs, "level", logging.CRITICAL)
     path = tmp_path / "_state" / "engine.log"
+    # A command that ran before may have left this at what --quiet shows.
+    caplog.set_level(logging.WARNING, "pipeline.engine")
     with log_to_file(str(path)):
         theirs.info("a worker starts")
         theirs.error("a worker ends")
