@@ -156,7 +156,7 @@ def print_counts(root: Path) -> None:
 def print_estimate(measured: list[tuple[Sample, dict[str, Usage]]]) -> None:
     """Scale the stages that grow with the dump to English Wikipedia, by bytes of XML.
 
-    Of several sizes, what the largest takes beyond the smallest is scaled, so that the start of a
+    The tokenizer is left out: it reads a sample of bounded size. Of several sizes, what the largest takes beyond the smallest is scaled, so that the start of a
     command counts once.
     """
     (small, small_usage), (large, large_usage) = measured[0], measured[-1]
@@ -169,7 +169,7 @@ def print_estimate(measured: list[tuple[Sample, dict[str, Usage]]]) -> None:
         + ("; the start of commands is scaled too" if is_one else "")
     )
     factor = ENWIKI_XML_BYTES / num_bytes
-    for name in ("parse", "graph", "tokenizer", "segment", "sample"):
+    for name in ("parse", "graph", "segment", "sample"):
         first, usage = small_usage[name], large_usage[name]
         cpu_seconds = usage.cpu_seconds - (0 if is_one else first.cpu_seconds)
         disk_bytes = usage.disk_bytes - (0 if is_one else first.disk_bytes)
