@@ -156,8 +156,8 @@ def print_counts(root: Path) -> None:
 def print_estimate(measured: list[tuple[Sample, dict[str, Usage]]]) -> None:
     """Scale the stages that grow with the dump to English Wikipedia, by bytes of XML.
 
-    The tokenizer is left out: it reads a sample of bounded size. Of several sizes, what the largest takes beyond the smallest is scaled, so that the start of a
-    command counts once.
+    The tokenizer is left out: it reads a sample of bounded size. Of several sizes, what the largest
+    takes beyond the smallest is scaled, so that the start of a command counts once.
     """
     (small, small_usage), (large, large_usage) = measured[0], measured[-1]
     is_one = len(measured) == 1
