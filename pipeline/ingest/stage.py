@@ -29,19 +29,16 @@ from schemas.manifest import Json
 _FEW_CHARS = 500
 """Documents of plain text that are shorter on average are paragraphs, most likely."""
 
-_LINK_DROPS = (
-    "link_not_exact",
+_LINK_FAULTS = (
     "link_outside_text",
     "link_without_target",
     "malformed_link",
     "title_too_long",
     "bad_id",
     "not_unicode",
-    "citation_repeated",
-    "citation_without_pmid",
 )
-_LINK_FAULTS = _LINK_DROPS[1:7]
 """Those that no well-made corpus has."""
+_LINK_DROPS = ("link_not_exact", *_LINK_FAULTS, "citation_repeated", "citation_without_pmid")
 
 
 def fingerprint_inputs(job: Job[IngestConfig]) -> dict[str, str]:
