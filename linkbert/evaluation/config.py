@@ -9,6 +9,13 @@ from schemas.errors import ConfigError
 SPLITS = ("validation", "validation_closed")
 """Held-out pairs of which only A is unseen in training, and those of which both articles are."""
 
+REPORTED_MEASURES = (
+    "gain", "alone_minus_linked", "alone_minus_random", "alone_minus_contiguous",
+    "alone_minus_linked_in_b", "gain_in_b", "gain_not_in_b", "gain_focus",
+    "alone_minus_linked_focus", "nll_linked", "nll_contiguous", "nll_alone",
+)  # fmt: skip
+"""The measures that tables for a person show, in their order."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:

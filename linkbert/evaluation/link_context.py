@@ -13,7 +13,10 @@ harms. A alone (`[CLS] A [SEP]`) parts the two:
 
 Each masked token counts as in B or not in B by whether the linked B holds it: the first part can be
 copied, the second must be known. Words of focus, where some are named, are counted by themselves.
-The contiguous B tells whether what was gained was paid for elsewhere.
+
+The contiguous B, where A has one, tells two things more: whether what was gained was paid for
+elsewhere, and whether the model reads any partner yet (alone_minus_contiguous). One that is not
+helped by the next segment of the same article cannot be expected to be helped by a linked one.
 """
 
 from __future__ import annotations
@@ -219,13 +222,16 @@ def measures(scores: PairScores) -> tuple[dict[str, Figures], dict[str, Figures]
     A measure is the ratio of the two sums over pairs, in nats per masked token.
     """
     linked, random, contiguous, alone = scores.losses.T
-    linked_in, random_in = scores.losses_in_b.T[:2]
+    linked_in, random_in, _, alone_in = scores.losses_in_b.T
+    has_contiguous = scores.has_contiguous.astype(np.float64)
     count = scores.num_masked.astype(np.float64)
     count_in = scores.num_in_b.astype(np.float64)
     sums = {
         "gain": random - linked,
         "alone_minus_linked": alone - linked,
         "alone_minus_random": alone - random,
+        "alone_minus_contiguous": has_contiguous * alone - contiguous,
+        "alone_minus_linked_in_b": alone_in - linked_in,
         "gain_in_b": random_in - linked_in,
         "gain_not_in_b": (random - random_in) - (linked - linked_in),
         "nll_linked": linked,
@@ -234,9 +240,11 @@ def measures(scores: PairScores) -> tuple[dict[str, Figures], dict[str, Figures]
         "nll_alone": alone,
     }
     counts = dict.fromkeys(sums, count) | {
+        "alone_minus_contiguous": count * has_contiguous,
+        "alone_minus_linked_in_b": count_in,
         "gain_in_b": count_in,
         "gain_not_in_b": count - count_in,
-        "nll_contiguous": count * scores.has_contiguous,
+        "nll_contiguous": count * has_contiguous,
     }
     if scores.num_focus.any():
         linked, random, _, alone = scores.losses_focus.T

@@ -25,7 +25,9 @@ from linkbert.training.distributed import Ranks
 from linkbert.training.metrics import DOWNSTREAM_NAME, METRICS_NAME
 from linkbert.training.run_folder import open_shards
 
-MEASURES = ("nll_alone", "gain", "alone_minus_linked", "alone_minus_random")
+MEASURES = (
+    "nll_alone", "gain", "alone_minus_linked", "alone_minus_random", "alone_minus_contiguous",
+)  # fmt: skip
 """Of each point, in nats per masked token, with the ends of their intervals."""
 
 Point = dict[str, float]

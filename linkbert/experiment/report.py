@@ -24,16 +24,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from linkbert.evaluation.config import REPORTED_MEASURES
 from linkbert.experiment.curve import curve_lines
 from linkbert.report.plots import Numbers, curve_plot, interval_plot, write_plot
 from schemas.manifest import write_json, write_whole
 
 Figures = npt.NDArray[np.float64]
-
-_SHOWN = (
-    "gain", "alone_minus_linked", "alone_minus_random", "gain_in_b", "gain_not_in_b",
-    "gain_focus", "alone_minus_linked_focus", "nll_linked", "nll_contiguous", "nll_alone",
-)  # fmt: skip
 
 
 def write_report(out: Path, results: dict[str, Any], losses: dict[str, list[list[float]]]) -> None:
@@ -139,7 +135,7 @@ def _measure_lines(split: str, found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"## Measures on {split} ({pairs:,} pairs of {articles:,} articles over all seeds)"
     yield ""
-    shown = [name for name in _SHOWN if name in next(iter(found["arms"].values()))]
+    shown = [name for name in REPORTED_MEASURES if name in next(iter(found["arms"].values()))]
     yield f"| arm | {' | '.join(shown)} |"
     yield f"|---|{'---|' * len(shown)}"
     for arm, measured in found["arms"].items():

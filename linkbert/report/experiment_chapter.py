@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from linkbert.evaluation.config import REPORTED_MEASURES
 from linkbert.report import plots
 from linkbert.report.markup import (
     Chapter,
@@ -24,10 +25,6 @@ RESULTS_NAME = "results.json"
 
 _VERDICTS = ("supported", "contradicted", "not shown")
 _KINDS = ("primary", "guard", "secondary")
-_MEASURES = (
-    "gain", "alone_minus_linked", "alone_minus_random", "gain_in_b", "gain_not_in_b",
-    "gain_focus", "alone_minus_linked_focus", "nll_linked", "nll_contiguous", "nll_alone",
-)  # fmt: skip
 
 Results = dict[str, Any]
 
@@ -123,7 +120,7 @@ def _contrasts(contrasts: Sequence[Results]) -> str:
 def _measures(measures: Results) -> Iterator[str]:
     for split, found in measures.items():
         arms = found["arms"]
-        shown = [name for name in _MEASURES if any(name in each for each in arms.values())]
+        shown = [name for name in REPORTED_MEASURES if any(name in each for each in arms.values())]
         rows = [
             [escape(arm), *(_cell(measured.get(name)) for name in shown)]
             for arm, measured in arms.items()

@@ -117,6 +117,9 @@ def test_a_model_that_copies_gains_on_tokens_in_b_and_loses_on_the_others(
     found = summarise_scores(scores, 200, 0)
     assert found["gain_in_b"]["interval"][0] > 0.3
     assert found["gain_in_b"]["value"] > found["gain"]["value"] > found["gain_not_in_b"]["value"]
+    helped = found["alone_minus_linked_in_b"]
+    assert helped["interval"][0] > 0.3
+    assert helped["value"] > found["alone_minus_linked"]["value"]
 
 
 def test_equal_partners_gain_nothing_and_the_parts_add_up(pairs: list[HeldOutPair]) -> None:
@@ -139,6 +142,19 @@ def test_what_a_partner_helps_and_harms_adds_up_to_the_gain(pairs: list[HeldOutP
     assert np.allclose(sums["gain"], sums["alone_minus_linked"] - sums["alone_minus_random"])
     assert np.array_equal(counts["alone_minus_linked"], counts["gain"])
     assert "gain_focus" not in sums
+
+
+def test_the_next_segment_is_held_against_a_alone_where_there_is_one(
+    pairs: list[HeldOutPair],
+) -> None:
+    scores = score_pairs(model_of(), pairs, RULE, passes=1, precision=FP32)
+    sums, counts = measures(scores)
+    has_next = scores.has_contiguous
+    assert 0 < has_next.sum() < len(pairs)
+    assert np.array_equal(counts["alone_minus_contiguous"], scores.num_masked * has_next)
+    assert not sums["alone_minus_contiguous"][~has_next].any()
+    helped = (sums["nll_alone"] - sums["nll_contiguous"])[has_next]
+    assert np.array_equal(sums["alone_minus_contiguous"][has_next], helped)
 
 
 def test_words_of_focus_are_counted_by_themselves(pairs: list[HeldOutPair]) -> None:
