@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any
@@ -22,7 +23,7 @@ from pipeline.engine.outputs import versions_here
 from pipeline.engine.stage import AnyJob, AnyPhase, Record, Records, Task
 from pipeline.storage import files
 from schemas import __version__
-from schemas.errors import StageError
+from schemas.errors import LinkBertError, StageError
 from schemas.manifest import (
     SCHEMA_VERSION,
     SEAL_NAME,
@@ -84,6 +85,31 @@ def _refuse_foreign_output(job: AnyJob) -> None:
                 f"expected no {name} in {job.root}, found one that nothing explains: "
                 "choose another folder, or use --overwrite to delete it"
             )
+
+
+@contextmanager
+def leaving_no_empty_state(job: AnyJob) -> Iterator[None]:
+    """Remove what a stage noted of itself, and empty folders, where it failed before any work.
+
+    Local folders only: a store shows no empty folders, and perhaps it is the store that failed.
+    """
+    try:
+        yield
+    except LinkBertError:
+        if not files.is_remote(job.root) and not _has_written(job):
+            for name in (*job.stage.outputs, f"_state/{job.stage.name}"):
+                files.remove_tree(job.path(name))
+        raise
+
+
+def _has_written(job: AnyJob) -> bool:
+    """Tell whether there is more than the notes at the top of the stage's state."""
+    for name in job.stage.outputs:
+        files.sweep(job.path(name))
+    notes = (path.removeprefix(f"{job.state_path()}/") for path in files.tree(job.state_path()))
+    return any("/" in note or note == SUMMARY_NAME for note in notes) or any(
+        files.tree(job.path(name)) for name in job.stage.outputs
+    )
 
 
 def tasks_of_phase(job: AnyJob, phase: AnyPhase, records: Records) -> list[Task]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.engine.claim import claim_folder
 from pipeline.engine.lifecycle import (
     finish_job,
     finished_summary,
+    leaving_no_empty_state,
     open_job,
     run_task,
     tasks_of_phase,
@@ -60,7 +62,7 @@ def run_job(
         raise ConfigError(f"expected workers of 0 or more, found {workers}: 0 means one per core")
     with files.IMPORT_LOCK:
         from pipeline.engine import beam as beam_jobs
-        from pipeline.engine.options import is_local, is_only_built, job_options
+        from pipeline.engine.options import is_local, is_only_built, is_single_process, job_options
         from pipeline.engine.watch import Watch, is_ended
     options = job_options(job, beam_args)
     is_here = is_local(options)
@@ -72,6 +74,7 @@ def run_job(
     with (
         stop_on_signals() as stopping,
         claim_folder(job.root, overwrite=overwrite, is_ended=is_ended) as claim,
+        leaving_no_empty_state(job) if is_single_process(options) else nullcontext(),
     ):
         if is_here:
             open_job(job, overwrite)
@@ -108,7 +111,7 @@ def run_here(job: AnyJob, overwrite: bool = False) -> dict[str, Any]:
     Raises:
         LinkBertError: the inputs, the output folder or the counts are not as they must be.
     """
-    with claim_folder(job.root, overwrite=overwrite):
+    with claim_folder(job.root, overwrite=overwrite), leaving_no_empty_state(job):
         opened = open_job(job, overwrite)
         summary = finished_summary(opened)
         if summary is not None:

@@ -1,4 +1,5 @@
 import fcntl
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -6,7 +7,7 @@ import pytest
 
 from pipeline.engine import lifecycle
 from pipeline.engine.options import pipeline_options
-from pipeline.engine.run import run_job
+from pipeline.engine.run import run_here, run_job
 from schemas.errors import ConfigError, DumpError, StageError
 from tests.pipeline.engine.counting_stage import counting_job, read_json, tree_bytes
 from tests.running import run_inline
@@ -95,6 +96,23 @@ def test_an_error_in_a_task_keeps_its_type_and_the_same_command_resumes(tmp_path
     (trouble / "raise-0").unlink()
     run_job(job, workers=1)
     assert kept.stat().st_mtime_ns == written_at
+
+
+@pytest.mark.parametrize("run", [run_job, run_here])
+@pytest.mark.parametrize("beside", ["", "out", "out/_state/other"])
+def test_what_fails_before_any_task_is_done_leaves_nothing(
+    tmp_path: Path, run: Callable[..., object], beside: str
+) -> None:
+    (tmp_path / "trouble").mkdir()
+    (tmp_path / "trouble/raise-0").touch()
+    (tmp_path / beside).mkdir(parents=True, exist_ok=True)
+    before = set(tmp_path.rglob("*"))
+    job = counting_job(tmp_path / "out", trouble_dir=str(tmp_path / "trouble"), num_tasks=1)
+    with pytest.raises(DumpError, match="found trouble in task 0"):
+        run(job)
+    left = set(tmp_path.rglob("*")) - before - {tmp_path / "trouble/begun-0"}
+    assert left <= {tmp_path / "out/_state/_lock"}
+    assert not (left and not beside)
 
 
 def test_a_portable_runner_passes_the_error_on(tmp_path: Path) -> None:
