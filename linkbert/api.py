@@ -112,11 +112,13 @@ def ingest(
         **execution: see the module.
 
     Raises:
-        DumpError: a file is missing, or nothing in it could be read.
+        DumpError: a file is missing, nothing in it could be read, or redirects are none.
     """
     from pipeline.ingest.config import IngestConfig
+    from pipeline.ingest.read import check_redirects
     from pipeline.ingest.stage import INGEST
 
+    check_redirects([os.fspath(path) for path in _paths(redirects)])
     sources = [*_paths(documents), *_paths(redirects)]
     return _run(INGEST, out, config or IngestConfig(), sources, **execution)
 

@@ -13,9 +13,10 @@ import io
 import lzma
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
 
@@ -46,6 +47,7 @@ _GROUPS_PER_PIECE = 8
 _ROWS_PER_GROUP = 1 << 16
 _MAX_REJECTS_AT_START = 1000
 _SKIPPED_BYTES = 1 << 20
+_REDIRECTS_LOOKED_AT = 100
 
 _LINK = pa.struct(
     [
@@ -75,6 +77,30 @@ REDIRECT_SCHEMA = pa.schema(
 def input_paths(job: Job[IngestConfig]) -> list[str]:
     """Return the files that the sources name, globs expanded, in the order given."""
     return [path for source in job.sources for path in files.matching(source)]
+
+
+def check_redirects(sources: Sequence[str]) -> None:
+    """Check that files named as redirects hold some, as far as that can be told at their start.
+
+    Records say themselves what they are, so a file of something else would only be counted as
+    rejects, or as documents. Remote files are not asked: their store has not been checked yet.
+
+    Raises:
+        DumpError: the first records of a file are all something else.
+    """
+    local = [source for source in sources if not files.is_remote(source)]
+    readable = [source for source in local if not files.unreadable(source)]
+    for path in (path for source in readable for path in files.matching(source)):
+        with _open_input(path) as file:
+            start = list(islice(read_jsonl(_lines(file, path, 0, None)), _REDIRECTS_LOOKED_AT))
+        if start and not any(isinstance(entry, Redirect) for entry in start):
+            first = start[0]
+            found = first.reason if isinstance(first, Malformed) else "a document"
+            raise DumpError(
+                'expected redirects, lines of {"source": ..., "target": ...}, found none in the '
+                f"first {len(start)} of {path} (the first: {found.replace('_', ' ')}): name files "
+                "of documents before --redirects"
+            )
 
 
 def tasks_of_read(job: Job[IngestConfig], records: Records) -> list[Task]:

@@ -9,6 +9,7 @@ import pytest
 
 import linkbert
 from linkbert.cli.commands import main
+from schemas.errors import DumpError
 
 
 def test_importing_the_functions_imports_no_heavy_package() -> None:
@@ -33,3 +34,13 @@ def test_a_stage_from_python_gives_the_summary_of_its_command(
     assert linkbert.graph(tmp_path / "by-function", workers=1)["nodes"] == by_function["pages"]
     with linkbert.LinkGraph.open(str(tmp_path / "by-function")) as graph:
         assert graph.num_nodes == by_function["pages"]
+
+
+def test_documents_given_as_redirects_are_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    documents = tmp_path / "documents.jsonl"
+    documents.write_text('{"id": 1, "title": "A", "text": "a"}\n')
+    with pytest.raises(DumpError, match="expected redirects"):
+        linkbert.ingest(documents, tmp_path / "out", redirects=[documents])
+    assert not (tmp_path / "out").exists()

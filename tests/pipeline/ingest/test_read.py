@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from pipeline.ingest.read import _lines, _open_input
+from pipeline.ingest.read import _lines, _open_input, check_redirects
 from schemas.errors import DumpError
 
 CONTENT = b"one\ntwo\n\nthree\nlast without an end"
@@ -33,3 +34,27 @@ def test_damage_of_a_compressed_file_is_told_with_its_place(tmp_path: Path) -> N
         _open_input(str(path)) as file,
     ):
         list(_lines(file, str(path), 0, None))
+
+
+DOCUMENT = '{"id": 1, "title": "A", "text": "a"}\n'
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (
+            DOCUMENT * 2,
+            r"in the first 2 of .*r\.jsonl \(the first: a document\).*before --redirects",
+        ),
+        ('{"from": "B", "to": "A"}\n', "the first: bad id"),
+        ("B\tA\n", "the first: malformed json"),
+        (DOCUMENT + '{"source": "B", "target": "A"}\n', ""),
+        ("", ""),
+    ],
+)
+def test_a_file_that_begins_with_no_redirect_is_refused(
+    tmp_path: Path, lines: str, found: str
+) -> None:
+    (tmp_path / "r.jsonl").write_text(lines)
+    with pytest.raises(DumpError, match=found) if found else nullcontext():
+        check_redirects([str(tmp_path / "*.jsonl"), str(tmp_path / "missing"), str(tmp_path)])
