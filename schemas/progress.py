@@ -110,3 +110,17 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def duration(seconds: float) -> str:
+    """Return an estimate of time in words: no clock, which would promise seconds after days.
+
+    >>> duration(29), duration(75.4), duration(3_725), duration(246_648)
+    ('29 s', '1 min 15 s', '1 h 2 min', '2 days 21 h')
+    """
+    parts, left = [], round(seconds)
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")):
+        number, left = divmod(left, size)
+        if number or parts:
+            parts.append(f"{number} {'day' if (number, unit) == (1, 'days') else unit}")
+    return " ".join(parts[:2]) or "0 s"

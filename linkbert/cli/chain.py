@@ -21,7 +21,7 @@ from pipeline.download.config import DownloadConfig
 from pipeline.tokenizer.taken import fingerprints_of
 from schemas.errors import ConfigError
 from schemas.manifest import MANIFEST_NAME
-from schemas.progress import clock
+from schemas.progress import duration
 
 if TYPE_CHECKING:
     from linkbert.evaluation.downstream import DownstreamTask
@@ -161,7 +161,7 @@ def pretrain_told(
         cost = training_cost(shards, config, seed=args.seed, init=args.init)
         _logger.info(
             "%s steps of %s sequences: %s passes over the pairs, about %s on %s",
-            f"{cost.steps:,}", f"{config.batch_size:,}", f"{cost.passes:,}", clock(cost.seconds),
+            f"{cost.steps:,}", f"{config.batch_size:,}", f"{cost.passes:,}", duration(cost.seconds),
             cost.device,
         )  # fmt: skip
     return linkbert.pretrain(

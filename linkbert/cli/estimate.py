@@ -25,7 +25,7 @@ from linkbert.cli.results import print_result
 from linkbert.cli.schedule import fitted
 from schemas.errors import ConfigError
 from schemas.pair_frame import NUM_SPECIAL_OF_BERT
-from schemas.progress import clock
+from schemas.progress import duration
 
 if TYPE_CHECKING:
     from linkbert.cli.training_cost import TrainingCost
@@ -118,11 +118,11 @@ def _told(cost: CorpusCost) -> dict[str, Any]:
 
 
 def _readable(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the same with clocks and units."""
+    """Return the same in words and units."""
     shown: dict[str, Any] = {}
     for name, value in found.items():
         if name.startswith("seconds"):
-            shown[name.replace("seconds", "time")] = clock(value)
+            shown[name.replace("seconds", "time")] = duration(value)
         elif name.endswith("_bytes"):
             shown[name.removesuffix("_bytes")] = f"{value / 1e6:,.0f} MB"
         else:

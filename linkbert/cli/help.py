@@ -75,7 +75,7 @@ def _as_typed(default: object) -> str:
         return "on" if default else "off"
     if isinstance(default, list | tuple):
         return " ".join(map(_as_typed, default)) or "none"
-    if default is None:
+    if default is None or default == "":
         return "none"
     return f"{default:g}" if isinstance(default, float) else str(default)
 

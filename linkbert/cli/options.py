@@ -132,7 +132,10 @@ def _add_ingest(commands: Any) -> None:
     parser.add_argument("documents", nargs="+", metavar="FILE", help="plain or compressed; globs")
     _add_out(parser, "CORPUS")
     add_fields(parser, IngestConfig, required=("format",))
-    parser.add_argument("--redirects", nargs="*", default=[], metavar="FILE", help="jsonl of them")
+    parser.add_argument(
+        "--redirects", nargs="*", default=[], metavar="FILE",
+        help='JSON lines of {"source": ..., "target": ...}',
+    )  # fmt: skip
 
 
 def _add_graph(commands: Any) -> None:
@@ -219,7 +222,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="CONFIG", help=_PRESETS)
     _add_overrides(parser)
     parser.add_argument(
-        "--init", type=Path, metavar="HF_DIR", help="a BERT to start from; else random weights"
+        "--init", type=Path, metavar="HF_DIR", help="an encoder to start from; else random weights"
     )
     parser.add_argument(
         "--downstream", metavar="KIND:DATA|FILE.toml",
@@ -246,7 +249,8 @@ def _add_export(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("run", metavar="RUN", help="a folder that pretrain wrote")
     _add_out(parser, "HF_DIR")
-    parser.add_argument("--checkpoint", metavar="NAME", help="step-NNNNNNNN; else the newest")
+    told = "best or step-NNNNNNNN; else the newest"
+    parser.add_argument("--checkpoint", metavar="NAME", help=told)
     parser.add_argument(
         "--cut-vocabulary", action="store_true", help="without rows that only pad the vocabulary"
     )
@@ -299,7 +303,7 @@ def _add_experiment(commands: Any) -> None:
     )  # fmt: skip
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("experiment", nargs="?", type=Path, metavar="FILE.toml", help="what to run")
-    told = "a made corpus in which a linked partner must help; 15 minutes on two cores"
+    told = "a made corpus in which a linked partner must help; 12 minutes on two cores"
     what.add_argument("--control", action="store_true", help=told)
     _add_out(parser, "DIR")
     parser.add_argument(

@@ -57,7 +57,11 @@ def _in_a_line(value: Any) -> object | None:
         return "none" if value is None else value
     if any(isinstance(each, Mapping) for each in value.values()):
         return None
-    shown = ", ".join(f"{_label(name)} {_short(each)}" for name, each in value.items())
+    # Namespaces are numbers: "10 555" would read as one.
+    shown = ", ".join(
+        f"{_label(name)}{':' if name.isdecimal() else ''} {_short(each)}"
+        for name, each in value.items()
+    )
     return (shown or "none") if len(shown) <= _ONE_LINE_CHARS else None
 
 

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from schemas.progress import Progress, clock
+from schemas.progress import Progress, clock, duration
 
 
 @pytest.mark.parametrize("every_seconds", [5.0, 0.0])
@@ -33,6 +33,9 @@ def test_time_left_follows_the_share_done() -> None:
 
 def test_durations_read_as_clocks() -> None:
     assert [clock(value) for value in (0, 59.6, 3600)] == ["0:00", "1:00", "1:00:00"]
+    assert [duration(value) for value in (0, 59.6, 3600, 86_399.6)] == [
+        "0 s", "1 min 0 s", "1 h 0 min", "1 day 0 h",
+    ]  # fmt: skip
 
 
 def test_a_phase_of_its_stages_name_is_said_once() -> None:

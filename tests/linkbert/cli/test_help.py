@@ -20,7 +20,7 @@ def test_the_help_shows_the_default_of_each_option(name: str) -> None:
         if action.option_strings and not action.required and action.dest != "help"
     }
     assert [n for n, text in told.items() if not re.search(r"\b(default|else)\b", text)] == []
-    assert not re.search(r"default: (None|False|\[)", "".join(told.values()))
+    assert not re.search(r"default: (None|False|\[|\))", "".join(told.values()))
 
 
 def test_the_help_fits_a_screen_with_a_line_a_command(

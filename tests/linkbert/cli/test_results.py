@@ -17,6 +17,7 @@ def test_plain_values_come_first_and_short_counts_on_one_line(
     result = {
         "pages": 1204,
         "rejected": {"no_text": 2, "too_long": 1000},
+        "other_namespaces": {"10": 555, "12": 1},
         "other_models": {},
         "dumps": ["a.xml", "b.xml"],
         "loss": 0.123456,
@@ -26,14 +27,15 @@ def test_plain_values_come_first_and_short_counts_on_one_line(
         "warnings": ["told before"],
     }
     assert printed(capsys, result) == [
-        "pages         1,204",
-        "rejected      no text 2, too long 1,000",
-        "other models  none",
-        "dumps         a.xml, b.xml",
-        "loss          0.1235",
-        "loss linked   0.0000 (-0.0004 to 1.5000)",
-        "dump date     none",
-        "is whole      yes",
+        "pages             1,204",
+        "rejected          no text 2, too long 1,000",
+        "other namespaces  10: 555, 12: 1",
+        "other models      none",
+        "dumps             a.xml, b.xml",
+        "loss              0.1235",
+        "loss linked       0.0000 (-0.0004 to 1.5000)",
+        "dump date         none",
+        "is whole          yes",
     ]
 
 
