@@ -118,7 +118,8 @@ def duration(seconds: float) -> str:
     >>> duration(29), duration(75.4), duration(3_725), duration(246_648)
     ('29 s', '1 min 15 s', '1 h 2 min', '2 days 21 h')
     """
-    parts, left = [], round(seconds)
+    parts: list[str] = []
+    left = round(seconds)
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")):
         number, left = divmod(left, size)
         if number or parts:

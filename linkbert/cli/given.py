@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
 from linkbert.extras import FINETUNING, TRAINING, require
 from schemas.errors import ConfigError
+from schemas.manifest import MANIFEST_NAME
 
 _MUST_EXIST = {
     "corpus": "the folder of a corpus",
@@ -26,6 +30,42 @@ _MUST_EXIST = {
 }
 """Option or argument: what it names on this machine."""
 _FOLDERS = ("corpus", "corpora", "shards", "run", "model", "folder", "init")
+_KINDS = {
+    "corpus": "corpus",
+    "corpora": "corpus",
+    "shards": "shards",
+    "run": "run",
+    "model": "model",
+    "init": "model",
+}
+"""Option or argument: what must lie there, as far as this project wrote it."""
+_WRITES = {
+    "parse": "corpus",
+    "ingest": "corpus",
+    "subset": "corpus",
+    "sample": "shards",
+    "pretrain": "run",
+    "export": "model",
+    "run": "all of them",
+    "finetune": "results",
+    "experiment": "results",
+}
+"""Command: what it makes of the folder of its --out."""
+_MADE_BY = {
+    "corpus": "`linkbert parse` or `linkbert ingest`",
+    "shards": "`linkbert sample`",
+    "run": "`linkbert pretrain`",
+    "model": "`linkbert export`",
+}
+_KIND_OF_STAGE = {
+    "parse": "corpus",
+    "ingest": "corpus",
+    "subset": "corpus",
+    "sample": "shards",
+    "pretrain": "run",
+    "export": "model",
+}
+"""Stage, as its notes or its manifest name it: what the folder is then."""
 _PACKAGES = {
     "demo": TRAINING,
     "run": TRAINING,
@@ -60,7 +100,7 @@ def check_packages(args: argparse.Namespace) -> None:
 
 
 def check_given(args: argparse.Namespace) -> None:
-    """Refuse a path that leads nowhere, an output below a file, and options for no job.
+    """Refuse a path to nothing or to the wrong kind of folder, and options for no job.
 
     Raises:
         ConfigError: with the name that was meant, perhaps.
@@ -68,9 +108,12 @@ def check_given(args: argparse.Namespace) -> None:
     for name, what in _MUST_EXIST.items():
         for path in _paths(getattr(args, name, None)):
             if not path.exists():
-                raise ConfigError(f"expected {what} at {path}, found nothing there: {_hint(path)}")
+                raise ConfigError(
+                    f"expected {what} at {path}, found nothing there: {_hint(name, path)}"
+                )
             if name in _FOLDERS and path.is_file():
                 raise ConfigError(f"expected {what} at {path}, found a file: name its folder")
+            _check_kind(name, path)
     if getattr(args, "beam_args", ()) and not hasattr(args, "workers"):
         raise ConfigError(
             f"expected nothing after `--`, found {args.beam_args[0]}: {args.name} runs no job of "
@@ -85,6 +128,57 @@ def check_given(args: argparse.Namespace) -> None:
             raise ConfigError(
                 f"expected a folder to write, found the file {in_the_way}: choose another --out"
             )
+        _check_out(args, Path(out))
+
+
+def _check_kind(name: str, path: Path) -> None:
+    """Refuse a folder that another command wrote than the one whose folder is wanted."""
+    wanted, found = _KINDS.get(name), _kind_of(path)
+    if wanted is None or wanted == found:
+        return
+    if found:
+        advice = "name another folder"
+        if (wanted, found) == ("model", "run"):
+            advice = f"make a model of it first, `linkbert export {path} --out model`"
+        raise ConfigError(
+            f"expected {_MUST_EXIST[name]} at {path}, found what {_MADE_BY[found]} wrote: {advice}"
+        )
+    # Models of others bear no sign, so one may well have another below it.
+    if wanted != "model" and path.is_dir():
+        below = next((each for each in sorted(path.iterdir()) if _kind_of(each) == wanted), None)
+        if below:
+            raise ConfigError(
+                f"expected {_MUST_EXIST[name]} at {path}, found one below it: did you mean {below}?"
+            )
+
+
+def _check_out(args: argparse.Namespace, out: Path) -> None:
+    """Refuse to write over an input, or beside what another command wrote.
+
+    The former would end in an advice to use --overwrite, and so delete what is read.
+    """
+    inputs = (path for name in _KINDS for path in _paths(getattr(args, name, None)))
+    if args.name in _WRITES and out.exists() and any(out.samefile(path) for path in inputs):
+        raise ConfigError(
+            f"expected a folder to write beside what is read, found {out} as both: "
+            "choose another --out"
+        )
+    found = _kind_of(out)
+    if found and _WRITES.get(args.name, found) != found:
+        raise ConfigError(
+            f"expected a folder for what `linkbert {args.name}` writes, found in {out} what "
+            f"{_MADE_BY[found]} wrote: choose another --out"
+        )
+
+
+def _kind_of(folder: Path) -> str | None:
+    """Tell what a command of this project made of a folder; None where it bears no sign."""
+    for stage, kind in _KIND_OF_STAGE.items():
+        if (folder / "_state" / stage).is_dir():
+            return kind
+    with suppress(OSError, ValueError, AttributeError):
+        return _KIND_OF_STAGE.get(json.loads((folder / MANIFEST_NAME).read_bytes()).get("stage"))
+    return None
 
 
 def _paths(given: object) -> Iterator[Path]:
@@ -96,8 +190,13 @@ def _paths(given: object) -> Iterator[Path]:
             yield bare if not path.exists() and bare.exists() else path
 
 
-def _hint(path: Path) -> str:
+def _hint(name: str, path: Path) -> str:
     beside = path.parent
     names = [each.name for each in beside.iterdir()] if beside.is_dir() else []
     near = get_close_matches(path.name, names, 1)
-    return f"did you mean {beside / near[0]}?" if near else "check the path"
+    if near:
+        return f"did you mean {beside / near[0]}?"
+    if name in ("model", "init", "source") and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)):
+        told = f"`hf download {path} --local-dir {path.name}`"
+        return f"check the path; a model of the hub is loaded first, {told}"
+    return "check the path"

@@ -97,9 +97,9 @@ def check_redirects(sources: Sequence[str]) -> None:
             first = start[0]
             found = first.reason if isinstance(first, Malformed) else "a document"
             raise DumpError(
-                'expected redirects, lines of {"source": ..., "target": ...}, found none in the '
-                f"first {len(start)} of {path} (the first: {found.replace('_', ' ')}): name files "
-                "of documents before --redirects"
+                'expected redirects, lines of {"source": ..., "target": ...}, found none at the '
+                f"start of {path} (its first record: {found.replace('_', ' ')}): name files of "
+                "documents before --redirects"
             )
 
 

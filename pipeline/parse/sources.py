@@ -118,7 +118,9 @@ def inspect_source(path: str, allow_truncated: bool = False) -> DumpFile:
     with files.open_read(path) as file:
         magic = file.read(16)
         if not magic:
-            raise DumpError(f"expected a MediaWiki dump, found an empty file at {path}")
+            raise DumpError(
+                f"expected a MediaWiki dump, found an empty file at {path}: fetch it again"
+            )
         compression = sniff_compression(magic)
         if compression == "bz2" and not allow_truncated and not is_complete(file, num_bytes):
             raise truncated_error(path, num_bytes)

@@ -124,7 +124,7 @@ def warnings_of(job: SampleJob, described: dict[str, dict[str, Any]]) -> list[st
     warnings = []
     if chance > _MAX_CLASS_ACCURACY:
         warnings.append(
-            f"the relation can be guessed from segment_a alone with {chance:.1%} accuracy: measure "
+            f"the relation can be guessed from segment A alone with {chance:.1%} accuracy: measure "
             "document relation prediction against that, not against a third"
         )
     scarcity = _scarcity(job, train["corpora"])
@@ -167,7 +167,7 @@ def _scarcity(job: SampleJob, corpora: list[dict[str, Json]]) -> str:
         f"{found:.1%} of the training pairs are linked, {wanted:.1%} were asked for: of "
         f"{reach.total():,} segments {reach['usable']:,} have a usable link, {', '.join(reasons)}. "
         f"What helps: {', '.join(cures)}; --mix-policy independent keeps the relation from showing "
-        "in segment_a where links stay scarce"
+        "in segment A where links stay scarce"
     )
 
 

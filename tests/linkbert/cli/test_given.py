@@ -40,3 +40,39 @@ def test_what_is_not_there_is_told_before_anything_is_written(
     (tmp_path / "dump.xml").write_text("<mediawiki><page></page></mediawiki>")
     assert said in line_of(shlex.split(argv), capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "dump.xml"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("graph shards", "a corpus at shards, found what `linkbert sample` wrote: name another"),
+        ("sample run --out s", "a corpus at run, found what `linkbert pretrain` wrote: name"),
+        ("segment .", "a corpus at ., found one below it: did you mean corpus?"),
+        ("pretrain corpus --out r --config tiny", "`linkbert sample` wrote at corpus, found what"),
+        ("pretrain . --out r --config tiny", "wrote at ., found one below it: did you mean shards"),
+        ("evaluate drp run shards", "make a model of it first, `linkbert export run --out model`"),
+        ("pretrain shards --out r --config tiny --init corpus", "the folder of a model at corpus"),
+        ("finetune qa bert-base-uncased corpus --out r", "`hf download bert-base-uncased --local"),
+        ("tokenizer corpus --from google-bert/bert-base", "--local-dir bert-base`"),
+        (
+            "subset corpus --around A --size 1 --out ./corpus",
+            "beside what is read, found corpus",
+        ),
+        ("sample corpus --out run", "`linkbert sample` writes, found in run what `linkbert pretr"),
+        ("parse dump.xml --out shards", "`linkbert parse` writes, found in shards what `linkbert"),
+        ("run dump.xml --out corpus --config tiny", "found in corpus what `linkbert parse` or"),
+    ],
+)
+def test_a_folder_of_another_kind_is_told_with_what_it_is(
+    argv: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus/_state/ingest").mkdir(parents=True)
+    (tmp_path / "shards/_state/sample").mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/_manifest.json").write_text('{"stage": "pretrain"}')
+    (tmp_path / "dump.xml").write_text("<mediawiki><page></page></mediawiki>")
+    before = sorted(tmp_path.rglob("*"))
+    assert said in line_of(shlex.split(argv), capsys)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -44,10 +44,10 @@ DOCUMENT = '{"id": 1, "title": "A", "text": "a"}\n'
     [
         (
             DOCUMENT * 2,
-            r"in the first 2 of .*r\.jsonl \(the first: a document\).*before --redirects",
+            r"start of .*r\.jsonl \(its first record: a document\).*before --redirects",
         ),
-        ('{"from": "B", "to": "A"}\n', "the first: bad id"),
-        ("B\tA\n", "the first: malformed json"),
+        ('{"from": "B", "to": "A"}\n', "first record: bad id"),
+        ("B\tA\n", "first record: malformed json"),
         (DOCUMENT + '{"source": "B", "target": "A"}\n', ""),
         ("", ""),
     ],
