@@ -21,6 +21,7 @@ from pipeline.download.config import DownloadConfig
 from pipeline.tokenizer.taken import fingerprints_of
 from schemas.errors import ConfigError
 from schemas.manifest import MANIFEST_NAME
+from schemas.pair_frame import NUM_SPECIAL_OF_BERT
 from schemas.progress import duration
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _logger = logging.getLogger(__name__)
 
 _VOCAB_SIZE, _DEMO_VOCAB_SIZE, _DEMO_STEPS = 30_000, 8_000, 700
 _CONTINUED = ("base", "large")  # the paper starts these from BERT's weights
-
 
 _PAIRS_EXPLAINED = """\
   contiguous  B goes on where A stops, in the same article
@@ -48,7 +48,7 @@ another wiki, by its name; --estimate says first what it takes
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run all stages; one that is already finished says so at once."""
+    """Run all stages; those already finished return at once."""
     from linkbert.cli.closing import closing_table
 
     results = _run_stages(args)
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The config of every stage of a `run`, all of them checked before the first begins."""
+    """The config of every stage of a `run`, all checked before the first stage begins."""
 
     parse: linkbert.ParseConfig
     tokenizer: linkbert.TokenizerConfig
@@ -67,24 +67,25 @@ class Settings:
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
-    """Return the configs that the options of `run` make.
+    """Build the config of every stage from the options of `run`.
 
     Raises:
-        ModuleNotFoundError: what is to log is not installed.
-        ConfigError: an option of any stage is wrong, segments are too long for the model, or what
-            is to be continued has no tokenizer.
+        ModuleNotFoundError: the package to log with is not installed.
+        ConfigError: an option of any stage is wrong, segments are too long for the model, or the
+            model to continue has no tokenizer.
     """
     config = linkbert.load_config(args.config, args.overrides)
     if config.log != "none":
-        require(config.log)  # hours before its turn
-    longest = _tokens_of_half(config.max_position_embeddings)
+        require(config.log)  # now, not hours later
+    # Two segments and their special tokens must fit the model.
+    longest = (config.max_position_embeddings - NUM_SPECIAL_OF_BERT) // 2
     if args.init is None and (args.max_tokens or 0) > longest:
         raise ConfigError(
             f"expected --max-tokens of at most {longest}, found {args.max_tokens}: two segments "
             f"share the {config.max_position_embeddings} positions of {args.config}"
         )
-    if taken := args.source or args.init:
-        fingerprints_of(os.fspath(taken))  # refuses what holds no tokenizer, hours before its turn
+    if source := args.source or args.init:
+        fingerprints_of(os.fspath(source))  # fails now, not hours later, if it has no tokenizer
     downstream_of(args)
     vocab_size = args.vocab_size or (_DEMO_VOCAB_SIZE if args.config == "demo" else _VOCAB_SIZE)
     return Settings(
@@ -99,7 +100,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
 def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Run every stage in its folder below `args.out`; return their summaries by name."""
     settings = settings_of(args)
-    corpus, shards = (str(Path(args.out) / name) for name in ("corpus", "shards"))
+    corpus, shards, run_folder, model = (
+        str(Path(args.out) / name) for name in ("corpus", "shards", "run", "model")
+    )
     execution = execution_of(args)
     results: dict[str, dict[str, Any]] = {}
     _logger.info("parse")
@@ -107,7 +110,7 @@ def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     _logger.info("graph")
     results["graph"] = linkbert.graph(corpus, **execution)
     _logger.info("tokenizer")
-    # A model that is trained on keeps its vocabulary.
+    # A model that is trained further keeps its vocabulary.
     source = args.source or args.init
     results["tokenizer"] = linkbert.tokenizer(
         corpus, settings.tokenizer, source=source, **execution
@@ -117,12 +120,16 @@ def _run_stages(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     _logger.info("sample")
     results["sample"] = linkbert.sample_pairs(corpus, shards, settings.sample, **execution)
     pairs_per_pass = results["sample"]["instances"] // args.epochs
-    fitting = fitted(settings.pretrain, args.config, args.overrides, pairs_per_pass, args.passes)
-    return results | _train(args, Path(shards), fitting)
+    config = fitted(settings.pretrain, args.config, args.overrides, pairs_per_pass, args.passes)
+    _logger.info("pretrain")
+    results["pretrain"] = asdict(pretrain_with_log(Path(shards), Path(run_folder), config, args))
+    _logger.info("export")
+    exported = linkbert.export_model(Path(run_folder), Path(model), overwrite=args.overwrite)
+    return results | {"export": asdict(exported)}
 
 
 def _dumps_of(args: argparse.Namespace) -> list[str]:
-    """Return the files to parse, downloaded first where a wiki is named."""
+    """Return the files to parse, after downloading them if a wiki is named."""
     [first, *more] = args.dumps
     # simplewiki, enwiktionary, zh_min_nanwiki, commonswiki
     if more or not re.fullmatch(r"[a-z][a-z0-9_]*wik[a-z]+", first) or Path(first).exists():
@@ -131,28 +138,15 @@ def _dumps_of(args: argparse.Namespace) -> list[str]:
     return list(api.download(first, folder, config_of(DownloadConfig, args))["files"])
 
 
-def _train(
-    args: argparse.Namespace, shards: Path, config: linkbert.PretrainConfig
-) -> dict[str, dict[str, Any]]:
-    """Pretrain and export."""
-    run_folder, model = (Path(args.out) / name for name in ("run", "model"))
-    _logger.info("pretrain")
-    trained = pretrain_told(shards, run_folder, config, args)
-    _logger.info("export")
-    exported = linkbert.export_model(run_folder, model, overwrite=args.overwrite)
-    return {"pretrain": asdict(trained), "export": asdict(exported)}
-
-
-def pretrain_told(
+def pretrain_with_log(
     shards: Path, run_folder: Path, config: linkbert.PretrainConfig, args: argparse.Namespace
 ) -> PretrainResult:
-    """Say what a run reads and how long it will take, then pretrain."""
-    downstream = downstream_of(args)
+    """Log what a run reads and how long it will take, then pretrain."""
     is_writer = os.environ.get("RANK", "0") == "0"
     if args.config in _CONTINUED and args.init is None and is_writer:
         _logger.warning(
-            "warning: %s starts from random weights; the paper continues BERT-%s, which learns "
-            "far more from so few steps: give --init HF_DIR, and its vocabulary to the tokenizer",
+            "warning: %s starts from random weights; the paper continues BERT-%s, which learns far "
+            "more from so few steps: use --init HF_DIR, and `tokenizer --from HF_DIR`",
             args.config, args.config,
         )  # fmt: skip
     if is_writer and not args.quiet and not (run_folder / MANIFEST_NAME).is_file():
@@ -170,18 +164,18 @@ def pretrain_told(
         config,
         seed=args.seed,
         init=args.init,
-        downstream=downstream,
+        downstream=downstream_of(args),
         overwrite=args.overwrite,
         quiet=args.quiet,
     )
 
 
 def downstream_of(args: argparse.Namespace) -> DownstreamTask | None:
-    """Return the task to try the weights on, or None.
+    """Return the task to fine-tune on during training, or None.
 
     Raises:
-        ConfigError: what is asked for is not a task.
-        SchemaError: its data are not there.
+        ConfigError: the option does not name a task.
+        SchemaError: its data are missing.
     """
     if args.downstream is None:
         return None
@@ -190,24 +184,17 @@ def downstream_of(args: argparse.Namespace) -> DownstreamTask | None:
     return read_downstream(args.downstream, args.downstream_steps)
 
 
-def _tokens_of_half(max_position_embeddings: int) -> int:
-    """Return the longest segment of which two fit the model with their special tokens."""
-    from schemas.pair_frame import NUM_SPECIAL_OF_BERT
-
-    return (max_position_embeddings - NUM_SPECIAL_OF_BERT) // 2
-
-
 def execution_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return how a stage runs, as its function takes it."""
+    """Return the arguments of a stage's function that say how it runs."""
     return {name: getattr(args, name) for name in ("workers", "beam_args", "overwrite")}
 
 
 def demo(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
-    """Run the chain on the bundled dump, then show what came out.
+    """Run the chain on the bundled dump, then show the results.
 
     Args:
         args: the options of `demo`.
-        defaults: those of `run` for `demo_argv`.
+        defaults: the options of `run` that `demo_argv` gives.
     """
     from linkbert.inspection.excerpts import english_pairs
     from linkbert.inspection.show import show_pairs
@@ -224,9 +211,9 @@ def demo(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
 def demo_argv(out: str) -> Sequence[str]:
     """Return the command that `demo` is short for."""
     argv = ["run", str(_bundled_dump()), "--out", out, "--config", "demo"]
-    # In so small a wiki few segments have a link of their own, and few articles are held out.
+    # In such a small wiki few segments contain a link, and few articles would be held out.
     argv += ["--epochs", "2", "--link-scope", "document", "--validation-fraction", "0.2"]
-    # The preset is made for this dump: its steps are not fitted to the data.
+    # The preset is made for this dump, so its steps are fixed.
     return [*argv, "--set", f"max_steps={_DEMO_STEPS}"]
 
 

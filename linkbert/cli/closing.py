@@ -1,6 +1,6 @@
 """The closing table of `run` and `demo`: what was read, kept, paired and learned.
 
-In: the summary that each stage printed. Out: one table whose rows add up.
+In: the summary of each stage. Out: one table.
 """
 
 from __future__ import annotations
@@ -37,12 +37,8 @@ def _corpus_rows(parsed: Mapping[str, Any], graph: Mapping[str, Any]) -> Iterato
         f"{resolved:,} of {graph['mentions']:,} ({share:.0%}), {fates['redirect']:,} by redirect",
     )
     by_hatnotes = graph["hatnote_edges"]
-    yield (
-        "edges",
-        f"{graph['edges']:,}, {by_hatnotes:,} of them by hatnotes alone"
-        if by_hatnotes
-        else graph["edges"],
-    )
+    alone = f", {by_hatnotes:,} of them by hatnotes alone" if by_hatnotes else ""
+    yield "edges", f"{graph['edges']:,}{alone}"
 
 
 def _data_rows(segments: Mapping[str, Any], sample: Mapping[str, Any]) -> Iterator[Row]:

@@ -1,8 +1,8 @@
-"""What the stages up to the shards will take, from about a second of them on this machine.
+"""What the stages up to the shards will take, measured for about a second on this machine.
 
-`parse`, `tokenizer` and `segment` do nearly all of the work and are measured on slices of the real
-input. What `graph` and `sample` take, and what all keep on the disk beside the tables of `parse`,
-is known from whole wikis and 136.5 MB of English articles (docs/benchmarks.md).
+`parse`, `tokenizer` and `segment` do nearly all of the work and are timed on slices of the real
+input. The time of `graph` and `sample`, and the disk space relative to the tables of `parse`, are
+constants from whole wikis and 136.5 MB of English articles (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ from pipeline.tokenizer.wordpiece import train_wordpiece
 from schemas.errors import ConfigError
 
 _SLICE_BYTES = 300_000  # holds a block of bz2, which is 900 kB of XML
-_SAMPLED_BYTES = 16 * _SLICE_BYTES  # of XML where it is read from the beginning
+_SAMPLED_BYTES = 16 * _SLICE_BYTES  # of XML, from a file that can only be read from the beginning
 _PLACES = (0.15, 0.4, 0.65, 0.9)  # a dump begins with its oldest and longest pages
-_START_SECONDS = 3.0  # of a command: Python, Beam, workers
-_WORKER_BYTES = 400_000_000  # the most that a worker of any stage took
-# Bytes beside a byte of the tables of `parse`, and of shards beside a byte of segments: a pair has
-# two of them.
+_START_SECONDS = 3.0  # to start a command: Python, Beam, workers
+_WORKER_BYTES = 400_000_000  # the most memory that a worker of any stage took
+# Bytes per byte of the tables of `parse`; the last one: bytes of shards per byte of segments, of
+# which each pair has two.
 _GRAPH_BYTES, _SEGMENT_BYTES, _SHARD_BYTES, _PAIR_BYTES = 0.15, 1.5, 1.2, 2.0
-# CPU seconds of the stages that do not grow with the text: at first, and per GB of tables.
+# CPU seconds of the stages that never read the text: fixed, and per GB of tables.
 _GRAPH_SECONDS, _SAMPLE_SECONDS = (3.0, 6.0), (4.0, 10.0)
-_TRAINED_BYTES, _FEW_PIECES = 2_000_000, 1000  # to see how fast a vocabulary is trained
+_TRAINED_BYTES, _FEW_PIECES = 2_000_000, 1000  # to measure how fast a vocabulary is trained
 _WORD = re.compile(r"[\u2e80-\u9fff]|[^\W\u2e80-\u9fff]+|[^\w\s]")
-_PIECES_PER_WORD, _FILLED = 1.25, 0.85  # at a vocabulary of 30,000; of a segment by sentences
-# CPU seconds of `segment` beside one of encoding a sample, which meets most of its words for the
-# first time: 0.6 on shintowiki, 0.7 to 0.95 on English articles.
+_PIECES_PER_WORD, _FILLED = 1.25, 0.85  # with 30,000 pieces; how full sentences fill a segment
+# CPU seconds of `segment` per CPU second of encoding a sample of equal size. It is below 1 because
+# a sample meets most of its words for the first time: 0.6 on shintowiki, 0.7 to 0.95 on English.
 _ENCODED_BYTES, _CUTTING_SECONDS = 2_000_000, 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusCost:
-    """What stages take: seconds on this machine, bytes that they keep and need at once."""
+    """What stages take: seconds on this machine, bytes of disk, and peak bytes of memory."""
 
     seconds: float = 0.0
     disk_bytes: float = 0.0
     memory_bytes: float = 0.0
 
     def __add__(self, other: CorpusCost) -> CorpusCost:
-        """Return what both take, one after the other."""
+        """Return the cost of running both, one after the other."""
         memory = max(self.memory_bytes, other.memory_bytes)
         both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
         return CorpusCost(**both | {"memory_bytes": memory})
@@ -67,16 +67,16 @@ class CorpusCost:
 
 @dataclass(frozen=True, slots=True)
 class ParseSample:
-    """What slices of dumps took, and what all of the dumps are beside them.
+    """What slices of dumps took, and how large all of the dumps are relative to them.
 
     Attributes:
-        cpu_seconds: of the work that processes share.
-        serial_seconds: of what one process does alone, for all of the dumps.
-        kept_bytes: of the tables.
-        temporary_bytes: of the pieces of all dumps that cannot be split.
-        words: of each page in the slices, punctuation and Han characters counted as words.
-        times: how many times the slices make the dumps.
-        text_bytes: of the pages in the slices, in UTF-8.
+        cpu_seconds: spent on the slices, in work that processes share.
+        serial_seconds: that one process needs alone, for all of the dumps.
+        kept_bytes: size of the tables made from the slices.
+        temporary_bytes: size of the pieces of all dumps that cannot be split.
+        words: number of words per page of the slices; punctuation and Han characters count too.
+        times: size of the dumps as a multiple of the slices.
+        text_bytes: size of the pages in the slices, in UTF-8.
         texts: some of those pages, about `_TRAINED_BYTES`.
     """
 
@@ -95,15 +95,10 @@ class ParseSample:
         return shared + CorpusCost(self.serial_seconds, self.temporary_bytes)
 
     def segments(self, max_tokens: int) -> tuple[float, float]:
-        """Return how many segments the dumps make, and the mean of their tokens."""
+        """Return how many segments the dumps make, and their mean number of tokens."""
         tokens = [_PIECES_PER_WORD * count for count in self.words]
         num = sum(math.ceil(count / (_FILLED * max_tokens)) for count in tokens)
         return num * self.times, sum(tokens) / max(num, 1)
-
-
-def parse_cost(dumps: Sequence[str], config: ParseConfig, workers: int) -> CorpusCost:
-    """Parse slices of the dumps and return what all of them will take; raises as `parse_sample`."""
-    return parse_sample(dumps, config).cost(workers)
 
 
 def parse_sample(dumps: Sequence[str], config: ParseConfig) -> ParseSample:
@@ -145,27 +140,27 @@ class _Excerpt:
     """A file whose slices can be parsed: a dump, or the unpacked beginning of one."""
 
     path: str
-    bytes_per_byte: float = 1.0  # of the dump
-    seconds_per_byte: float = 0.0  # of reading the dump from its beginning
+    bytes_per_byte: float = 1.0  # bytes of XML per byte of the dump
+    seconds_per_byte: float = 0.0  # to unpack a byte of the dump
 
     def config(self, config: ParseConfig) -> ParseConfig:
         return replace(config, allow_truncated=True) if self.seconds_per_byte else config
 
 
 def _excerpt(source: DumpFile, scratch: str) -> _Excerpt:
-    """Unpack the beginning of what can only be read from there."""
+    """Unpack the beginning of a dump that cannot be read from anywhere else."""
     if source.is_splittable:
         return _Excerpt(source.path)
     if source.compression == "7z":
         raise ConfigError(
-            f"expected a dump of which a part can be read alone, found {source.path}: a .7z must "
-            "be read whole, so unpack it first"
+            f"expected a dump that can be read in part, found {source.path}: a .7z must be read "
+            "whole, so unpack it first"
         )
     path, began = f"{scratch}/head.xml", time.process_time()
     read = written = 0
     with files.open_read(source.path) as file, open(path, "wb") as head:
         for piece in to_utf8(decompress(file, source.compression), source.is_utf16):
-            if file.tell() > read:  # all that was read before has been written
+            if file.tell() > read:  # everything read before has been written
                 if written >= _SAMPLED_BYTES:
                     break
                 read = file.tell()
@@ -174,7 +169,7 @@ def _excerpt(source: DumpFile, scratch: str) -> _Excerpt:
 
 
 def _slices(job: Job[ParseConfig]) -> Iterator[Task]:
-    """Yield tasks on slices of the file of a job."""
+    """Yield tasks for slices of a job's file."""
     [path] = job.sources
     record = {**run_cut(job, Task(0, {"path": path})), "index": 0}
     [first, *_] = tasks_of_parse(job, {"cut": [record]})
@@ -197,14 +192,14 @@ def _texts(job: Job[ParseConfig]) -> Iterator[str]:
 def following_cost(
     sample: ParseSample, config: TokenizerConfig, *, is_trained: bool, epochs: int, workers: int
 ) -> CorpusCost:
-    """Train and use a vocabulary on some pages; return what all stages up to the shards will take.
+    """Return what the stages from `graph` to `sample` will take, after training on some pages.
 
     Args:
         sample: what `parse` made of slices of the dumps.
         config: of the tokenizer.
-        is_trained: whether `tokenizer` trains one; one that is taken costs next to nothing.
+        is_trained: whether `tokenizer` trains a vocabulary; adopting one costs next to nothing.
         epochs: of `sample`.
-        workers: processes; 0 means one per core.
+        workers: worker processes; 0 means one per core.
     """
     table_bytes = sample.kept_bytes * sample.times
     one = CorpusCost()
@@ -221,7 +216,7 @@ def following_cost(
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """CPU seconds per byte of `num_bytes` of text, of which words are counted, merged, encoded."""
+    """CPU seconds per byte for counting words, merging and encoding `num_bytes` of text."""
 
     num_bytes: int
     counting: float
@@ -229,7 +224,7 @@ class _Pace:
     encoding: float
 
     def training_seconds(self, num_bytes: float) -> float:
-        """Return what a vocabulary takes; by Heaps' law the words to merge grow as a root."""
+        """Return the time to train a vocabulary; distinct words grow as a root (Heaps' law)."""
         merged_bytes = math.sqrt(num_bytes * self.num_bytes)
         return self.counting * num_bytes + self.merging * merged_bytes
 
@@ -260,9 +255,8 @@ def segment_cost(corpus: str, workers: int) -> CorpusCost:
     Raises:
         StageError: pages or tokenizer are missing.
     """
-    pages, facts = load_manifest(files.join(corpus, "pages")), load_manifest(
-        files.join(corpus, "tokenizer")
-    ).extra  # fmt: skip
+    pages = load_manifest(files.join(corpus, "pages"))
+    facts = load_manifest(files.join(corpus, "tokenizer")).extra
     encoder = encoder_of(read_tokenizer(corpus), facts["token_dtype"])
     total_bytes = sum(entry.num_bytes for entry in pages.files)
     part = max(pages.files, key=lambda entry: entry.num_bytes)
@@ -273,7 +267,7 @@ def segment_cost(corpus: str, workers: int) -> CorpusCost:
         if num_chars > _ENCODED_BYTES:
             break
     share = max(len(texts) / max(part.num_rows, 1), 1e-9)
-    began = time.process_time()  # it may take several threads, which a worker does not
+    began = time.process_time()  # not the clock: encoding may use several threads, a worker one
     _encode(texts, encoder)
     seconds = _CUTTING_SECONDS * (time.process_time() - began)
     whole = seconds / share * total_bytes / max(part.num_bytes, 1)
@@ -296,10 +290,6 @@ def sample_cost(corpora: Sequence[str], epochs: int, workers: int) -> CorpusCost
 
 
 def _cost(cpu_seconds: float, disk_bytes: float, workers: int) -> CorpusCost:
-    processes = _processes(workers)
+    processes = workers or os.cpu_count() or 1
     seconds = _START_SECONDS + cpu_seconds / processes
     return CorpusCost(seconds, disk_bytes, (processes + 1) * _WORKER_BYTES)
-
-
-def _processes(workers: int) -> int:
-    return workers or os.cpu_count() or 1

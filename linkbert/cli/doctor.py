@@ -1,4 +1,4 @@
-"""`linkbert doctor`: what this machine lacks, or will be slow at, and how to mend it."""
+"""`linkbert doctor`: what this machine lacks or will be slow at, and what to do about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 _MIN_FREE_BYTES, _MIN_MEMORY_BYTES = 10e9, 4e9
 _SERVES = {
     "train": "pretrain and export",
-    "finetune": "finetune, evaluate and encoders that are no BERT",
+    "finetune": "finetune, evaluate and encoders other than BERT",
     "pipeline": "faster .bz2, .zst files, --links tfidf and finetune's figures",
     "report": "report and experiment",
     "completion": "--completion",
@@ -31,25 +31,30 @@ _SERVES = {
     "mlflow": "--log mlflow",
     "aws": "s3://",
 }
-"""Extra: what asks for it."""
+"""By extra: what needs it."""
 
 
 def version_line() -> str:
-    """Return the versions that decide what comes out, or how fast."""
+    """Return the versions of the packages that affect results or speed."""
     found = [f"Python {platform.python_version()}"]
     for package in _PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            found.append(f"no {package}")
+        number = _version_of(package)
+        found.append(f"{package} {number}" if number else f"no {package}")
     return f"linkbert {__version__} ({', '.join(found)})"
 
 
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def examine(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return what the machine has, and a line of advice for each thing to mend.
+    """Return what the machine has, and a line of advice for each shortcoming.
 
     Args:
-        folder: on the disk that outputs would go to.
+        folder: a folder on the disk that outputs would go to.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     free = shutil.disk_usage(folder).free
@@ -62,43 +67,36 @@ def examine(folder: Path) -> tuple[dict[str, Any], list[str]]:
     }
     advice = []
     if free < _MIN_FREE_BYTES:
-        advice.append("less than 10 GB of disk are free: give an --out on a larger disk")
+        advice.append("less than 10 GB of disk space is free: choose an --out on a larger disk")
     if memory < _MIN_MEMORY_BYTES:
-        advice.append("there is less than 4 GB of memory: give --workers 1")
+        advice.append("there is less than 4 GB of memory: use --workers 1")
     missing = {package: extra for package, extra in EXTRAS.items() if find_spec(package) is None}
     found["missing_packages"] = ", ".join(missing) or "none"
     found["engines"] = ", ".join(_engines())
     advice += [
-        f"{package} is missing, for {_SERVES[extra]}: pip install 'linkbert[{extra}]'"
+        f"{package}, needed for {_SERVES[extra]}, is missing: pip install 'linkbert[{extra}]'"
         for package, extra in missing.items()
     ]
     if not any(map(shutil.which, _BROWSERS)):
-        advice.append("no browser was found: copy report.html to a machine that has one")
-    training, more = _training()
-    return found | training, advice + more
+        advice.append("there is no browser: copy report.html to a machine that has one")
+    training, training_advice = _training()
+    return found | training, advice + training_advice
 
 
 def _engines() -> list[str]:
     """Return the engines that can be launched from here, and the stores that can be read."""
-    there = {
+    available = {
         "local": True,
         "Prism": shutil.which("prism"),
         "Flink (with its job server's jar)": shutil.which("java"),
-        "Dataflow and gs://": _is_installed("google-cloud-storage"),
+        "Dataflow and gs://": _version_of("google-cloud-storage"),
         "s3://": find_spec("boto3"),
     }
-    return [name for name, is_there in there.items() if is_there]
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return bool(version(package))
-    except PackageNotFoundError:
-        return False
+    return [name for name, found in available.items() if found]
 
 
 def _training() -> tuple[dict[str, Any], list[str]]:
-    """Return what training can use."""
+    """Return what the machine has for training, and advice."""
     if find_spec("torch") is None:
         return {"gpu": "unknown without torch"}, []
     import torch
@@ -106,11 +104,11 @@ def _training() -> tuple[dict[str, Any], list[str]]:
     if not torch.cuda.is_available():
         threads = torch.get_num_threads()
         return {"gpu": "none", "training_threads": threads}, [
-            "no GPU was found: tiny and mini train on a CPU, base takes months; see `--estimate`"
+            "there is no GPU: a CPU can train tiny and mini, but base takes months; see --estimate"
         ]
     name, has_bf16 = torch.cuda.get_device_name(), torch.cuda.is_bf16_supported()
     has_flash = torch.cuda.get_device_capability() >= (8, 0)
-    advice = [] if has_bf16 else ["the GPU has no bf16: precision=auto takes fp16"]
+    advice = [] if has_bf16 else ["the GPU does not support bf16: precision=auto uses fp16"]
     if not has_flash:
-        advice.append("the GPU is too old for flash attention: long sequences are slower")
+        advice.append("the GPU is too old for flash attention: long sequences will be slower")
     return {"gpu": name, "bf16": has_bf16, "flash_attention": has_flash}, advice

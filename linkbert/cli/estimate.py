@@ -1,4 +1,4 @@
-"""`--estimate`: what a command will take, said before it writes anything."""
+"""`--estimate`: what a command will take, without running it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 import linkbert
 from linkbert.cli.chain import settings_of
 from linkbert.cli.corpus_cost import (
-    CorpusCost,
     following_cost,
-    parse_cost,
     parse_sample,
     sample_cost,
     segment_cost,
 )
 from linkbert.cli.fields import config_of
-from linkbert.cli.results import print_result
 from linkbert.cli.schedule import fitted
 from schemas.errors import ConfigError
 from schemas.pair_frame import NUM_SPECIAL_OF_BERT
@@ -33,36 +30,37 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def estimate(args: argparse.Namespace) -> None:
-    """Print what a command would take; warn where the disk is too small."""
+def estimate(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what a command would take; warn if the disk is too small."""
     found = _ESTIMATES[args.name](args)
     place = Path(args.out if "out" in args else args.corpus)
     existing = next(path for path in (place, *place.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
     if found["disk_bytes"] > free:
         logger.warning(
-            "warning: the disk of %s has %.1f GB free, %.1f GB are needed: choose another place",
+            "warning: the disk of %s has %.1f GB free, but %.1f GB are needed: use another disk",
             existing, free / 1e9, found["disk_bytes"] / 1e9,
         )  # fmt: skip
     found["free_disk_bytes"] = free
-    print_result(args, found if args.json else _readable(found))
+    return found if args.json else _readable(found)
 
 
-def _parse(args: argparse.Namespace) -> dict[str, Any]:
-    config = config_of(linkbert.ParseConfig, args)
-    return _told(parse_cost(args.dumps, config, args.workers))
-
-
-def _segment(args: argparse.Namespace) -> dict[str, Any]:
-    return _told(segment_cost(args.corpus, args.workers))
-
-
-def _sample(args: argparse.Namespace) -> dict[str, Any]:
-    return _told(sample_cost(args.corpora, args.epochs, args.workers))
+def _stage(args: argparse.Namespace) -> dict[str, Any]:
+    if args.name == "parse":
+        cost = parse_sample(args.dumps, config_of(linkbert.ParseConfig, args)).cost(args.workers)
+    elif args.name == "segment":
+        cost = segment_cost(args.corpus, args.workers)
+    else:
+        cost = sample_cost(args.corpora, args.epochs, args.workers)
+    return {
+        "seconds": round(cost.seconds, 1),
+        "disk_bytes": round(cost.disk_bytes),
+        "memory_bytes": round(cost.memory_bytes),
+    }
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
-    """Add up all stages; training is measured on made pairs, as long as those of the dump."""
+    """Add up all stages; training is measured on made-up pairs as long as those of the dump."""
     if not all(Path(dump).exists() or re.search("[.*?]", dump) for dump in args.dumps):
         raise ConfigError(
             f"expected a dump on this disk to measure, found {args.dumps[0]}: "
@@ -87,7 +85,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         pairs_per_pass=pairs,
         held_out_pairs=round(num_segments) - pairs,
     )
-    return _training_told(training) | {
+    return _shown(training) | {
         "seconds": round(corpus.seconds + training.seconds, 1),
         "seconds_before_training": round(corpus.seconds, 1),
         "disk_bytes": round(corpus.disk_bytes + training.disk_bytes + training.model_bytes),
@@ -99,26 +97,16 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
     from linkbert.cli.training_cost import training_cost
 
     config = linkbert.load_config(args.config, args.overrides)
-    cost = training_cost(Path(args.shards), config, seed=args.seed, init=args.init)
-    return _training_told(cost)
+    return _shown(training_cost(Path(args.shards), config, seed=args.seed, init=args.init))
 
 
-def _training_told(cost: TrainingCost) -> dict[str, Any]:
-    gpu_hours = {"gpu_hours": cost.seconds / 3600} if "CPU" not in cost.device else {}
-    told = {name: value for name, value in asdict(cost).items() if name != "model_bytes"}
-    return told | gpu_hours
-
-
-def _told(cost: CorpusCost) -> dict[str, Any]:
-    return {
-        "seconds": round(cost.seconds, 1),
-        "disk_bytes": round(cost.disk_bytes),
-        "memory_bytes": round(cost.memory_bytes),
-    }
+def _shown(cost: TrainingCost) -> dict[str, Any]:
+    shown = {name: value for name, value in asdict(cost).items() if name != "model_bytes"}
+    return shown if "CPU" in cost.device else shown | {"gpu_hours": cost.seconds / 3600}
 
 
 def _readable(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the same in words and units."""
+    """Return an estimate with its times and sizes in words and units."""
     shown: dict[str, Any] = {}
     for name, value in found.items():
         if name.startswith("seconds"):
@@ -131,9 +119,7 @@ def _readable(found: dict[str, Any]) -> dict[str, Any]:
 
 
 _ESTIMATES = {
-    "parse": _parse,
-    "segment": _segment,
-    "sample": _sample,
+    **dict.fromkeys(("parse", "segment", "sample"), _stage),
     "run": _run,
     "pretrain": _pretrain,
 }

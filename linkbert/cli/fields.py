@@ -1,11 +1,11 @@
-"""Options from a stage's config dataclass, and the config from the options.
+"""Make options from a stage's config dataclass, and the config from the options.
 
-A field is an option where its metadata has `help`; its name, type and default are the option's:
+A field whose metadata has `help` becomes an option with the same name, type and default:
 
     links: str = field(default="hyperlink", metadata={"help": "...", "choices": LINK_MODES})
 
-`metavar` and `choices` are other keys; with `is_file` the option names a file and the field is its
-text. A field without `help` is set from Python alone.
+Other metadata keys are `metavar`, `choices` and `is_file`: then the option names a file, whose text
+becomes the value of the field. A field without `help` can be set from Python only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add_fields(
     Args:
         parser: of the command.
         config_class: the stage's dataclass.
-        required: fields that must be given although the dataclass has a default.
+        required: fields that the user must give although the dataclass has a default.
         left_out: fields that the command sets itself.
     """
     hints = typing.get_type_hints(config_class)
@@ -51,11 +51,11 @@ def add_fields(
 
 
 def config_of(config_class: Any, args: argparse.Namespace, **changes: Any) -> Any:
-    """Build a config from the options that bear the names of its fields.
+    """Build a config from the options named after its fields.
 
     Args:
         config_class: the stage's dataclass.
-        args: the parsed options; those of other names are passed over.
+        args: the parsed options; those with other names are ignored.
         **changes: values that the command sets itself.
     """
     by_name = {field.name: field for field in fields(config_class)}
@@ -68,18 +68,18 @@ def config_of(config_class: Any, args: argparse.Namespace, **changes: Any) -> An
 
 
 def _text_of(path: str) -> str:
-    """Return the text of a file that an option names; it becomes part of the config."""
+    """Return the text of a file that an option names."""
     try:
         # Windows editors put a byte order mark before UTF-8.
         return Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"expected a text file in UTF-8 at {path}, found none that can be read: {error}"
+            f"expected a text file in UTF-8 at {path}, but cannot read it as one: {error}"
         ) from error
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
-    """Return what argparse reads a number within a range with.
+    """Return an argparse type for whole numbers within a range.
 
     >>> whole_number(1)("7")
     7
@@ -97,7 +97,7 @@ def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
 
 
 def _type_arguments(hint: Any, field: Field[Any]) -> dict[str, Any]:
-    """Return what argparse needs to know of a field's type."""
+    """Return the arguments that tell argparse a field's type."""
     if hint is bool:
         return {"action": "store_true"}
     given: dict[str, Any] = {}

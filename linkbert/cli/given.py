@@ -1,4 +1,4 @@
-"""What a command is given, looked at before it begins: folders and files that must be there."""
+"""Check what a command is given before it begins: packages, and paths that must exist."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MUST_EXIST = {
     "init": "the folder of a model",
     "source": "a tokenizer.json, a vocab.txt or a folder that holds one",
 }
-"""Option or argument: what it names on this machine."""
+"""By option or argument: what it names on this machine."""
 _FOLDERS = ("corpus", "corpora", "shards", "run", "model", "folder", "init")
 _KINDS = {
     "corpus": "corpus",
@@ -77,18 +77,18 @@ _PACKAGES = {
     "report": ("matplotlib",),
     "push": ("huggingface_hub",),
 }
-"""Command: packages of extras without which it cannot end."""
+"""By command: the packages from extras that it cannot do without."""
 
 
 def check_packages(args: argparse.Namespace) -> None:
     """Refuse a command that needs packages which are not installed.
 
     Raises:
-        ModuleNotFoundError: with the name of the first.
+        ModuleNotFoundError: with the name of the first missing one.
     """
-    if not getattr(args, "pack", None):  # an experiment that is only packed
+    if not getattr(args, "pack", None):  # packing an experiment needs none of them
         require(*_PACKAGES.get(args.name, ()))
-    # On another engine `sample` asks its workers.
+    # On another engine the packages of the workers count, which `sample` checks itself.
     if getattr(args, "links", None) == "tfidf" and not args.beam_args:
         require("sklearn")
     if log := getattr(args, "log", None):
@@ -100,10 +100,10 @@ def check_packages(args: argparse.Namespace) -> None:
 
 
 def check_given(args: argparse.Namespace) -> None:
-    """Refuse a path to nothing or to the wrong kind of folder, and options for no job.
+    """Refuse missing inputs, folders of the wrong kind, and Beam options that have no use.
 
     Raises:
-        ConfigError: with the name that was meant, perhaps.
+        ConfigError: with the most similar existing path, if there is one.
     """
     for name, what in _MUST_EXIST.items():
         for path in _paths(getattr(args, name, None)):
@@ -116,12 +116,12 @@ def check_given(args: argparse.Namespace) -> None:
             _check_kind(name, path)
     if getattr(args, "beam_args", ()) and not hasattr(args, "workers"):
         raise ConfigError(
-            f"expected nothing after `--`, found {args.beam_args[0]}: {args.name} runs no job of "
-            "Beam; leave it out"
+            f"expected nothing after `--`, found {args.beam_args[0]}: {args.name} runs no Beam "
+            "job; leave it out"
         )
     out = getattr(args, "out", None)
     if "" in (out, *getattr(args, "dumps", ()), *getattr(args, "documents", ())):
-        raise ConfigError("expected a path, found an empty one: is a variable of the shell unset?")
+        raise ConfigError("expected a path, found an empty one: is a shell variable unset?")
     if isinstance(out, str) and "://" not in out:
         in_the_way = next((p for p in (Path(out), *Path(out).parents) if p.is_file()), None)
         if in_the_way:
@@ -182,7 +182,7 @@ def _kind_of(folder: Path) -> str | None:
 
 
 def _paths(given: object) -> Iterator[Path]:
-    """Yield the local paths; a corpus may bear its kind of links, `books:none`."""
+    """Yield the local paths; a corpus may carry its kind of links, as in `books:none`."""
     for each in given if isinstance(given, list) else [given]:
         if isinstance(each, str | os.PathLike) and "://" not in os.fspath(each):
             path = Path(each)

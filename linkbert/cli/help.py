@@ -1,4 +1,4 @@
-"""How the command line explains itself: its help, and what a shell completes."""
+"""How the command line explains itself: usage errors, help, and shell completion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from linkbert.extras import missing_extra
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Answer what it cannot read in one line; the usage of a command is a screen of its own."""
+    """Report a usage error in one line, without the usage text, which fills a screen."""
 
     def error(self, message: str) -> NoReturn:
         """Print the line and end the program with status 2."""
@@ -19,11 +19,10 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def refuse_strange_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    """End the program where the first word is not a command, naming the closest one."""
-    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    """End the program if the first word is not a command, naming the closest one."""
     if not argv:
         parser.error("expected a command, found none")
-    known = [*commands.choices, *parser._option_string_actions]
+    known = [*_commands_of(parser), *parser._option_string_actions]
     if argv[0].partition("=")[0] not in known:
         parser.error(f"expected a command, found {argv[0]!r}{_closest(argv[0], known)}")
 
@@ -31,14 +30,16 @@ def refuse_strange_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -
 def refuse_strange_options(
     parser: argparse.ArgumentParser, name: str, unknown: Sequence[str]
 ) -> None:
-    """End the program where words were left over, naming the closest option."""
+    """End the program if there are unknown arguments, naming the closest option."""
     if unknown:
-        commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-        command: argparse.ArgumentParser = commands.choices[name]
-        word = unknown[0].partition("=")[0]
-        command.error(
-            f"unknown: {' '.join(unknown)}{_closest(word, command._option_string_actions)}"
-        )
+        command = _commands_of(parser)[name]
+        closest = _closest(unknown[0].partition("=")[0], command._option_string_actions)
+        command.error(f"unknown: {' '.join(unknown)}{closest}")
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    action = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(action.choices)
 
 
 def _closest(word: str, known: Iterable[str]) -> str:
@@ -59,18 +60,18 @@ class OneScreen(argparse.HelpFormatter):
 
 
 class WithDefaults(argparse.HelpFormatter):
-    """Say what an option is where nobody gives it, unless its own words do."""
+    """Help that adds the default of each option, unless its text already gives it."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        said = action.help or ""
-        has_its_own = " else " in f" {said}" or "default" in said
-        if action.required or action.default == argparse.SUPPRESS or has_its_own:
-            return said
-        return f"{said} (default: {_as_typed(action.default)})"
+        text = action.help or ""
+        gives_default = " else " in f" {text}" or "default" in text
+        if action.required or action.default == argparse.SUPPRESS or gives_default:
+            return text
+        return f"{text} (default: {_as_typed(action.default)})"
 
 
 def _as_typed(default: object) -> str:
-    """Return a default as one would type it."""
+    """Return a default as a user would type it."""
     if isinstance(default, bool):
         return "on" if default else "off"
     if isinstance(default, list | tuple):
@@ -84,7 +85,7 @@ class PrintVersion(argparse.Action):
     """Print the versions that matter."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        """Print them and end the program."""
+        """Print the versions and end the program."""
         from linkbert.cli.doctor import version_line
 
         print(version_line())
@@ -92,10 +93,10 @@ class PrintVersion(argparse.Action):
 
 
 class PrintCompletion(argparse.Action):
-    """Print what a shell sources to complete commands, options and choices."""
+    """Print a script for a shell to source, which completes commands, options and choices."""
 
     def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
-        """Print it and end the program."""
+        """Print the script and end the program."""
         try:
             import shtab
         except ModuleNotFoundError as error:

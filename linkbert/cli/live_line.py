@@ -1,7 +1,7 @@
-"""Progress on a terminal: one line with a bar, written over until the work is done.
+"""Progress on a terminal: one line with a bar, rewritten in place until the work is done.
 
-Elsewhere, in a file or a pipe, progress is plain lines. Colour is left out where NO_COLOR is set
-(https://no-color.org) and the whole display where the terminal is `dumb`.
+In a file or a pipe, and on a terminal of type `dumb`, progress is plain lines. NO_COLOR
+(https://no-color.org) turns colours off.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _COLOUR, _PLAIN = "\x1b[36m", "\x1b[0m"
 
 
 def is_live(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether a stream is a terminal that can write over its line."""
+    """Tell whether a stream is a terminal that can rewrite a line."""
     return stream.isatty() and environment.get("TERM", "dumb") != "dumb"
 
 
 class LiveLine(logging.StreamHandler[TextIO]):
-    """Write records that carry a share done as one changing line, and all others above it."""
+    """Write progress records as one changing line, and all other records above it."""
 
     def __init__(self, stream: TextIO, environment: Mapping[str, str] = os.environ) -> None:
         super().__init__(stream)
@@ -47,14 +47,14 @@ class LiveLine(logging.StreamHandler[TextIO]):
         self.flush()
 
     def clear(self) -> None:
-        """Take an unfinished line away, for something else to be written there."""
+        """Erase an unfinished line, so that something else can be written there."""
         if self._is_open:
             self._is_open = False
             self.stream.write(_ERASE)
             self.flush()
 
     def _drawn(self, lines: Sequence[str], share: float) -> str:
-        """Return the bar and the first line that fits: one that wraps could not be written over."""
+        """Return the bar and the longest text that fits: a wrapped line could not be rewritten."""
         room = max(shutil.get_terminal_size().columns - _BAR_COLUMNS - 2, 0)
         filled = round(share * _BAR_COLUMNS)
         done, left = "━" * filled, "─" * (_BAR_COLUMNS - filled)

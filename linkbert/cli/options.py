@@ -1,7 +1,7 @@
 """The parsers of all commands, in the order of the chain.
 
-What sets a stage's config comes from its dataclass (`linkbert.cli.fields`); here stand the paths,
-and which of the common options a command obeys.
+The options that set a stage's config come from its dataclass (`linkbert.cli.fields`). The paths of
+each command, and the common options that it obeys, are listed here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="linkbert",
         description="From a wiki dump to a pretrained, link-aware BERT (LinkBERT, ACL 2022).",
-        epilog="linkbert COMMAND --help has an example; --version; --completion bash|zsh",
+        epilog="more: linkbert COMMAND --help; linkbert --version; linkbert --completion bash|zsh",
         usage="linkbert COMMAND ...",
         formatter_class=OneScreen,
         add_help=False,
@@ -59,12 +59,12 @@ _COUNT, _SEED = whole_number(0), whole_number(0, 2**63 - 1)
 
 _COMMON: dict[str, dict[str, Any]] = {
     "workers": {"type": _COUNT, "default": 0, "metavar": "N", "help": "0 means one per core"},
-    "seed": {"type": _SEED, "default": 0, "metavar": "N", "help": "of every random choice"},
-    "overwrite": {"action": "store_true", "help": "delete this output, start anew"},
-    "estimate": {"action": "store_true", "help": "only say what it would take"},
-    "quiet": {"action": "store_true", "help": "no progress and log lines"},
-    "json": {"action": "store_true", "help": "the result as JSON"},
-    "debug": {"action": "store_true", "help": "tracebacks instead of one line"},
+    "seed": {"type": _SEED, "default": 0, "metavar": "N", "help": "decides every random choice"},
+    "overwrite": {"action": "store_true", "help": "delete this output and start over"},
+    "estimate": {"action": "store_true", "help": "only print what it would take"},
+    "quiet": {"action": "store_true", "help": "no progress or log lines"},
+    "json": {"action": "store_true", "help": "print the result as JSON"},
+    "debug": {"action": "store_true", "help": "full tracebacks of errors"},
 }
 _EVERYWHERE = ("quiet", "json", "debug")
 
@@ -72,7 +72,7 @@ _EVERYWHERE = ("quiet", "json", "debug")
 def _add_command(
     commands: Any, name: str, summary: str, module: str, example: str, *, obeys: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
-    """Add a command with the common options that it obeys besides those that all obey."""
+    """Add a command with the common options it obeys, in addition to those that all obey."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
@@ -119,7 +119,7 @@ def _add_dumps(parser: argparse.ArgumentParser, more: str = "") -> None:
         "dumps",
         nargs="+",
         metavar="DUMP",
-        help=f".xml, .bz2, .gz, .xz, .zst or .7z; globs, gs://, s3://{more}",
+        help=f".xml, .bz2, .gz, .xz, .zst or .7z; also globs, gs://, s3://{more}",
     )
 
 
@@ -129,7 +129,7 @@ def _add_ingest(commands: Any) -> None:
         "pipeline/ingest/stage.py", "ingest documents.jsonl --out corpus --format jsonl",
         obeys=("workers", "overwrite"),
     )  # fmt: skip
-    parser.add_argument("documents", nargs="+", metavar="FILE", help="plain or compressed; globs")
+    parser.add_argument("documents", nargs="+", metavar="FILE", help="also compressed; globs")
     _add_out(parser, "CORPUS")
     add_fields(parser, IngestConfig, required=("format",))
     parser.add_argument(
@@ -144,28 +144,28 @@ def _add_graph(commands: Any) -> None:
         "pipeline/graph/stage.py", "graph corpus",
         obeys=("workers", "overwrite"),
     )  # fmt: skip
-    parser.add_argument("corpus", metavar="CORPUS", help="a folder that parse or ingest wrote")
+    parser.add_argument("corpus", metavar="CORPUS", help="folder that parse or ingest wrote")
 
 
 def _add_subset(commands: Any) -> None:
     parser = _add_command(
-        commands, "subset", "write a smaller corpus grown along links",
+        commands, "subset", "write a smaller corpus, grown along links",
         "pipeline/graph/subset.py",
         "subset corpus --around Physics --size 20000 --out corpus-small",
         obeys=("workers", "overwrite"),
     )  # fmt: skip
-    parser.add_argument("corpus", metavar="CORPUS", help="a folder with its graph")
+    parser.add_argument("corpus", metavar="CORPUS", help="folder with a graph")
     _add_out(parser, "CORPUS2")
     add_fields(parser, SubsetConfig, required=("around", "size"))
 
 
 def _add_tokenizer(commands: Any) -> None:
     parser = _add_command(
-        commands, "tokenizer", "train a WordPiece vocabulary, or take one",
+        commands, "tokenizer", "train a WordPiece vocabulary, or adopt one",
         "pipeline/tokenizer/stage.py", "tokenizer corpus --vocab-size 30000",
         obeys=("workers", "overwrite"),
     )  # fmt: skip
-    parser.add_argument("corpora", nargs="+", metavar="CORPUS", help="it is written to the first")
+    parser.add_argument("corpora", nargs="+", metavar="CORPUS", help="the first gets the tokenizer")
     add_fields(parser, TokenizerConfig)
     _add_source(parser)
 
@@ -173,7 +173,7 @@ def _add_tokenizer(commands: Any) -> None:
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="source", metavar="PATH",
-        help="tokenizer.json, vocab.txt or an HF folder to take; else one is trained",
+        help="tokenizer.json, vocab.txt or HF folder to adopt; else one is trained",
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def _add_segment(commands: Any) -> None:
         "pipeline/segment/stage.py", "segment corpus --max-tokens 254",
         obeys=("workers", "overwrite", "estimate"),
     )  # fmt: skip
-    parser.add_argument("corpus", metavar="CORPUS", help="a folder with graph and tokenizer")
+    parser.add_argument("corpus", metavar="CORPUS", help="folder with a graph and a tokenizer")
     add_fields(parser, SegmentConfig)
 
 
@@ -197,7 +197,7 @@ def _add_sample(commands: Any) -> None:
         "corpora",
         nargs="+",
         metavar="CORPUS[:LINKS]",
-        help="each further one may name its own kind of links",
+        help="further ones may name their own kind of links",
     )
     _add_out(parser, "SHARDS")
     add_fields(parser, SampleConfig)
@@ -210,11 +210,11 @@ def _add_pretrain(commands: Any) -> None:
         "pretrain shards --out run --config tiny --set max_steps=1000",
         obeys=("seed", "overwrite", "estimate"),
     )  # fmt: skip
-    parser.add_argument("shards", metavar="SHARDS", help="a folder that sample wrote")
+    parser.add_argument("shards", metavar="SHARDS", help="folder that sample wrote")
     _add_out(parser, "RUN")
     _add_config(parser)
     parser.add_argument(
-        "--log", choices=("tensorboard", "wandb", "mlflow"), help="where figures go besides RUN"
+        "--log", choices=("tensorboard", "wandb", "mlflow"), help="also log metrics there"
     )
 
 
@@ -222,22 +222,22 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="CONFIG", help=_PRESETS)
     _add_overrides(parser)
     parser.add_argument(
-        "--init", type=Path, metavar="HF_DIR", help="an encoder to start from; else random weights"
+        "--init", type=Path, metavar="HF_DIR", help="encoder to start from; else random weights"
     )
     parser.add_argument(
         "--downstream", metavar="KIND:DATA|FILE.toml",
-        help="task to fine-tune on now and then, such as classify:glue/RTE",
+        help="task to fine-tune on at intervals, such as classify:glue/RTE",
     )  # fmt: skip
     parser.add_argument(
         "--downstream-steps", type=whole_number(1), default=1000, metavar="N",
-        help="between two trials; the first and the last weights are tried as well",
+        help="between two such fine-tunings; the first and last weights are also tried",
     )  # fmt: skip
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
-        help="one key of the config; may be repeated",
+        help="set one key of the config; may be repeated",
     )  # fmt: skip
 
 
@@ -247,12 +247,12 @@ def _add_export(commands: Any) -> None:
         "linkbert/export/export.py", "export run --out model",
         obeys=("overwrite",),
     )  # fmt: skip
-    parser.add_argument("run", metavar="RUN", help="a folder that pretrain wrote")
+    parser.add_argument("run", metavar="RUN", help="folder that pretrain wrote")
     _add_out(parser, "HF_DIR")
     told = "best or step-NNNNNNNN; else the newest"
     parser.add_argument("--checkpoint", metavar="NAME", help=told)
     parser.add_argument(
-        "--cut-vocabulary", action="store_true", help="without rows that only pad the vocabulary"
+        "--cut-vocabulary", action="store_true", help="drop rows that only pad the vocabulary"
     )
 
 
@@ -265,18 +265,18 @@ def _add_finetune(commands: Any) -> None:
     parser.add_argument(
         "task_kind", choices=KINDS, metavar="KIND", help="qa, classify, tag or choice"
     )
-    parser.add_argument("model", type=Path, metavar="HF_DIR", help="a Hugging Face folder")
+    parser.add_argument("model", type=Path, metavar="HF_DIR", help="Hugging Face folder")
     parser.add_argument(
         "data",
         nargs="+",
         type=Path,
         metavar="DATA",
-        help="folder with train, dev and perhaps test, or these files",
+        help="folder with train, dev and optionally test, or these files",
     )
     _add_out(parser, "DIR")
-    parser.add_argument("--task", metavar="NAME", help="of GLUE; else the folder's name")
+    parser.add_argument("--task", metavar="NAME", help="GLUE task; else the folder's name")
     parser.add_argument(
-        "--seeds", type=_SEED, nargs="+", metavar="N", help="one run each; else --seed"
+        "--seeds", type=_SEED, nargs="+", metavar="N", help="one run per seed; else --seed"
     )
     parser.add_argument("--max-length", type=int, metavar="N", help="tokens; else 384 for qa, 128")
     add_fields(parser, FinetuneOptions, left_out=("seeds", "max_length"))
@@ -290,25 +290,25 @@ def _add_evaluate(commands: Any) -> None:
     )  # fmt: skip
     kinds = ("link-context", "drp", "mlm", "ranking")
     parser.add_argument("kind", choices=kinds, help="what to measure")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a Hugging Face folder")
-    parser.add_argument("shards", type=Path, metavar="SHARDS", help="with held-out splits")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="Hugging Face folder")
+    parser.add_argument("shards", type=Path, metavar="SHARDS", help="folder with held-out splits")
     add_fields(parser, EvaluationOptions)
 
 
 def _add_experiment(commands: Any) -> None:
     parser = _add_command(
-        commands, "experiment", "train arms alike, compare them, write a report",
+        commands, "experiment", "train several arms alike, compare them, write a report",
         "linkbert/experiment/experiment.py", "experiment small.toml --out small",
         obeys=("overwrite",),
     )  # fmt: skip
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("experiment", nargs="?", type=Path, metavar="FILE.toml", help="what to run")
-    told = "a made corpus in which a linked partner must help; 12 minutes on two cores"
-    what.add_argument("--control", action="store_true", help=told)
+    about = "a synthetic corpus where linked partners must help; 12 minutes on two cores"
+    what.add_argument("--control", action="store_true", help=about)
     _add_out(parser, "DIR")
     parser.add_argument(
         "--pack", metavar="FILE",
-        help="write the corpus as one small file for another machine; else train",
+        help="pack the corpus into one small file for another machine; else train",
     )  # fmt: skip
 
 
@@ -327,13 +327,13 @@ def _add_run(commands: Any) -> None:
     parser.add_argument(
         "--vocab-size", type=whole_number(100), metavar="N", help="8,000 for demo, else 30,000"
     )
-    told = "of a segment; else half of what the model reads"
-    parser.add_argument("--max-tokens", type=int, metavar="N", help=told)
+    length = "tokens per segment; else as many as two segments can have in the model"
+    parser.add_argument("--max-tokens", type=int, metavar="N", help=length)
     add_fields(parser, SampleConfig)
     _add_config(parser)
     parser.add_argument(
         "--passes", type=whole_number(1), metavar="N",
-        help=f"times training reads every segment; else {DEFAULT_PASSES}, or as max_steps says",
+        help=f"how often to read every segment; else {DEFAULT_PASSES}, or as max_steps says",
     )  # fmt: skip
 
 
@@ -343,13 +343,13 @@ def _add_show(commands: Any) -> None:
         "linkbert/inspection/show.py", "show corpus --page Latgola",
     )  # fmt: skip
     parser.add_argument(
-        "path", type=Path, metavar="PATH", help="a folder or file that a command wrote"
+        "path", type=Path, metavar="PATH", help="folder or file that a command wrote"
     )
-    parser.add_argument("--page", metavar="TITLE", help="a document with its links; else tables")
+    parser.add_argument("--page", metavar="TITLE", help="a document with its links; else rows")
     parser.add_argument(
-        "--templates", action="store_true", help="templates that left holes in prose, and rules"
+        "--templates", action="store_true", help="templates that left gaps in prose, and rules"
     )
-    parser.add_argument("--jsonl", action="store_true", help="all pairs of shards as text lines")
+    parser.add_argument("--jsonl", action="store_true", help="all pairs of shards as JSON lines")
     parser.add_argument(
         "--limit", type=whole_number(1), default=5, metavar="N", help="rows of a table"
     )
@@ -357,21 +357,21 @@ def _add_show(commands: Any) -> None:
 
 def _add_check(commands: Any) -> None:
     parser = _add_command(
-        commands, "check", "prove a folder against its manifests",
+        commands, "check", "check a folder against its manifests",
         "linkbert/inspection/check.py", "check corpus",
     )  # fmt: skip
-    parser.add_argument("path", type=Path, metavar="PATH", help="all finished folders below it")
+    parser.add_argument("path", type=Path, metavar="PATH", help="with all finished folders in it")
 
 
 def _add_report(commands: Any) -> None:
     parser = _add_command(
-        commands, "report", "write one HTML file to look at: graph, pairs, curves, pages",
+        commands, "report", "write one HTML file with graph, pairs, curves and pages",
         "linkbert/report/__init__.py", "report linkbert-demo",
     )  # fmt: skip
-    parser.add_argument("path", type=Path, metavar="DIR", help="a corpus, shards, run, experiment")
+    parser.add_argument("path", type=Path, metavar="DIR", help="corpus, shards, run or experiment")
     parser.add_argument("--out", type=Path, metavar="FILE", help="file; else DIR/report.html")
-    told = "a document to draw with its neighbours; else one is chosen"
-    parser.add_argument("--around", metavar="TITLE", help=told)
+    about = "document to draw with its neighbours; else one is chosen"
+    parser.add_argument("--around", metavar="TITLE", help=about)
 
 
 def _add_push(commands: Any) -> None:
@@ -379,9 +379,9 @@ def _add_push(commands: Any) -> None:
         commands, "push", "upload a model or shards to the Hugging Face hub",
         "linkbert/export/push.py", "push model my-name/my-linkbert --private",
     )  # fmt: skip
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that export or sample wrote")
-    parser.add_argument("repo_id", metavar="REPO_ID", help="OWNER/NAME; made where there is none")
-    parser.add_argument("--private", action="store_true", help="only you can see it")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="from export or sample")
+    parser.add_argument("repo_id", metavar="REPO_ID", help="OWNER/NAME; created if missing")
+    parser.add_argument("--private", action="store_true", help="visible only to you")
 
 
 def _add_doctor(commands: Any) -> None:

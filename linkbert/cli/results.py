@@ -1,4 +1,4 @@
-"""What a command prints at its end: its result as JSON, or in lines for a person."""
+"""Print the result of a command, as JSON or as lines for a person."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _ONE_LINE_CHARS = 80
 
 
 def print_result(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
-    """Print the result of a command as its options ask."""
+    """Print the result of a command in the form that its options ask for."""
     if args.json:
         print(json.dumps(result, ensure_ascii=False, default=str))
     else:
-        # The log has shown them.
-        told = {name: value for name, value in result.items() if name != "warnings"}
-        print("\n".join(_lines(told)))
+        # The log has shown the warnings.
+        shown = {name: value for name, value in result.items() if name != "warnings"}
+        print("\n".join(_lines(shown)))
 
 
 def _lines(result: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    r"""Yield a level of a result: plain values first, then what has values of its own.
+    r"""Yield the lines of a result: plain values first, then nested ones.
 
     >>> rows = {"a": {"num_rows": 1}, "b": {"num_rows": 2}}
     >>> print("\n".join(_lines({"by_kind": rows, "n": 3})))
@@ -47,7 +47,7 @@ def _lines(result: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 
 def _in_a_line(value: Any) -> object | None:
-    """Return what follows a name on its line; None where it takes lines of its own."""
+    """Return a value as it follows its name on a line; None if it needs lines of its own."""
     if isinstance(value, Mapping) and list(value) == ["value", "interval"] and value["interval"]:
         low, high = value["interval"]
         return f"{_measured(value['value'])} ({_measured(low)} to {_measured(high)})"
@@ -66,7 +66,7 @@ def _in_a_line(value: Any) -> object | None:
 
 
 def _is_table(value: Mapping[str, Any]) -> bool:
-    """Tell whether all values have the same names, each with a plain value."""
+    """Tell whether all values have the same keys, each with a plain value."""
     rows = list(value.values())
     return all(isinstance(row, Mapping) for row in rows) and all(
         list(row) == list(rows[0]) and not any(isinstance(v, Mapping | list) for v in row.values())
@@ -80,12 +80,12 @@ def _table(name: str, value: Mapping[str, Any], indent: str) -> str:
 
 
 def _label(name: str) -> str:
-    """Return a key as words: `num_instances` counts instances, `nll_linked` is a loss in nats."""
+    """Return a key as words: "instances" for `num_instances`, "loss linked" for `nll_linked`."""
     return name.removeprefix("num_").replace("nll_", "loss_").replace("_", " ")
 
 
 def _measured(value: float) -> str:
-    """Return a figure with an interval: beyond four decimals none of them tells anything."""
+    """Format a figure that has an interval; further decimals would mean nothing."""
     return f"{round(value, 4) + 0.0:.4f}"
 
 

@@ -1,8 +1,8 @@
-"""How long `run` trains: a few passes over the pairs there are.
+"""How long `run` trains: a few passes over the pairs it has.
 
-A preset's steps are the paper's, for all of Wikipedia: on a small wiki they would be thousands of
-passes. In: a preset, what the user set, and how many pairs there are. Out: a config with the
-steps, the warm-up and, where there would be few steps, the batch for a few passes.
+A preset has the paper's number of steps, meant for all of Wikipedia: on a small wiki they would be
+thousands of passes. In: a preset, what the user set, and the number of pairs. Out: a config whose
+steps and warm-up fit a few passes, with a smaller batch if the steps would be too few.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def fitted(
     pairs_per_pass: int,
     passes: int | None,
 ) -> PretrainConfig:
-    """Return the config with as many steps as the data ask for.
+    """Return the config with a number of steps that suits the amount of data.
 
-    Steps that the user set, by `--set max_steps` or in a file of their own, stay.
+    Steps that the user chose, with `--set max_steps` or in a TOML file, stay.
 
     Args:
-        config: of the preset or file, the overrides applied.
+        config: of the preset or file, with the overrides applied.
         preset: its name, or the path of a file.
-        overrides: what `--set` gave.
-        pairs_per_pass: training pairs that read every segment once.
-        passes: how often to read them at most; None where nobody asked.
+        overrides: values of `--set`.
+        pairs_per_pass: number of training pairs that read every segment once.
+        passes: the most passes to make; None if the user did not say.
 
     Raises:
-        ConfigError: the steps that were set are more passes than were asked for.
+        ConfigError: the chosen steps make more passes than the user allows.
     """
     given = {parse_override(text)[0] for text in overrides}
     if preset not in PRESETS or "max_steps" in given:
@@ -54,7 +54,7 @@ def fitted(
 
 
 def passes_of(config: PretrainConfig, pairs_per_pass: int) -> float:
-    """Return how often a run reads every segment."""
+    """Return how many times a run reads every segment."""
     return config.max_steps * config.batch_size / max(pairs_per_pass, 1)
 
 
@@ -72,10 +72,10 @@ def _check_passes(config: PretrainConfig, pairs_per_pass: int, passes: int | Non
 def _with_smaller_batch(
     config: PretrainConfig, num_pairs: int, given: Collection[str]
 ) -> PretrainConfig:
-    """Halve the batch until there are steps enough to learn in, the learning rate by the root.
+    """Halve the batch until there are enough steps to learn, and scale down the learning rate.
 
-    Adam's steps keep their size relative to the noise of the gradient when the learning rate
-    follows the square root of the batch (Malladi et al., 2022, arXiv:2205.10287).
+    The learning rate follows the square root of the batch size, which keeps Adam's steps the same
+    size relative to the noise of the gradient (Malladi et al., 2022, arXiv:2205.10287).
     """
     batch_size = config.batch_size
     while batch_size >= 2 * _MIN_BATCH and num_pairs / batch_size < _MIN_STEPS:

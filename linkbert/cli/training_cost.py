@@ -1,4 +1,4 @@
-"""What a training run will take, from a measured second of this machine on its own shards."""
+"""What a training run will take, from training for a second on this machine."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ _FEW_SEQUENCES, _WARM_UP_SEQUENCES = 2, 8
 _START_SECONDS = 10.0  # Python, PyTorch, this measurement, and the export
 # In float32; a checkpoint has the weights and the two moments of AdamW.
 _BYTES_PER_PARAMETER, _CHECKPOINT_BYTES_PER_PARAMETER = 4, 12
-_CLOSED = 0.4  # pairs of two held-out articles, for each whose first one is held out (shintowiki)
+_CLOSED = 0.4  # share of held-out pairs whose second article is held out too (shintowiki)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingCost:
-    """What a run reads and takes.
+    """What a run reads and what it takes.
 
     Attributes:
         steps: optimizer steps.
-        sequences: read in all steps.
-        tokens: read in all steps.
-        passes: how often every segment is read.
-        seconds: on this machine; over all ranks of torchrun, taken as equally fast.
-        device: what was measured.
-        memory_bytes: the most that a step takes on the device.
-        disk_bytes: checkpoints that are kept, and one that is being written.
+        sequences: read in all steps together.
+        tokens: read in all steps together.
+        passes: how many times every segment is read.
+        seconds: on this machine, with the ranks of torchrun assumed equally fast.
+        device: the one that was measured.
+        memory_bytes: peak memory of a step on the device.
+        disk_bytes: of all checkpoints that are kept, and the one being written.
         model_bytes: of the folder that `export` writes.
     """
 
@@ -69,13 +69,13 @@ class TrainingCost:
 def training_cost(
     folder: Path, config: PretrainConfig, *, seed: int = 0, init: Path | None = None
 ) -> TrainingCost:
-    """Measure a second of training on shards and return what the whole run will take.
+    """Train on shards for a second and return what the whole run will take.
 
     Raises:
         LinkBertError: the shards or `init` are not what the configuration needs.
     """
     shards = open_shards(folder)
-    # Compiling would take longer than what is measured; the compiled step is the faster one.
+    # Compiling would take longer than the measurement; a compiled run is faster than estimated.
     config = replace(config, compile=False)
     shape = model_config_for(config, shards.facts, init)
     check_memory(config, shape, shards.train, torch.cuda.is_available())
@@ -105,18 +105,18 @@ def made_training_cost(
     pairs_per_pass: int,
     held_out_pairs: int,
 ) -> TrainingCost:
-    """Measure a second of training on made pairs, before there are shards.
+    """Train on made-up pairs for a second and return what the whole run will take.
 
     Args:
-        config: of the run, its steps fitted to the data.
+        config: of the run, with steps that fit the data.
         vocab_size: of the tokenizer that will be made.
-        length: of each pair in tokens.
-        pairs_per_pass: pairs that read every segment once.
-        held_out_pairs: pairs whose first segment is of a held-out article.
+        length: of each pair, in tokens.
+        pairs_per_pass: number of pairs that read every segment once.
+        held_out_pairs: number of pairs whose first segment is from a held-out article.
     """
     config = replace(config, compile=False)
     shape = model_config_for(config, {"vocab_size": vocab_size, "max_length": length})
-    assert isinstance(shape, ModelConfig), "without a folder to start from it is our own network"
+    assert isinstance(shape, ModelConfig), "without a folder to start from, it is our own network"
     learner = build_learner(LinkBert(shape), config, 0, _alone())
     make = partial(_made_batch, length, vocab_size, config)
     most = config.validation_instances
@@ -142,14 +142,14 @@ def _cost_of(
     per_pass: int,
     num_validated: int,
 ) -> TrainingCost:
-    """Measure steps and validation, and return what all of them take.
+    """Measure a training step and validation, and return the cost of the whole run.
 
     Args:
         learner: a model of the run's size.
-        make: makes the batch of the sequences from one place to another.
-        mean_tokens: of a sequence.
-        per_pass: sequences that read every segment once.
-        num_validated: sequences of one validation.
+        make: returns the batch of sequences from a start to a stop index.
+        mean_tokens: per sequence.
+        per_pass: number of sequences that read every segment once.
+        num_validated: number of sequences in one validation.
     """
     config, device = learner.config, learner.ranks.device
     with compute_threads(config.threads, None, local_ranks()) as num_threads:
@@ -175,7 +175,7 @@ def _cost_of(
 
 
 def _most_checkpoints(config: PretrainConfig, seconds: float) -> int:
-    """Return how many checkpoints lie on the disk at once, one that is being written included."""
+    """Return how many checkpoints lie on disk at once, including the one being written."""
     num_regular = math.ceil(config.max_steps / config.checkpoint_every)
     is_timed = 0 < config.checkpoint_minutes < seconds / 60
     if num_regular == 1 and not is_timed:
@@ -184,7 +184,7 @@ def _most_checkpoints(config: PretrainConfig, seconds: float) -> int:
 
 
 def _measured(learner: Learner, make: Callable[[int, int], StepBatch]) -> tuple[float, int]:
-    """Return the seconds per sequence, and the peak of memory in bytes of a whole micro-batch."""
+    """Return the seconds per sequence, and the peak memory of a full micro-batch in bytes."""
     config, device = learner.config, learner.ranks.device
     micro_batch = min(config.micro_batch_size, config.batch_size)
     done = 0
@@ -197,7 +197,7 @@ def _measured(learner: Learner, make: Callable[[int, int], StepBatch]) -> tuple[
         done += size
         return peak_memory(device)
 
-    # The first steps allocate what every step needs and choose kernels.
+    # The first steps are slower: they choose kernels, and allocate what all later steps reuse.
     few, size = min(_FEW_SEQUENCES, micro_batch), min(_WARM_UP_SEQUENCES, micro_batch)
     bytes_of_few = learn(few)
     bytes_per_sequence = (learn(size) - bytes_of_few) / max(1, size - few)
@@ -205,7 +205,7 @@ def _measured(learner: Learner, make: Callable[[int, int], StepBatch]) -> tuple[
     while (elapsed := time.perf_counter() - began) < _MEASURED_SECONDS:
         learn(size)
         largest = max(largest, size)
-        # As large as the run's own micro-batches, where a second is long enough for some.
+        # The run's own micro-batch size, if several of them fit into the measured time.
         per_sequence = (time.perf_counter() - began) / (done - warmed_up)
         size = max(1, min(micro_batch, int(_MEASURED_SECONDS / 4 / per_sequence)))
     memory_bytes = peak_memory(device) + (micro_batch - largest) * bytes_per_sequence
@@ -229,7 +229,7 @@ def _measured_validation(learner: Learner, make: Callable[[int, int], StepBatch]
 def _made_batch(
     length: int, vocab_size: int, config: PretrainConfig, start: int, stop: int
 ) -> StepBatch:
-    """Return pairs of random tokens, all of one length."""
+    """Return pairs of random tokens, all of the same length."""
     rng = np.random.default_rng(start)
     sizes = [
         min(config.micro_batch_size, stop - at)

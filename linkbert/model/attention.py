@@ -1,9 +1,10 @@
-"""Attention over sequences that lie end to end, by the fastest kernel that the device has.
+"""Attention over sequences stored end to end, by the fastest kernel available on the device.
 
-On a GPU from Ampere on, in half precision, flash attention takes the ragged batch as it is.
-Elsewhere, queries, keys and values (and nothing else of the network) are laid out on a padded grid
-for scaled_dot_product_attention. A batch of equal lengths is a grid already. Shapes:
-`linkbert.model.network`.
+On a GPU of the Ampere generation or newer, in half precision, flash attention takes the ragged
+batch as it is. Elsewhere queries, keys and values (and nothing else in the network) are laid out on
+a padded grid for scaled_dot_product_attention. A batch of equal lengths is already a grid.
+
+Shapes: `linkbert.model.network`.
 """
 
 # Fields carry their shapes in capitals.
@@ -26,16 +27,16 @@ except ImportError:  # before torch 2.10
 _LARGEST_FLASH_HEAD = 256
 
 _AMPERE = 8
-"""Compute capability of the first GPUs that flash attention runs on; the paper's tiny was trained
-on two of 7.5."""
+"""Compute capability of the first GPUs that run flash attention (the paper's tiny model was
+trained on two GPUs with 7.5)."""
 
 
 class BatchLayout(NamedTuple):
-    """Where each sequence lies among the tokens of a batch."""
+    """Where each sequence lies in the tokens of a batch."""
 
     starts_B: Tensor  # int64, first token of each sequence
     bounds: Tensor  # int32 [B + 1], as variable-length kernels want them
-    # Both absent where all sequences have the same length.
+    # Both are None if all sequences have the same length.
     slots_N: Tensor | None  # int64, row of each token on the padded grid [B * T]
     is_token_B11T: Tensor | None  # bool, grid places that hold a token
     num_sequences: int
@@ -70,7 +71,7 @@ def attend(qkv_N3AD: Tensor, layout: BatchLayout, dropout_prob: float) -> Tensor
 
 
 def _has_ragged_kernel(qkv_N3AD: Tensor, dropout_prob: float) -> bool:
-    """Tell whether flash attention takes these numbers: its limits are those of its source."""
+    """Tell whether flash attention supports this input; the limits are from its source code."""
     head_size = qkv_N3AD.shape[-1]
     return (
         varlen is not None
@@ -89,7 +90,7 @@ def _attend_ragged(qkv_N3AD: Tensor, layout: BatchLayout) -> Tensor:
     context_NAD = varlen.varlen_attn(
         query_NAD, key_NAD, value_NAD, bounds, bounds, longest, longest
     )
-    assert isinstance(context_NAD, Tensor)  # a pair only when asked for more
+    assert isinstance(context_NAD, Tensor)  # it returns a pair only on request
     return context_NAD.flatten(1)
 
 

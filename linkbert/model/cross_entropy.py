@@ -1,10 +1,10 @@
-"""Scores of the vocabulary and their cross entropy, with one large matrix where six are usual.
+"""Vocabulary scores and their cross entropy in one large matrix, instead of the usual six.
 
-At small sizes the vocabulary is most of a training step, and much of that is memory traffic: the
-usual chain of functions writes logits, log-probabilities, a one-hot gradient and the gradient of
-the logits, each [M, V]. Here the logits become exponentials where they lie and, in the backward
-pass, the gradient. The gradient of the weights is handed over as a tensor of its own, so that
-autograd adds that of the tied word embedding in place.
+For small networks, scoring the vocabulary takes most of a training step, much of it on memory
+traffic: the usual chain of functions writes logits, log-probabilities, a one-hot gradient and the
+gradient of the logits, each [M, V]. Here one matrix holds the logits, then their exponentials and,
+in the backward pass, their gradient. The gradient of the weights is returned as a new tensor, so
+that autograd can add the gradient of the tied word embedding to it in place.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def linear_cross_entropy(
         labels_M: int64 [M].
 
     Returns:
-        Two scalars, float32 or wider, also under autocast; the second carries no gradient. One
-        backward pass is possible: a second is refused by autograd.
+        Two scalars, float32 or wider even under autocast; the second carries no gradient. Only one
+        backward pass is possible: autograd refuses a second.
 
     >>> hidden, weight = torch.tensor([[0.0], [9.0]]), torch.tensor([[0.0], [1.0]])
     >>> found = linear_cross_entropy(hidden, weight, torch.zeros(2), torch.tensor([1, 1]))
@@ -50,8 +50,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if logits_MV.dtype != torch.float64:
             logits_MV = logits_MV.float()
         label_logits_M = logits_MV.gather(1, labels_M[:, None]).squeeze(1)
-        # Half precision has ties, of which one label counts, as in validation; to look for its
-        # place as well takes four times as long on a CPU.
+        # In half precision several scores may tie for the highest; only one of them counts, as in
+        # validation. Finding its index takes four times as long as the maximum alone on a CPU.
         has_ties = ctx.product_dtype in (torch.bfloat16, torch.float16)
         highest_M, best_M = logits_MV.max(1) if has_ties else (logits_MV.amax(1), None)
         exponentials_MV = logits_MV.sub_(highest_M[:, None]).exp_()
@@ -71,11 +71,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_MV = grad_MV.to(ctx.product_dtype)
         return (
             (grad_MV @ weight_VH.to(grad_MV)).to(hidden_MH),
-            # The largest product of a step; not wanted where the encoder is frozen.
+            # The largest product of a step, and not needed when the encoder is frozen.
             (grad_MV.t() @ hidden_MH.to(grad_MV)).to(weight_VH)
             if ctx.needs_input_grad[1]
             else None,
-            # A product reads the matrix once, and fast; a sum over rows does not on a CPU.
+            # On a CPU, a product with ones reads the matrix faster than a sum over its rows.
             (grad_MV.t() @ grad_MV.new_ones(len(labels_M))).to(bias_V),
             None,
         )

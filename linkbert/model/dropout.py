@@ -1,7 +1,8 @@
-"""Dropout, from a quarter of the random words where it is computed on a CPU.
+"""Dropout that, on a CPU, draws a quarter of the random words that torch draws.
 
-torch draws one 32-bit word per number there, one by one, which was 4 % of a training step. 16 bits
-are enough to decide: the probability is met to 1 part in 65,536. Elsewhere torch's own kernels run.
+On a CPU torch draws one random word for each value, which was 4 % of a training step. Here one
+64-bit word decides four values: with 16 bits each, the probability is exact to 1 part in 65,536. On
+other devices torch's own kernels run.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ _DECISION_RANGE = 1 << 16
 
 
 class Dropout(nn.Module):
-    """Zero numbers with probability `prob` while training and scale up the others."""
+    """While training, zero each value with probability `prob` and scale up the others."""
 
     def __init__(self, prob: float) -> None:
         super().__init__()
         self.prob = prob
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return the values with some zeroed, the same shape and dtype."""
+        """Return the values after dropout, with the same shape and dtype."""
         if not self.training or self.prob == 0.0:
             return values
         if values.device.type != "cpu" or self.prob == 1.0:

@@ -1,12 +1,12 @@
-"""Encoders of other families than BERT, through transformers: ModernBERT, XLM-R, DeBERTa and kin.
+"""Encoders of families other than BERT, through transformers: ModernBERT, XLM-R, DeBERTa and kin.
 
-The same two losses as `linkbert.model.network` (LinkBERT, arXiv:2203.15827, section 4.2), behind
-the same two calls: a batch gives `Losses`, or logits. transformers computes the encoder and the
-masked token head; the relation head reads the first token, through a dense layer and tanh as BERT's
-pooler does. For the families named in `_HEADS` the vocabulary is scored at masked positions alone,
-which is most of the cost where it is large; for any other at all positions, with equal losses.
+They have the same two losses as `linkbert.model.network` (LinkBERT, arXiv:2203.15827, section 4.2)
+and the same two calls: a batch gives `Losses`, or logits. transformers computes the encoder and the
+masked token head. The relation head reads the first token through a dense layer and tanh, as BERT's
+pooler does. Families in `_HEADS` score the vocabulary at masked positions only, which saves most of
+the cost of a large vocabulary; all others score it everywhere, with equal losses.
 
-Shapes: `linkbert.model.network`. Nothing of a folder is executed: its own code is never loaded.
+Shapes: `linkbert.model.network`. Code in a model's folder is never loaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "roberta": lambda model, hidden: model.lm_head(hidden),
     "xlm-roberta": lambda model, hidden: model.lm_head(hidden),
 }
-"""How a family scores the vocabulary from hidden states, by model_type."""
+"""By model_type: how a family scores the vocabulary from hidden states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class FamilyConfig:
 
     Attributes:
         values: its config.json.
-        pad_id: fills a batch; it is never attended to.
-        has_token_types: whether B has token type 1, where the network takes types.
+        pad_id: token id that fills a batch; it is never attended to.
+        has_token_types: whether text B has token type 1, if the network takes token types.
     """
 
     values: dict[str, Any]
@@ -55,12 +55,12 @@ class FamilyConfig:
 
     @property
     def vocab_size(self) -> int:
-        """Rows of the word embeddings."""
+        """Number of rows of the word embeddings."""
         return int(self.values["vocab_size"])
 
     @property
     def max_positions(self) -> int:
-        """Tokens of the longest sequence; some families keep two positions for padding."""
+        """Number of tokens in the longest sequence; some families reserve two positions."""
         return int(self.values.get("max_position_embeddings", 512)) - 2
 
 
@@ -68,9 +68,9 @@ class FamilyModel(nn.Module):
     """An encoder of any family with its masked token head and our relation head.
 
     Attributes:
-        config: what it was made from.
+        config: that it was built from.
         masked_lm: the AutoModelForMaskedLM.
-        is_sparse: whether the vocabulary is scored at masked positions alone.
+        is_sparse: whether the vocabulary is scored at masked positions only.
     """
 
     def __init__(self, config: FamilyConfig, masked_lm: Any) -> None:
@@ -107,8 +107,8 @@ class FamilyModel(nn.Module):
             hidden_MH = hidden_BTH[is_token_BT].index_select(0, batch.masked_positions_M)
             logits_MV = _HEADS[self.config.kind](self.masked_lm, hidden_MH)
         else:
-            hidden_BTH, logits_BTV = self._everywhere(inputs)
-            logits_MV = logits_BTV[is_token_BT].index_select(0, batch.masked_positions_M)
+            hidden_BTH, output = self._everywhere(inputs)
+            logits_MV = output.logits[is_token_BT].index_select(0, batch.masked_positions_M)
         return logits_MV, self.relation_logits(hidden_BTH[:, 0])
 
     def relation_logits(self, hidden_BH: Tensor) -> Tensor:
@@ -116,33 +116,31 @@ class FamilyModel(nn.Module):
         logits_BR: Tensor = self.classifier(torch.tanh(self.pooler(hidden_BH)))
         return logits_BR
 
-    def _everywhere(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return hidden_BTH of the encoder and logits_BTV, from one pass."""
-        found: list[Tensor] = []
+    def _everywhere(self, inputs: dict[str, Any]) -> tuple[Tensor, Any]:
+        """Return hidden_BTH of the encoder and what transformers returns, from one pass."""
+        hidden: list[Tensor] = []
         hook = self.masked_lm.base_model.register_forward_hook(
-            lambda module, given, output: found.append(output[0])
+            lambda module, given, output: hidden.append(output[0])
         )
         try:
-            logits_BTV = self.masked_lm(**inputs).logits
+            output = self.masked_lm(**inputs)
         finally:
             hook.remove()
-        return found[0], logits_BTV
+        return hidden[0], output
 
     def outputs(self, batch: Batch) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
         """Return hidden states of each layer [B, T, H], mlm_logits_BTV and drp_logits_BR."""
         is_token_BT, inputs = self._on_grid(batch)
-        found = self.masked_lm(**inputs, output_hidden_states=True)
-        blank_BT1 = ~is_token_BT[..., None]
-        hidden = tuple(each.masked_fill(blank_BT1, 0.0) for each in found.hidden_states)
-        last_BTH, _ = self._everywhere(inputs)
+        last_BTH, output = self._everywhere({**inputs, "output_hidden_states": True})
+        padding_BT1 = ~is_token_BT[..., None]
         return (
-            hidden,
-            found.logits.masked_fill(blank_BT1, 0.0),
+            tuple(each.masked_fill(padding_BT1, 0.0) for each in output.hidden_states),
+            output.logits.masked_fill(padding_BT1, 0.0),
             self.relation_logits(last_BTH[:, 0]),
         )
 
     def _on_grid(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Lay a batch out on a padded grid; return is_token_BT and what transformers takes."""
+        """Lay a batch out on a padded grid; return is_token_BT and transformers' inputs."""
         places_T = torch.arange(batch.max_length, device=batch.lengths_B.device)
         is_token_BT = places_T < batch.lengths_B[:, None]
         ids_BT = torch.full(is_token_BT.shape, self.config.pad_id, device=places_T.device)
@@ -156,20 +154,17 @@ class FamilyModel(nn.Module):
 
 
 Network = LinkBert | FamilyModel
-"""What is trained: a batch gives `Losses`, or the logits of both heads."""
+"""A network to train: a batch gives `Losses`, or the logits of both heads."""
 
 
 def _has_known_head(kind: str, masked_lm: Any) -> bool:
-    # DeBERTa's newer form scores by another module, which wants the embeddings as well.
+    # The newer form of DeBERTa scores with another module, which needs the embeddings as well.
     return kind in _HEADS and (kind != "deberta-v2" or hasattr(masked_lm, "cls"))
 
 
 def relation_head(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return what drp.safetensors holds of the weights of a `FamilyModel`."""
-    return {
-        f"drp.{name}": weights[ours].contiguous()
-        for ours, name in RELATION_NAMES.items()
-    }  # fmt: skip
+    """Return the weights of a `FamilyModel` that drp.safetensors holds, by their names there."""
+    return {f"drp.{name}": weights[ours].contiguous() for ours, name in RELATION_NAMES.items()}
 
 
 RELATION_NAMES = {

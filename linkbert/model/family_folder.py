@@ -1,7 +1,7 @@
-"""A folder of any encoder that transformers knows, read as data and made ready for training.
+"""Load a folder of any encoder that transformers knows, and make it ready for training.
 
-What of it is wrong is one line before anything is built: sizes that no memory holds, damaged or
-missing weights, too few positions. Its own code is never loaded (`trust_remote_code` stays off).
+Faults are reported in one line before training begins: sizes that no memory can hold, damaged or
+missing weights, too few positions. Code in the folder is never loaded (`trust_remote_code` is off).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DROPOUTS = {
     "hidden_dropout_prob": "hidden_dropout",
     "attention_probs_dropout_prob": "attention_dropout",
 }
-"""Keys of config.json that a run's own dropout replaces, where a family has them."""
+"""Keys of config.json that the dropout of a run replaces, if a family has them."""
 
 _SIZES = frozenset(
     {
@@ -44,11 +44,11 @@ _MAX_LAYERS, _MAX_SIZE = 1000, 1 << 24
 def family_config(
     folder: Path, facts: dict[str, Any] | None, dropouts: dict[str, float]
 ) -> FamilyConfig:
-    """Describe the network of a folder to start from or to use.
+    """Describe the network of a folder, to start training from or to use.
 
     Args:
         folder: a Hugging Face folder.
-        facts: what the manifest of the shards says; None to use the model without shards.
+        facts: from the manifest of the shards; None to use the model without shards.
         dropouts: `hidden_dropout` and `attention_dropout` of the run.
 
     Raises:
@@ -56,12 +56,13 @@ def family_config(
         ConfigError: it has fewer rows than the shards have tokens.
     """
     path = folder / CONFIG_NAME
-    told = read_object(path)
-    check_encoder(told, str(path))
-    check_sizes(told, path)
+    written = read_object(path)
+    check_encoder(written, str(path))
+    check_sizes(written, path)
     values: dict[str, Any] = transformers_config(folder).to_dict()
-    taken = {key: ours for key, ours in _DROPOUTS.items() if key in values and ours in dropouts}
-    values |= {key: dropouts[ours] for key, ours in taken.items()}
+    for key, ours in _DROPOUTS.items():
+        if key in values and ours in dropouts:
+            values[key] = dropouts[ours]
     if facts is None:
         return FamilyConfig(values, values.get("pad_token_id") or 0, has_token_types=True)
     frame = PairFrame.from_facts(facts)
@@ -76,7 +77,7 @@ def family_config(
 
 
 def check_sizes(values: dict[str, Any], path: Path) -> None:
-    """Refuse sizes in a config.json that no memory holds, before transformers tries.
+    """Refuse sizes in a config.json that no memory can hold, before transformers allocates it.
 
     Raises:
         CheckpointError: a size is not a number, or is absurd.
@@ -104,13 +105,13 @@ def _transformers() -> Any:
 
 
 def transformers_config(folder: Path) -> Any:
-    """Return a folder's config.json as transformers has it, with the defaults of its family.
+    """Return a folder's config.json as transformers reads it, with the defaults of its family.
 
-    The oldest BERTs (SciBERT and its time) say no model_type, which transformers then guesses from
-    the folder's name; here they are BERTs under any name.
+    BERTs from the time of SciBERT have no model_type. transformers then guesses it from the name of
+    the folder; here they are BERTs under any name.
 
     Raises:
-        CheckpointError: it is damaged, or of a network that transformers does not know.
+        CheckpointError: it is damaged, or describes a network that transformers does not know.
     """
     values = read_object(folder / CONFIG_NAME)
     if "model_type" not in values:
@@ -120,20 +121,20 @@ def transformers_config(folder: Path) -> Any:
 
 
 def _quietly(call: Callable[[], Any], folder: Path) -> Any:
-    """Call transformers without its chatter; turn whatever it raises into one line.
+    """Call transformers without its output; turn whatever it raises into a one-line error.
 
     Raises:
-        CheckpointError: it raised.
+        CheckpointError: transformers raised an exception.
     """
     try:
         with redirect_stderr(StringIO()):
             return call()
     except (CheckpointError, ConfigError):
         raise
-    except Exception as error:  # its models raise whatever their code meets
-        told = " ".join(str(error).split())[:300] or type(error).__name__
+    except Exception as error:  # its models raise exceptions of any class
+        found = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(
-            f"expected a model that transformers can load, found {told} in {folder}"
+            f"expected a model that transformers can load, found {found} in {folder}"
         ) from error
 
 
@@ -151,13 +152,13 @@ def _described(config: FamilyConfig) -> Any:
 def load_family(
     folder: Path, config: FamilyConfig, longest: int | None, seed: int = 0
 ) -> FamilyModel:
-    """Load a folder's network; what it lacks of heads is drawn from the seed, and told.
+    """Load the network of a folder; initialise missing heads from the seed, and log which.
 
     Args:
         folder: a Hugging Face folder, or one that `linkbert export` wrote.
-        config: as `family_config` described it.
-        longest: tokens of the longest sequence it must take; None where it is not trained.
-        seed: of what is drawn.
+        config: from `family_config`.
+        longest: number of tokens in the longest sequence to train on; None without training.
+        seed: for the weights of missing heads.
 
     Raises:
         CheckpointError: weights are damaged, of another network, or missing in the encoder.
@@ -166,7 +167,7 @@ def load_family(
     check_files(folder)
     transformers = _transformers()
     torch.manual_seed(seed)
-    masked_lm, told = _quietly(
+    masked_lm, loaded = _quietly(
         lambda: transformers.AutoModelForMaskedLM.from_pretrained(
             folder,
             config=_described(config),
@@ -177,7 +178,7 @@ def load_family(
         ),
         folder,
     )
-    drawn = _drawn(masked_lm, told, folder)
+    drawn = _missing_of_heads(masked_lm, loaded, folder)
     model = FamilyModel(config, masked_lm)
     _draw_relation_head(model, seed)
     if (folder / RELATION_HEAD_NAME).is_file():
@@ -185,22 +186,22 @@ def load_family(
     else:
         drawn.append("the relation head")
     if drawn:
-        logger.info("not in %s, drawn anew: %s", folder, ", ".join(drawn))
+        logger.info("missing in %s, initialised at random: %s", folder, ", ".join(drawn))
     if longest is not None:
         _try_out(model, longest, folder)
     return model
 
 
-def _drawn(masked_lm: Any, told: dict[str, Any], folder: Path) -> list[str]:
-    """Return the weights of heads that a folder lacks.
+def _missing_of_heads(masked_lm: Any, loaded: dict[str, Any], folder: Path) -> list[str]:
+    """Return the names of the weights of heads that a folder lacks.
 
     Raises:
         CheckpointError: it lacks weights of the encoder.
     """
-    missing = sorted(told["missing_keys"])
+    missing = sorted(loaded["missing_keys"])
     prefix = f"{masked_lm.base_model_prefix}."
     lost = [name for name in missing if name.startswith(prefix)]
-    lost += sorted(str(name) for name in told.get("mismatched_keys", ()))
+    lost += sorted(str(name) for name in loaded.get("mismatched_keys", ()))
     if lost:
         raise CheckpointError(
             f"expected a whole encoder, found {len(lost)} weights missing in {folder}, the first "
@@ -228,11 +229,11 @@ def _take_relation_head(model: FamilyModel, head: dict[str, Tensor], folder: Pat
 
 
 def _try_out(model: FamilyModel, longest: int, folder: Path) -> None:
-    """Compute one longest sequence; weights that no loss reaches are set apart from training.
+    """Compute one sequence of the greatest length; freeze weights that get no gradient from it.
 
     Raises:
         ConfigError: the network has too few positions.
-        CheckpointError: it does not compute on pairs.
+        CheckpointError: it cannot compute on pairs.
     """
     some_id = (model.config.pad_id + 1) % model.config.vocab_size
     ids = torch.full((longest,), some_id)

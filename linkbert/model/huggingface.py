@@ -1,9 +1,9 @@
-"""Our weights under Hugging Face's names, both ways.
+"""Convert weights between our names and Hugging Face's.
 
-In or out: a folder as BertForPreTraining and its kin write it, or as `linkbert export` does, with
-the 3-way relation head in drp.safetensors beside it: Hugging Face hard-codes two classes for
-`cls.seq_relationship`, so a 3-way head under that name would make AutoModelForPreTraining fail.
-Which files are read, and how safely: `linkbert.model.weights`.
+Folders are read as BertForPreTraining and its kin write them, or as `linkbert export` does, with
+the 3-way relation head in drp.safetensors. The head has a file of its own because Hugging Face
+hard-codes two classes for `cls.seq_relationship`: three would make AutoModelForPreTraining fail.
+`linkbert.model.weights` reads the files.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _KINDS = ("weight", "bias")
 
 
 def to_hugging_face(weights: Weights, num_layers: int) -> tuple[Weights, Weights]:
-    """Rename our weights; return those of BertForMaskedLM with a pooler, and the relation head."""
+    """Rename our weights; return those of a BertForMaskedLM with pooler, and the relation head."""
     renamed = {theirs: weights[ours].contiguous() for ours, theirs in _names(num_layers)}
     for layer, kind in _layers_and_kinds(num_layers):
         fused = weights[f"encoder.layers.{layer}.query_key_value.{kind}"]
@@ -64,14 +64,14 @@ def to_hugging_face(weights: Weights, num_layers: int) -> tuple[Weights, Weights
 
 
 def from_hugging_face(weights: Weights, num_layers: int) -> Weights:
-    """Rename Hugging Face's weights to ours; what a file lacks (heads) is left out.
+    """Rename Hugging Face's weights to ours, leaving out those that are missing.
 
-    A 3-way head comes from `drp.*`, or from BERT's 2-way head: rows contiguous and random are its
-    own (is next, is not), row linked is their mean, which keeps what next sentence prediction
-    learned.
+    The 3-way head comes from `drp.*`, or from BERT's 2-way head: the rows for contiguous and random
+    are its two rows (is next, is not next), and the row for linked is their mean, so that the head
+    keeps what next sentence prediction learned.
     """
     weights = {_modern_name(name): tensor for name, tensor in weights.items()}
-    if "cls.predictions.decoder.bias" in weights:  # the only one in files of some versions
+    if "cls.predictions.decoder.bias" in weights:  # some versions write only this one
         weights.setdefault("cls.predictions.bias", weights["cls.predictions.decoder.bias"])
     renamed = {ours: weights[theirs] for ours, theirs in _names(num_layers) if theirs in weights}
     for layer, kind in _layers_and_kinds(num_layers):
@@ -110,7 +110,7 @@ def _self_attention(layer: int) -> str:
 
 
 def _modern_name(name: str) -> str:
-    """Return the present name of a weight of an older or a bare encoder's file.
+    """Return the current name of a weight from an old file, or from one of a bare encoder.
 
     >>> _modern_name("embeddings.LayerNorm.gamma")
     'bert.embeddings.LayerNorm.weight'
@@ -124,7 +124,7 @@ def _modern_name(name: str) -> str:
 
 
 def hugging_face_config(model: ModelConfig, pad_id: int) -> dict[str, Any]:
-    """Return config.json of an exported folder."""
+    """Return the config.json of an exported folder."""
     return {
         "architectures": ["BertForMaskedLM"],
         "model_type": "bert",
@@ -150,7 +150,7 @@ def read_model_config(folder: Path) -> ModelConfig:
     """Read the shape of the network from a Hugging Face folder.
 
     Raises:
-        CheckpointError: there is no config.json, or it is not of a network we compute.
+        CheckpointError: there is no config.json, or it describes a network we cannot compute.
     """
     path = folder / CONFIG_NAME
     values = read_object(path)
@@ -165,8 +165,8 @@ def read_model_config(folder: Path) -> ModelConfig:
     for key, value in expected.items():
         if values.get(key, value) != value:
             raise CheckpointError(
-                f"expected {key} {value!r}, found {values[key]!r} in {path}: our network has no "
-                "other, choose another folder"
+                f"expected {key} {value!r}, found {values[key]!r} in {path}: our network supports "
+                "no other, choose another folder"
             )
     found = {ours: _number(values, theirs, path) for ours, theirs in _SHAPE_KEYS.items()}
     if found["hidden_size"] % found["num_heads"]:
@@ -213,10 +213,10 @@ def _share(values: dict[str, Any], key: str, default: float, path: Path) -> floa
 
 
 def load_folder(folder: Path, seed: int = 0) -> tuple[LinkBert, list[str]]:
-    """Build our network from a Hugging Face folder; return it and the weights it drew anew.
+    """Build our network from a Hugging Face folder; return it and the names of missing weights.
 
     Raises:
-        CheckpointError: the folder is not a BERT's, or lacks weights of the encoder.
+        CheckpointError: the folder does not hold a BERT, or lacks weights of the encoder.
     """
     config = read_model_config(folder)
     theirs = read_weights(folder, lambda found: check_shapes(found, config, folder))
@@ -238,31 +238,30 @@ _LAYER_NUMBER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 
 
 def check_shapes(found: Shapes, config: ModelConfig, folder: Path) -> None:
-    """Compare the weights of a folder with its config.json, before memory is taken for either.
+    """Compare the weights of a folder with its config.json, before memory is allocated for either.
 
     Raises:
-        CheckpointError: they are of another network, of more or fewer layers, or lack weights.
+        CheckpointError: they belong to another network, have more or fewer layers, or are missing.
     """
     shapes = {_modern_name(name): shape for name, shape in found.items()}
-    told = f"found other weights in {folder}"
     if not any(name.startswith("bert.") for name in shapes):
         example = next(iter(shapes), "none at all")
         raise CheckpointError(
-            f"expected the weights of a BERT (bert.*), found not one, but {example}, in {folder}: "
+            f"expected the weights of a BERT (bert.*), found none, but {example}, in {folder}: "
             "choose another folder"
         )
     layers = {int(match[1]) for name in shapes if (match := _LAYER_NUMBER.match(name))}
     if layers != set(range(min(config.num_layers, 1 + max(layers, default=0)))):
         raise CheckpointError(
-            f"expected {config.num_layers} layers as {CONFIG_NAME} says, found weights of "
-            f"{len(layers)}, the last number {max(layers, default=-1)}, in {folder}: {_CURE}"
+            f"expected {config.num_layers} layers as in {CONFIG_NAME}, found weights of "
+            f"{len(layers)}, the last one number {max(layers, default=-1)}, in {folder}: {_CURE}"
         )
     wanted = dict(_encoder_shapes(config, max(layers, default=0) + 1))
     for name, shape in wanted.items():
         if shapes.get(name, shape) != shape:
             raise CheckpointError(
-                f"expected {name} of shape {list(shape)} as {CONFIG_NAME} says, {told}, "
-                f"{list(shapes[name])}: {_CURE}"
+                f"expected {name} of shape {list(shape)} as in {CONFIG_NAME}, found other weights "
+                f"in {folder}, {list(shapes[name])}: {_CURE}"
             )
     lost = [name for name in wanted if name not in shapes]
     num_lost = len(lost) + (config.num_layers - len(layers)) * _WEIGHTS_PER_LAYER
@@ -274,12 +273,12 @@ def check_shapes(found: Shapes, config: ModelConfig, folder: Path) -> None:
         )
 
 
-_CURE = "its files do not belong together, download the folder again"
+_CURE = "its files do not match, download the folder again"
 _WEIGHTS_PER_LAYER = 16
 
 
 def _encoder_shapes(config: ModelConfig, num_layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the names and shapes of Hugging Face's weights of embeddings and layers."""
+    """Yield Hugging Face's names of the weights of embeddings and layers, with their shapes."""
     hidden, inner = config.hidden_size, config.intermediate_size
     embeddings = "bert.embeddings"
     yield f"{embeddings}.word_embeddings.weight", (config.vocab_size, hidden)
@@ -298,16 +297,16 @@ def _encoder_shapes(config: ModelConfig, num_layers: int) -> Iterator[tuple[str,
 
 
 def _check_tied(weights: Weights, folder: Path) -> None:
-    """Refuse a network that scores tokens by other weights than their embeddings.
+    """Refuse a network whose output weights are not the word embeddings.
 
     Raises:
-        CheckpointError: it does.
+        CheckpointError: they are not.
     """
     decoder = weights.get("cls.predictions.decoder.weight")
     words = weights.get("bert.embeddings.word_embeddings.weight")
     if decoder is None or words is None or torch.equal(decoder, words):
         return
     raise CheckpointError(
-        "expected cls.predictions.decoder.weight to be the word embeddings (tied), found other "
-        f"numbers in {folder}: a network that scores tokens by its own matrix is not trained here"
+        "expected cls.predictions.decoder.weight to equal the word embeddings (tied), found other "
+        f"values in {folder}: a network with output weights of its own cannot be trained here"
     )

@@ -1,10 +1,10 @@
 """BERT exactly as Hugging Face's BertForPreTraining computes it, with a 3-way relation head.
 
-In: a `Batch` of instances without padding. Out: the sums of both losses. What is different from the
-usual implementation is only what is not computed: tokens of all sequences lie end to end, so no
-padding passes through the network, and the vocabulary is scored at masked positions alone (these
-two are most of the cost at small sizes). Pretraining objectives: LinkBERT (arXiv:2203.15827),
-section 4.2, L = L_MLM + L_DRP.
+In: a `Batch` of instances without padding. Out: the sums of both losses. The only difference from
+the usual implementation is what it does not compute: the tokens of all sequences are stored end to
+end, so no padding passes through the network, and the vocabulary is scored at masked positions only
+(for small networks these two would be most of the cost). Pretraining objectives: LinkBERT
+(arXiv:2203.15827), section 4.2, L = L_MLM + L_DRP.
 
 Shapes, as suffixes of tensor names:
 
@@ -20,9 +20,9 @@ Shapes, as suffixes of tensor names:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -56,16 +56,16 @@ class ModelConfig:
 
     @property
     def max_positions(self) -> int:
-        """Tokens of the longest sequence."""
+        """Number of tokens in the longest sequence."""
         return self.max_position_embeddings
 
 
 class Batch(NamedTuple):
-    """Instances end to end, `[CLS] A [SEP] B [SEP]` each, with masks drawn."""
+    """Masked instances stored end to end, each of them `[CLS] A [SEP] B [SEP]`."""
 
     token_ids_N: Tensor  # int32, masked positions already replaced
     position_ids_N: Tensor  # int16 or wider, from 0 in each sequence
-    token_types_N: Tensor  # uint8 or wider, 1 from B on
+    token_types_N: Tensor  # uint8 or wider, 1 from segment B on
     lengths_B: Tensor  # int32, tokens of each sequence
     masked_positions_M: Tensor  # int64 into N, distinct, in any order
     labels_M: Tensor  # int64, the tokens that were there
@@ -74,21 +74,14 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        moved: dict[str, Any] = {
-            name: value.to(device, non_blocking=True)
-            for name, value in self._asdict().items()
-            if isinstance(value, Tensor)
-        }
-        return self._replace(**moved)
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> Batch:
         """Return the batch in memory from which `to` copies to a GPU without waiting."""
-        pinned: dict[str, Any] = {
-            name: value.pin_memory()
-            for name, value in self._asdict().items()
-            if isinstance(value, Tensor)
-        }
-        return self._replace(**pinned)
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return self._make(change(each) if isinstance(each, Tensor) else each for each in self)
 
 
 class Losses(NamedTuple):
@@ -114,7 +107,7 @@ class Embeddings(nn.Module):
 
     def forward(self, token_ids_N: Tensor, position_ids_N: Tensor, token_types_N: Tensor) -> Tensor:
         """Return hidden_NH."""
-        # Hugging Face adds in this order; floating-point sums depend on it.
+        # The order of Hugging Face's additions, on which floating-point sums depend.
         hidden_NH = self.word(token_ids_N) + self.token_type(token_types_N.int())
         hidden_NH = hidden_NH + self.position(position_ids_N.int())
         dropped_NH: Tensor = self.dropout(self.norm(hidden_NH))
@@ -172,13 +165,13 @@ class Encoder(nn.Module):
 
 
 class MaskedTokenHead(nn.Module):
-    """Turns hidden states into what is multiplied with the word embeddings to score them."""
+    """Transform hidden states into vectors that score the vocabulary by their word embeddings."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))  # of the scores
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))  # one per score
 
     def forward(self, hidden_MH: Tensor) -> Tensor:
         """Return hidden_MH."""
@@ -260,7 +253,7 @@ def initialise(model: LinkBert, seed: int) -> None:
 
 
 def num_parameters(config: ModelConfig) -> int:
-    """Return how many weights a network has, without making it.
+    """Return how many weights a network has, without building it.
 
     >>> num_parameters(ModelConfig(30522, 128, 2, 2, 512, 512))
     4433597

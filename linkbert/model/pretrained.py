@@ -1,7 +1,7 @@
 """An exported model with both of its heads, for use from Python.
 
-In: a folder that `linkbert export` wrote (or any BERT folder). Out: hidden states, vocabulary
-scores and the relation of two texts (LinkBERT, arXiv:2203.15827, section 4.2).
+In: a folder that `linkbert export` wrote, or any encoder's. Out: hidden states, vocabulary scores
+and the relation of two texts (LinkBERT, arXiv:2203.15827, section 4.2).
 """
 
 # Fields carry their shapes in capitals.
@@ -22,19 +22,19 @@ from linkbert.model.family_folder import family_config, load_family
 from linkbert.model.huggingface import load_folder
 from linkbert.model.network import Batch
 from linkbert.model.vocabulary import read_tokenizer
-from schemas.model_folder import CONFIG_NAME, check_encoder, read_object
+from schemas.model_folder import CONFIG_NAME, TOKENIZER_NAME, check_encoder, read_object
 from schemas.tables.instances import RELATIONS
 
 
 def load_network(folder: Path, facts: dict[str, Any] | None = None) -> Network:
-    """Load the network of a folder: BERT's as ours, any other through transformers.
+    """Load the network of a folder: a BERT as our own network, any other through transformers.
 
     Args:
         folder: one that `linkbert export` wrote, or any encoder's.
-        facts: what the manifest of shards says, where it is used on shards.
+        facts: from the manifest of the shards that the network is used on, if there are any.
 
     Raises:
-        CheckpointError: the folder is not an encoder's, or damaged.
+        CheckpointError: the folder does not hold an encoder, or is damaged.
     """
     path = folder / CONFIG_NAME
     if check_encoder(read_object(path), str(path)) == "bert":
@@ -43,7 +43,7 @@ def load_network(folder: Path, facts: dict[str, Any] | None = None) -> Network:
 
 
 class PretrainingOutput(NamedTuple):
-    """What the model computes for a padded batch; places of padding hold zeros."""
+    """What the model computes for a padded batch; padding positions hold zeros."""
 
     hidden_states: tuple[Tensor, ...]  # of the embeddings and each layer, [B, T, H]
     mlm_logits_BTV: Tensor
@@ -55,7 +55,7 @@ class LinkBertForPreTraining(nn.Module):
 
     Attributes:
         network: the network that pretraining trained.
-        tokenizer: text to ids; None where the folder had no tokenizer.json.
+        tokenizer: turns text into ids; None if the folder has no tokenizer.json.
     """
 
     def __init__(self, network: Network, tokenizer: Tokenizer | None = None) -> None:
@@ -65,16 +65,14 @@ class LinkBertForPreTraining(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> LinkBertForPreTraining:
-        """Load an exported folder, ready to use (no dropout).
+        """Load an exported folder in evaluation mode, without dropout.
 
         Raises:
-            CheckpointError: the folder is not an encoder's, or damaged.
+            CheckpointError: the folder does not hold an encoder, or is damaged.
         """
-        folder = Path(folder)
-        network = load_network(folder)
-        path = folder / "tokenizer.json"
+        path = Path(folder) / TOKENIZER_NAME
         tokenizer = read_tokenizer(path) if path.is_file() else None
-        return cls(network, tokenizer).eval()
+        return cls(load_network(path.parent), tokenizer).eval()
 
     def forward(
         self,
@@ -82,12 +80,12 @@ class LinkBertForPreTraining(nn.Module):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
     ) -> PretrainingOutput:
-        """Compute everything for a batch as Hugging Face's tokenizers make it.
+        """Compute all outputs for a batch in the form that Hugging Face's tokenizers return.
 
         Args:
             input_ids: integers [B, T], padded on the right.
-            attention_mask: [B, T], 0 at padding; all ones where None.
-            token_type_ids: [B, T], 1 from B on; all zeros where None.
+            attention_mask: [B, T], 0 at padding; None means all ones.
+            token_type_ids: [B, T], 1 from text B on; None means all zeros.
         """
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
@@ -106,13 +104,13 @@ class LinkBertForPreTraining(nn.Module):
 
     @torch.no_grad()
     def relation_probabilities(self, a: str, b: str) -> dict[str, float]:
-        """Return how probable it is that B is contiguous to, random to or linked from A.
+        """Return the probabilities that B is contiguous to A, random, or linked from A.
 
-        Longer texts are cut to half of the model's positions each.
+        Each text is truncated to half of the model's positions.
         """
         if self.tokenizer is None:
             raise ValueError("expected tokenizer.json in the folder, found none")
-        # As in training: text that spells [SEP] is text.
+        # As in training, "[SEP]" in a text is ordinary text.
         self.tokenizer.encode_special_tokens = True
         num_special = self.tokenizer.num_special_tokens_to_add(is_pair=True)
         limit = (self.network.config.max_positions - num_special) // 2
@@ -133,15 +131,15 @@ def _unpadded(input_ids: Tensor, is_token: Tensor, token_type_ids: Tensor) -> Ba
     places_BT = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
     if not bool((is_token == (places_BT < lengths_B[:, None])).all()):
         raise ValueError("expected padding on the right, found it elsewhere")
-    none = torch.zeros(0, dtype=torch.int64, device=input_ids.device)
+    empty = torch.zeros(0, dtype=torch.int64, device=input_ids.device)
     return Batch(
         token_ids_N=input_ids[is_token],
         position_ids_N=places_BT[is_token],
         token_types_N=token_type_ids[is_token],
         lengths_B=lengths_B,
-        masked_positions_M=none,
-        labels_M=none,
-        relations_B=none,
+        masked_positions_M=empty,
+        labels_M=empty,
+        relations_B=empty,
         max_length=int(lengths_B.max()),
     )
 

@@ -1,9 +1,9 @@
-"""From a BERT folder to a network that fits the shards: its vocabulary's rows and its positions.
+"""Load a BERT folder as a network that fits the shards, in vocabulary rows and positions.
 
-A vocabulary may be padded to a multiple: the surplus rows stay, and are never targets, because no
-id of the shards reaches them. Positions beyond those wanted are cut. Too few are extended where
-`extend_positions` asks for it: row p is a copy of row p modulo the number of learned rows, as
-Longformer (arXiv:2004.05150, section 5) starts its longer ones.
+A vocabulary may be padded to a multiple of some number. The surplus rows stay, but are never
+targets, because no token id in the shards reaches them. Positions beyond those needed are cut off.
+Missing positions are added if `extend_positions` is set: row p copies row p modulo the number of
+learned rows, as Longformer (arXiv:2004.05150, section 5) initialises its longer ones.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ logger = logging.getLogger(__name__)
 def starting_config(
     wanted: ModelConfig, longest: int, may_extend: bool, folder: Path
 ) -> ModelConfig:
-    """Return the network that a BERT folder makes: the folder's shape, our dropout and positions.
+    """Return the shape of a BERT folder, with the dropout and positions of the configuration.
 
     Args:
         wanted: what the configuration and the shards ask for.
-        longest: tokens of the longest sequence of the shards.
-        may_extend: whether missing positions are added.
+        longest: number of tokens in the longest sequence of the shards.
+        may_extend: whether missing positions may be added.
         folder: a Hugging Face folder.
 
     Raises:
         ConfigError: it has too few rows or positions for the shards.
-        CheckpointError: it is not a BERT's.
+        CheckpointError: it does not hold a BERT.
     """
     found = read_model_config(folder)
     _describe(found, wanted, folder)
@@ -43,7 +43,7 @@ def starting_config(
         raise ConfigError(
             f"expected rows for the {wanted.vocab_size:,} tokens of the shards, found "
             f"{found.vocab_size:,} in {folder}: make the shards with `linkbert tokenizer CORPUS "
-            f"--from {folder}`; if they were, its files do not belong together, download it again"
+            f"--from {folder}`; if they were, its files do not match, so download it again"
         )
     positions = wanted.max_position_embeddings
     if found.max_position_embeddings < positions and not may_extend:
@@ -51,7 +51,7 @@ def starting_config(
     if positions < longest:
         raise ConfigError(
             f"expected positions for sequences of {longest} tokens, found {positions} in {folder}: "
-            "segment with a smaller --max-tokens, or --set extend_positions=true, which begins "
+            "segment with a smaller --max-tokens, or use --set extend_positions=true, which starts "
             "further positions as copies of the learned ones"
         )
     return replace(
@@ -63,7 +63,7 @@ def starting_config(
 
 
 def _describe(found: ModelConfig, wanted: ModelConfig, folder: Path) -> None:
-    """Say what a folder's network has otherwise than the configuration and the shards."""
+    """Log where a folder's network differs from the configuration and the shards."""
     shape = ("num_layers", "hidden_size", "num_heads", "intermediate_size")
     different = [
         f"{name} {getattr(found, name)} (the configuration says {getattr(wanted, name)})"
@@ -71,10 +71,10 @@ def _describe(found: ModelConfig, wanted: ModelConfig, folder: Path) -> None:
         if getattr(found, name) != getattr(wanted, name)
     ]
     if different:
-        logger.info("the shape is that of %s: %s", folder, ", ".join(different))
+        logger.info("the network has the shape of %s: %s", folder, ", ".join(different))
     if found.vocab_size > wanted.vocab_size:
         logger.info(
-            "%s has %d rows for %d tokens: the surplus is kept, and is never a target",
+            "%s has %d rows for %d tokens: the surplus rows are kept, but are never targets",
             folder, found.vocab_size, wanted.vocab_size,
         )  # fmt: skip
 
@@ -87,12 +87,12 @@ def load_start(folder: Path, config: ModelConfig, seed: int) -> LinkBert:
     """
     network, drawn = load_folder(folder, seed)
     if drawn:
-        logger.info("not in %s, drawn anew: %s", folder, ", ".join(drawn))
+        logger.info("missing in %s, initialised at random: %s", folder, ", ".join(drawn))
     position, wanted = network.encoder.embeddings.position, config.max_position_embeddings
     learned = position.num_embeddings
     if learned != wanted:
-        done = "the first are kept" if learned > wanted else "further ones copy them from the first"
-        logger.info("%s has %d positions, wanted are %d: %s", folder, learned, wanted, done)
+        how = "the first ones are kept" if learned > wanted else "the rest start as copies of them"
+        logger.info("%s has %d positions, %d are needed: %s", folder, learned, wanted, how)
         rows = torch.arange(wanted) % learned
         fitted = nn.Embedding(wanted, position.embedding_dim)
         with torch.no_grad():

@@ -31,7 +31,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def tokens_by_id(tokenizer: Tokenizer) -> list[str | None]:
-    """Return every token, indexed by its id; None where an id has no token."""
+    """Return the tokens in the order of their ids; None where an id has no token."""
     ids = tokenizer.get_vocab(with_added_tokens=True)
     tokens: list[str | None] = [None] * (max(ids.values(), default=-1) + 1)
     for token, number in ids.items():
@@ -40,7 +40,7 @@ def tokens_by_id(tokenizer: Tokenizer) -> list[str | None]:
 
 
 def ordinary_ids(path: Path) -> npt.NDArray[np.int32]:
-    """Return the ids of a tokenizer.json that have a token, ascending."""
+    """Return the ids in a tokenizer.json that have a token, in ascending order."""
     tokens = tokens_by_id(read_tokenizer(path))
     return np.array([number for number, token in enumerate(tokens) if token is not None], np.int32)
 
@@ -49,7 +49,7 @@ def continues_word(path: Path) -> npt.NDArray[np.bool_]:
     """Return for each token of a tokenizer.json whether it continues a word, bool [V].
 
     Raises:
-        ConfigError: its tokens have no marks, so that there are no whole words to mask.
+        ConfigError: its tokens do not mark word boundaries, so there are no whole words to mask.
     """
     tokenizer = read_tokenizer(path)
     found: npt.NDArray[np.bool_] = ~begins_word(tokenizer)
@@ -58,17 +58,17 @@ def continues_word(path: Path) -> npt.NDArray[np.bool_]:
     if not found.any():
         marks = f"{CONTINUES}, {BEGINS[0]} or {BEGINS_BYTES[0]}"
         raise ConfigError(
-            f"expected tokens with marks of words ({marks}) for whole_word, found none in {path}: "
-            "leave whole_word off for this tokenizer"
+            f"expected tokens that mark words ({marks}) for whole_word, found none in {path}: "
+            "turn whole_word off for this tokenizer"
         )
     return found
 
 
 def folder_tokens(folder: Path) -> list[str | None]:
-    """Return the tokens of a Hugging Face folder from outside, by their ids.
+    """Return the tokens of any Hugging Face folder, in the order of their ids.
 
     Raises:
-        CheckpointError: it has none, or a file of it is damaged.
+        CheckpointError: it has no vocabulary, or a damaged one.
     """
     if (folder / TOKENIZER_NAME).is_file():
         try_tokenizer(folder / TOKENIZER_NAME)
@@ -87,7 +87,7 @@ def check_same_vocabulary(tokenizer_path: Path, folder: Path) -> None:
 
     Raises:
         ConfigError: they differ.
-        CheckpointError: the folder has no vocabulary that can be read.
+        CheckpointError: the folder has no vocabulary, or a damaged one.
     """
     ours, theirs = tokens_by_id(read_tokenizer(tokenizer_path)), folder_tokens(folder)
     if ours != theirs:
@@ -95,6 +95,6 @@ def check_same_vocabulary(tokenizer_path: Path, folder: Path) -> None:
         place = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
         raise ConfigError(
             f"expected the vocabulary of {folder} ({len(theirs)} tokens), found another in the "
-            f"shards ({len(ours)} tokens, different from id {place} on): make the shards with "
-            f"`linkbert tokenizer CORPUS --from {folder}`"
+            f"shards ({len(ours)} tokens, the first difference at id {place}): make the shards "
+            f"with `linkbert tokenizer CORPUS --from {folder}`"
         )

@@ -1,11 +1,12 @@
-"""The weights of a model folder from outside: which files they are, what they hold, their bytes.
+"""Read the weights of any model folder, safely: which files hold them, their shapes, their values.
 
-    model.safetensors                    one file, or parts that model.safetensors.index.json names
-    pytorch_model.bin                    the same as pickles: read as weights, nothing is executed
-    drp.safetensors                      the relation head that `linkbert export` writes beside them
+    model.safetensors     one file, or parts that model.safetensors.index.json names
+    pytorch_model.bin     the same as pickles, read as weights: nothing in them is executed
+    drp.safetensors       the relation head that `linkbert export` writes beside them
 
-The order is transformers'. A header is read before any weight, so that shapes are compared before
-memory is taken for them; a pickle is read in a process of its own first (`schemas.limited`).
+Files are tried in the same order as in transformers. Headers are read before weights, so that
+shapes can be checked before memory is allocated for them. A pickle is first read in a process of
+its own (`schemas.limited`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ import pickle, re, torch
 try:
     torch.load(sys.argv[1], map_location="cpu", weights_only=True)
 except pickle.UnpicklingError as error:
-    # Around what it asks for stands torch's advice, which is to trust the file.
+    # Not torch's whole message, which advises to trust the file.
     asked = re.search(r"GLOBAL ([\\w.]+)", str(error))
     other = re.search(r"Unsupported [\\w ]+", str(error))
     reason = f"one that asks for {asked[1]}" if asked else other[0] if other else "no weights"
@@ -59,7 +60,7 @@ def weight_files(folder: Path) -> list[Path]:
     """Return the files that hold the weights of a folder, the relation head last.
 
     Raises:
-        CheckpointError: there are none, or an index names what is no file of the folder.
+        CheckpointError: there are none, or an index names files that are not in the folder.
     """
     for name in (WEIGHTS_NAME, PICKLE_NAME):
         if (folder / name).is_file():
@@ -80,8 +81,9 @@ def weight_files(folder: Path) -> list[Path]:
 def _parts(folder: Path, index_name: str) -> list[Path]:
     index = folder / index_name
     places = read_object(index).get("weight_map")
-    names = set(places.values()) if isinstance(places, dict) and _are_text(places) else set()
-    # A name of a file in the folder, nothing that leads elsewhere.
+    is_table = isinstance(places, dict) and all(isinstance(name, str) for name in places.values())
+    names = set(places.values()) if is_table else set()
+    # Only names of files in the folder itself, never a path that leads elsewhere.
     wrong = [name for name in names if Path(name).name != name]
     missing = [name for name in names if not wrong and not (folder / name).is_file()]
     if not names or wrong or missing:
@@ -93,19 +95,15 @@ def _parts(folder: Path, index_name: str) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _are_text(values: dict[str, Any]) -> bool:
-    return all(isinstance(value, str) for value in values.values())
-
-
 def read_weights(folder: Path, check: Callable[[Shapes], None] = lambda shapes: None) -> Weights:
-    """Read every weight of a folder, with the relation head where there is one.
+    """Read all weights of a folder, with the relation head if there is one.
 
     Args:
         folder: a Hugging Face folder.
-        check: sees the shape of every weight before safetensors are read, and may raise.
+        check: gets the shape of every weight before any safetensors file is read, and may raise.
 
     Raises:
-        CheckpointError: a file is missing, cut off, damaged, or no file of weights.
+        CheckpointError: a file is missing, cut off, damaged, or does not hold weights.
     """
     weights: Weights = {}
     shapes: Shapes = {}
@@ -124,10 +122,10 @@ def read_weights(folder: Path, check: Callable[[Shapes], None] = lambda shapes: 
 
 
 def check_files(folder: Path) -> None:
-    """Hold the weight files of a folder to what `read_weights` asks of them, reading headers alone.
+    """Check the weight files of a folder as `read_weights` does, but read only their headers.
 
     Raises:
-        CheckpointError: as `read_weights`.
+        CheckpointError: see `read_weights`.
     """
     for path in weight_files(folder):
         if path.suffix == ".safetensors":
@@ -156,7 +154,7 @@ def _load(path: Path) -> Weights:
 
 
 def _header_shapes(path: Path) -> Shapes:
-    """Read the header of a safetensors file and hold it to the size of the file."""
+    """Read the header of a safetensors file and check it against the size of the file."""
     try:
         with open(path, "rb") as file:
             size = path.stat().st_size
@@ -177,24 +175,26 @@ def _header_shapes(path: Path) -> Shapes:
 
 def _shapes_in(header: Any, data_bytes: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     if not isinstance(header, dict):
-        raise ValueError("a header that is no object")
+        raise ValueError("a header that is not a JSON object")
     for name, entry in header.items():
         if name == "__metadata__":
             continue
         shape, (start, stop) = entry["shape"], entry["data_offsets"]
         numbers = (*shape, start, stop)
         if not all(type(number) is int and number >= 0 for number in numbers):
-            raise ValueError(f"no shape of {name!r}")
+            raise ValueError(f"an invalid shape or place of {name!r}")
         item_bytes = _ITEM_BYTES.get(entry["dtype"])
         if item_bytes is None:
             raise ValueError(f"numbers of type {entry['dtype']!r}")
         if stop > data_bytes or stop - start != math.prod(shape) * item_bytes:
-            raise ValueError(f"{name!r} beyond the file's end or of another size than its shape")
+            raise ValueError(
+                f"{name!r} beyond the end of the file, or not of the size of its shape"
+            )
         yield name, tuple(shape)
 
 
 def _unpickled(path: Path) -> Weights:
-    """Read a pickle as weights: whatever else it asks for is refused, nothing is executed."""
+    """Read a pickle as weights; refuse anything else that it asks for, and execute nothing."""
     is_zip = _try_pickle(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
@@ -206,7 +206,7 @@ def _unpickled(path: Path) -> Weights:
 
 
 def _try_pickle(path: Path) -> bool:
-    """Read a pickle in a process of its own; return whether it is a zip archive, as torch's are."""
+    """Try a pickle in a process of its own; return whether it is a zip archive, as torch writes."""
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
     refuse_pointer(head, str(path))
@@ -223,19 +223,19 @@ def _try_pickle(path: Path) -> bool:
 def _no_pickle(path: Path, reason: str) -> CheckpointError:
     return CheckpointError(
         "expected a pickle of weights and nothing else, found "
-        f"{' '.join(reason.split())[:200]} in {path}: do not trust it; take safetensors, or "
+        f"{' '.join(reason.split())[:200]} in {path}: do not trust it; use safetensors, or "
         "another source"
     )
 
 
 def _why_no_archive(path: Path) -> str | None:
-    """Return what is wrong with a zip archive of weights: torch stores them as they are."""
+    """Return what is wrong with a zip archive of weights, which torch never compresses."""
     try:
         with zipfile.ZipFile(path) as archive:
             is_packed = any(entry.compress_type for entry in archive.infolist())
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         return str(error)
-    return "compressed records, which may unfold without bound" if is_packed else None
+    return "compressed records, which may expand without bound" if is_packed else None
 
 
 def _is_weight(item: tuple[Any, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The options of `parse`: what decides its tables besides the dump."""
+"""The options of `parse`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,12}([-_][A-Za-z0-9]{1,12})*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ParseConfig:
-    """What decides the tables besides the dump.
+    """What decides the tables, apart from the dump.
 
     Attributes:
         namespaces: ids of the namespaces whose pages are kept; 0 holds the articles.
         page_cpu_seconds: CPU time after which a page is rejected; ordinary ones take 0.01.
-        language: code of the content language, where the dump's header is wrong or missing.
-        allow_truncated: read a compressed file that is cut off as far as it goes.
-        max_page_bytes: a page longer than this, older revisions aside, is rejected; it bounds the
-            memory of every later task, too. MediaWiki saves no wikitext above 2 MB unless
+        language: code of the content language, for a dump whose header is wrong or missing.
+        allow_truncated: read a file that is cut off as far as it goes.
+        max_page_bytes: a page longer than this, not counting older revisions, is rejected; this
+            bounds the memory of all later tasks too. MediaWiki saves no wikitext above 2 MB unless
             configured to (https://www.mediawiki.org/wiki/Manual:$wgMaxArticleSize).
-        templates: rules of the user's own for templates, as the text of a TOML file in the form of
+        templates: the user's own rules for templates, as the text of a TOML file in the form of
             `pipeline/wikitext/templates/any_language.toml`; they win over the shipped ones.
     """
 
@@ -33,23 +33,19 @@ class ParseConfig:
     )
     page_cpu_seconds: float = 10.0
     language: str | None = field(
-        default=None, metadata={"help": "where the dump does not say it", "metavar": "CODE"}
+        default=None,
+        metadata={"help": "if the dump does not say it", "metavar": "CODE"},
     )
     allow_truncated: bool = field(
         default=False, metadata={"help": "keep what a cut-off file still holds"}
     )
     max_page_bytes: int = field(
         default=1 << 24,
-        metadata={"help": "a longer page, older revisions aside, is rejected", "metavar": "N"},
+        metadata={"help": "longer pages are rejected, older revisions aside", "metavar": "N"},
     )
-
     templates: str = field(
         default="",
-        metadata={
-            "help": "your own rules for templates, TOML",
-            "metavar": "FILE",
-            "is_file": True,
-        },
+        metadata={"help": "your own rules for templates", "metavar": "FILE.toml", "is_file": True},
     )
 
     def __post_init__(self) -> None:
@@ -65,6 +61,6 @@ class ParseConfig:
             )
         if self.language is not None and not _LANGUAGE.fullmatch(self.language):
             raise ConfigError(
-                f"expected the code of a language such as ltg or zh-hant, found "
+                f"expected a language code such as ltg or zh-hant, found "
                 f"{self.language[:40]!r}: see https://www.mediawiki.org/wiki/Manual:Language"
             )

@@ -1,7 +1,7 @@
-"""The shipped facts of languages and projects: `languages.json` and `interwiki.json`.
+"""The shipped facts about languages and projects: `languages.json` and `interwiki.json`.
 
-What no dump says of its wiki is looked up here by the code of its language: aliases of namespaces,
-redirect words, the letters around links, and the prefixes that lead to other wikis.
+Facts that no dump holds are looked up here by language code: namespace aliases, redirect words, the
+letters that join a link, and the prefixes that lead to other wikis.
 """
 
 from __future__ import annotations
@@ -15,14 +15,8 @@ from typing import Any, Final
 
 # What the database names of Wikimedia wikis end with, longest first: enwiki, dewiktionary.
 _PROJECT_SUFFIXES: Final = (
-    "wikiversity",
-    "wiktionary",
-    "wikivoyage",
-    "wikisource",
-    "wikiquote",
-    "wikibooks",
-    "wikinews",
-    "wiki",
+    *("wikiversity", "wiktionary", "wikivoyage", "wikisource"),
+    *("wikiquote", "wikibooks", "wikinews", "wiki"),
 )
 
 
@@ -48,10 +42,10 @@ def language_of(dbname: str, base_url: str = "") -> str:
 
 @lru_cache(maxsize=256)
 def known_language(code: str) -> str:
-    """Return the language whose facts are known that a code means, "en" for one that is not.
+    """Return the language whose facts apply to a code, "en" where no shipped language does.
 
-    Regions, scripts and styles are tried without their last part, one after the other, and small
-    languages have a large one that MediaWiki, too, falls back to.
+    Subtags (regions, scripts, styles) are dropped from the end one by one, and small languages fall
+    back to the larger ones that MediaWiki uses for them.
 
     >>> [known_language(code) for code in ("pt-BR", "zh_Hant_TW", "de-formal", "nb", "ce", "xx")]
     ['pt', 'zh', 'de', 'no', 'ru', 'en']
@@ -67,7 +61,7 @@ def known_language(code: str) -> str:
 
 
 def is_known_language(code: str) -> bool:
-    """Tell whether a code is one of a Wikipedia's, or one whose facts are known.
+    """Tell whether a code belongs to a Wikipedia or to a language whose facts are shipped.
 
     >>> is_known_language("ltg"), is_known_language("pt-BR"), is_known_language("xx_nope")
     (True, True, False)
@@ -78,7 +72,7 @@ def is_known_language(code: str) -> bool:
 
 
 def language_facts(language: str) -> Mapping[str, Any]:
-    """Return the entry of `pipeline/wiki/languages.json` for a language, English names without one.
+    """Return a language's entry of `pipeline/wiki/languages.json`, that of English without one.
 
     >>> language_facts("de-at")["redirect"], language_facts("xx")["link_trail"]
     (['#WEITERLEITUNG'], '[a-z]')

@@ -1,8 +1,8 @@
 """What a wiki calls things: namespaces, interwiki prefixes, link trails, redirect words.
 
-A dump's <siteinfo> gives the local namespace names and the rule for capital letters; the aliases
-(`WP`, `Image`, `Bild`), the letters that belong to a link beside it and the redirect words are in
-no dump, so they come from `pipeline/wiki/languages.json`. See the MediaWiki manual,
+A dump's <siteinfo> gives the local namespace names and the rule for capital letters. No dump holds
+the namespace aliases (`WP`, `Image`, `Bild`), the redirect words, or the letters that join a link
+they stand next to: those come from `pipeline/wiki/languages.json`. See the MediaWiki manual,
 Manual:Namespace, Manual:$wgCapitalLinks and Manual:$wgNamespacesWithSubpages.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from pipeline.wiki.languages import (
@@ -55,13 +55,14 @@ CANONICAL_NAMES: Final[Mapping[int, str]] = {
     828: "Module",
     829: "Module talk",
 }
-"""The English names that every MediaWiki understands beside its own."""
+"""The English names that every MediaWiki understands as well as its own."""
 
 _UNIVERSAL_ALIASES: Final = {"image": FILE, "image talk": FILE + 1}
+_BY_NAMESPACE: Final = ("namespace_names", "title_case")
 _DOTTED_I_LANGUAGES: Final = frozenset({"az", "tr"})
-# Where MediaWiki itself has subpages: everywhere but in articles, files and categories.
+# By default MediaWiki has subpages everywhere except in articles, files and categories.
 _NO_SUBPAGES: Final = frozenset({MAIN, FILE, CATEGORY})
-# Wikis whose articles have subpages too, by the end of their database name or their host.
+# Wikis whose articles have subpages too, recognised by the end of the database name or by the host.
 _SUBPAGE_PROJECTS: Final = (
     *("wikibooks", "wikisource", "wikiversity", "wikivoyage", "sourceswiki", "incubatorwiki"),
     *("metawiki", "mediawikiwiki", "outreachwiki", "strategywiki", "labswiki", "foundationwiki"),
@@ -73,8 +74,20 @@ _SUBPAGE_HOSTS: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _SiteRules:
-    """What is compiled from a SiteInfo once, because every link asks for it."""
+class SiteRules:
+    """Rules derived from a SiteInfo once, because they are consulted for every link.
+
+    Attributes:
+        namespace_ids: by folded name or alias.
+        is_wikipedia: whether the names that a Wikipedia gives its project pages apply.
+        own_prefixes: interwiki prefixes that lead back to this wiki.
+        link_trail: the letters after `]]` that belong to the link, None where there are none.
+        link_prefix: a regular expression for a letter before `[[` that belongs to the link, or "".
+        redirect: `#REDIRECT [[target` in the words of the language; group 1 is the raw target.
+        disambiguation_templates: lower-case names of the templates that mark such a page.
+        disambiguation_suffixes: lower-case endings of their titles, such as " (disambiguation)".
+        has_dotted_i: whether the capital of `i` is `İ`.
+    """
 
     namespace_ids: dict[str, int]
     is_wikipedia: bool
@@ -89,7 +102,7 @@ class _SiteRules:
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """A wiki as its dump describes it; what no dump says is looked up by language.
+    """A wiki as its dump describes it, with the facts that no dump holds looked up by language.
 
     >>> site = SiteInfo("dewiki", "de", namespace_names={6: "Datei", 14: "Kategorie"})
     >>> site.namespace_id("bild"), site.namespace_id("Datei"), site.namespace_id("2001")
@@ -107,10 +120,10 @@ class SiteInfo:
     """By namespace: "first-letter" (the default) or "case-sensitive"."""
     base_url: str = ""
     """The address of its main page."""
-    _rules: _SiteRules = field(init=False, repr=False, compare=False)
+    rules: SiteRules = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_rules", _compile_rules(self))
+        object.__setattr__(self, "rules", _compile_rules(self))
 
     def __hash__(self) -> int:
         return hash((self.dbname, self.language, self.sitename))
@@ -120,33 +133,23 @@ class SiteInfo:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object for the manifest of pages; `from_json` reads it back."""
-        return {
-            "dbname": self.dbname,
-            "language": self.language,
-            "sitename": self.sitename,
-            "generator": self.generator,
-            "namespace_names": {str(key): self.namespace_names[key] for key in _sorted(self)},
-            "title_case": {str(key): self.title_case[key] for key in sorted(self.title_case)},
-            "base_url": self.base_url,
-        }
+        record = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        for key in _BY_NAMESPACE:
+            record[key] = {str(number): text for number, text in sorted(record[key].items())}
+        return record
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> SiteInfo:
         """Return the SiteInfo that `to_json` wrote."""
-        names, cases = record["namespace_names"], record["title_case"]
-        return SiteInfo(
-            dbname=record["dbname"],
-            language=record["language"],
-            sitename=record["sitename"],
-            generator=record["generator"],
-            namespace_names={int(key): value for key, value in names.items()},
-            title_case={int(key): value for key, value in cases.items()},
-            base_url=record.get("base_url", ""),
-        )
+        by_number = {
+            key: {int(number): text for number, text in record[key].items()}
+            for key in _BY_NAMESPACE
+        }
+        return SiteInfo(**{**record, **by_number})
 
     def namespace_id(self, prefix: str) -> int | None:
-        """Return the namespace that `prefix` names (any case, `_` or blanks), else None."""
-        return self._rules.namespace_ids.get(_fold(prefix))
+        """Return the namespace that `prefix` names (in any case, `_` for blanks), else None."""
+        return self.rules.namespace_ids.get(_fold(prefix))
 
     def namespace_name(self, namespace: int) -> str:
         """Return the local name of a namespace, "" for the main one.
@@ -154,17 +157,16 @@ class SiteInfo:
         >>> default_site().namespace_name(15)
         'Category talk'
         """
-        name = self.namespace_names.get(namespace)
-        if name is None:
-            shipped = language_facts(self.language)["namespaces"].get(str(namespace))
-            # What a Wikipedia calls its project pages is no other wiki's name for them.
-            is_known = shipped and (self._rules.is_wikipedia or namespace not in _PROJECTS)
-            english = CANONICAL_NAMES.get(namespace, f"Namespace {namespace}")
-            name = shipped[0] if shipped and is_known else english
-        return name
+        if namespace in self.namespace_names:
+            return self.namespace_names[namespace]
+        shipped = language_facts(self.language)["namespaces"].get(str(namespace))
+        # The names that a Wikipedia gives its project pages are valid on no other wiki.
+        if shipped and (self.rules.is_wikipedia or namespace not in _PROJECTS):
+            return str(shipped[0])
+        return CANONICAL_NAMES.get(namespace, f"Namespace {namespace}")
 
     def has_subpages(self, namespace: int) -> bool:
-        """Tell whether `/X` names a page below the one it stands on, in this namespace.
+        """Tell whether, in this namespace, a link to `/X` names a page below the linking one.
 
         >>> SiteInfo("enwikibooks").has_subpages(0), default_site().has_subpages(0)
         (True, False)
@@ -184,12 +186,12 @@ class SiteInfo:
         [True, True, False, False]
         """
         word = _fold(prefix)
-        return word not in self._rules.own_prefixes and word in interwiki_prefixes()
+        return word not in self.rules.own_prefixes and word in interwiki_prefixes()
 
     def is_language_prefix(self, prefix: str) -> bool:
-        """Tell whether `prefix:` is the same wiki in another language (a link in the side bar)."""
+        """Tell whether `prefix:` names the same wiki in another language (a sidebar link)."""
         word = _fold(prefix)
-        return word not in self._rules.own_prefixes and word in language_codes()
+        return word not in self.rules.own_prefixes and word in language_codes()
 
     def is_own_prefix(self, prefix: str) -> bool:
         """Tell whether `prefix:` is an interwiki prefix that leads back to this wiki.
@@ -197,13 +199,13 @@ class SiteInfo:
         >>> default_site().is_own_prefix("en"), default_site().is_own_prefix("fr")
         (True, False)
         """
-        return _fold(prefix) in self._rules.own_prefixes
+        return _fold(prefix) in self.rules.own_prefixes
 
     def capitalise(self, title: str, namespace: int) -> str:
-        """Raise the first letter as the wiki does in this namespace.
+        """Capitalise the first letter as the wiki does in this namespace.
 
-        Python's `upper` is not that rule: it turns Georgian letters into their rare capitals and
-        `ß` into two letters. The title case of a letter, where that is one letter, is.
+        Python's `upper` does not follow MediaWiki: it turns Georgian letters into their rare
+        capitals and `ß` into two letters. The title case of a letter does, where it is one letter.
 
         >>> site = default_site()
         >>> [site.capitalise(word, 0) for word in ("iPhone", "ბერლინი", "ßeta", "ǆep")]
@@ -214,39 +216,14 @@ class SiteInfo:
             return title
         if self.title_case.get(namespace, FIRST_LETTER) != FIRST_LETTER:
             return title
-        if first == "i" and self._rules.has_dotted_i:
+        if first == "i" and self.rules.has_dotted_i:
             return "İ" + title[1:]
         raised = first.title()
         return raised + title[1:] if len(raised) == 1 else title
 
-    @property
-    def link_trail(self) -> re.Pattern[str] | None:
-        """The letters after `]]` that belong to the link, or None where there are none."""
-        return self._rules.link_trail
-
-    @property
-    def link_prefix(self) -> str:
-        """A regular expression for a letter before `[[` that belongs to the link, or ""."""
-        return self._rules.link_prefix
-
-    @property
-    def redirect_pattern(self) -> re.Pattern[str]:
-        """`#REDIRECT [[target` in the words of the language; group 1 is the raw target."""
-        return self._rules.redirect
-
-    @property
-    def disambiguation_templates(self) -> frozenset[str]:
-        """Lower-case names of the templates that mark a disambiguation page."""
-        return self._rules.disambiguation_templates
-
-    @property
-    def disambiguation_suffixes(self) -> tuple[str, ...]:
-        """Lower-case endings of titles of disambiguation pages: " (disambiguation)"."""
-        return self._rules.disambiguation_suffixes
-
 
 def default_site() -> SiteInfo:
-    """Return the site of a dump without <siteinfo>: an English wiki.
+    """Return the site assumed for a dump without <siteinfo>: an English wiki.
 
     >>> default_site().namespace_id("wp")
     4
@@ -254,18 +231,14 @@ def default_site() -> SiteInfo:
     return _DEFAULT_SITE
 
 
-def _sorted(site: SiteInfo) -> list[int]:
-    return sorted(site.namespace_names)
-
-
 def _fold(name: str) -> str:
-    """Fold what MediaWiki does not tell apart in a prefix: case, blanks, underscores, NFC."""
+    """Fold what MediaWiki ignores in a prefix: case, repeated blanks, underscores, NFC."""
     if name.isascii() and "_" not in name and "  " not in name:
         return name.strip().lower()
     return " ".join(unicodedata.normalize("NFC", name).replace("_", " ").split()).casefold()
 
 
-def _compile_rules(site: SiteInfo) -> _SiteRules:
+def _compile_rules(site: SiteInfo) -> SiteRules:
     facts = language_facts(site.language)
     is_wikipedia = site.dbname == "" or (
         site.dbname.endswith("wiki")
@@ -274,7 +247,7 @@ def _compile_rules(site: SiteInfo) -> _SiteRules:
     names = [*facts["disambiguation_templates"], *language_facts("en")["disambiguation_templates"]]
     suffixes = {facts.get("disambiguation_suffix"), "disambiguation"} - {None}
     trail = facts["link_trail"]
-    return _SiteRules(
+    return SiteRules(
         namespace_ids=_namespace_ids(site, is_wikipedia),
         is_wikipedia=is_wikipedia,
         own_prefixes=_own_prefixes(site.language) if is_wikipedia else frozenset(),
@@ -288,18 +261,18 @@ def _compile_rules(site: SiteInfo) -> _SiteRules:
 
 
 def _own_prefixes(language: str) -> frozenset[str]:
-    # `w:` names the English Wikipedia from every other one: aawiki's table of page links has no
-    # link of its page 1713, which holds [[w:User:Interiot/EditCountOptIn]].
+    # On every other Wikipedia, `w:` leads to the English one: page 1713 of aawiki holds
+    # [[w:User:Interiot/EditCountOptIn]], and aawiki's table of page links lists no link for it.
     return frozenset({language, "w", "wikipedia"} if language == "en" else {language})
 
 
 def _namespace_ids(site: SiteInfo, is_wikipedia: bool) -> dict[str, int]:
-    """Names from weakest to strongest: shipped aliases, canonical English, siteinfo."""
+    """Collect names from weakest to strongest: shipped aliases, canonical English, siteinfo."""
     found = dict(_UNIVERSAL_ALIASES)
     for key, names in language_facts(site.language)["namespaces"].items():
         number = int(key)
-        # What a Wikipedia calls its project pages says nothing about another wiki, and a
-        # namespace above 15 exists only where siteinfo names it (or where there is none).
+        # The names that a Wikipedia gives its project pages are valid on no other wiki, and a
+        # namespace above 15 exists only where siteinfo names it (or where there is no siteinfo).
         if number in _PROJECTS and not is_wikipedia:
             continue
         if number > 15 and site.namespace_names and number not in site.namespace_names:
@@ -312,7 +285,7 @@ def _namespace_ids(site: SiteInfo, is_wikipedia: bool) -> dict[str, int]:
 
 
 def _redirect_pattern(words: list[str]) -> re.Pattern[str]:
-    """The first line of a redirect: word, optional colon, link. Manual: Help:Redirects."""
+    """Match the first line of a redirect: word, optional colon, link. Manual: Help:Redirects."""
     choice = "|".join(re.escape(word) for word in sorted({*words, "#REDIRECT"}, key=len)[::-1])
     return re.compile(rf"\s*(?:{choice})\s*:?\s*\[\[([^\[\]{{|}}\n]+)", re.IGNORECASE)
 

@@ -1,13 +1,13 @@
-"""Cut from wikitext what carries neither prose nor links of the text, in one linear pass.
+"""Cut out of wikitext what carries neither prose nor links in prose, in one linear pass.
 
-Comments, references, formulas, tables and templates nest in one another, so one scan over their
-openers and closers keeps one stack for all of them, as MediaWiki's preprocessor does:
+Comments, references, formulas, tables and templates nest in one another, so a single scan over
+their openers and closers keeps one stack for all of them, as MediaWiki's preprocessor does:
 
     text {{lang|fr|mot<!-- c -->}} text {| ... {{x}} ... |} text
          └─ frame: rendered ─────┘      └─ frame: dropped ┘
 
-Nothing is searched twice: a tag whose closer is missing is remembered, an unclosed frame gives its
-pieces back at the end. Each link that goes with a cut is counted by the reason of the cut.
+No text is searched twice: a missing closer is remembered, and an unclosed frame gives its pieces
+back at the end. Each link that is cut out is counted under the reason for the cut.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from pipeline.wikitext.variants import choose_variant, variants_of
 MAX_DEPTH: Final = 60
 """Frames within frames; MediaWiki itself gives up at 40 levels of expansion."""
 
-# What may stand before a table on its line: marks of a list, tags, holes of what was left out.
+# What may precede a table on its line: list marks, tags, and holes where something was cut out.
 _LINE_START: Final = re.compile(
     rf"(?>(?:[ \t:*#;{marks.HOLE}{marks.BARRIER}{ROWS}]|</?[a-zA-Z][^<>]*>)*)"
 )
@@ -47,7 +47,7 @@ _BLANK_LINE: Final = re.compile(r"[ \t]*")
 _HEADING_LINE: Final = re.compile(r"\n(?==)")
 _ARGUMENT_LINES: Final = re.compile(r"[^\n]*(?:\n[ \t]*[|!][^\n]*)+")
 _ADDRESS: Final = re.compile(r"\s*(?:server\s*$|(?:full|canonical|local)url:)", re.IGNORECASE)
-# Marks and blanks before a table's `{|`; a bound, so that a long line is not searched again.
+# How far before a table's `{|` its line is searched for the start; bounds the work per table.
 _MAX_INDENT: Final = 200
 
 _BRACES, _TABLE, _HTML_TABLE, _VARIANT = range(4)
@@ -62,7 +62,7 @@ class _Frame:
 
 
 def cut(text: str, title: str, site: SiteInfo, rules: Rules, losses: PageLosses) -> str:
-    """Return the wikitext without templates, tables, references and the like.
+    """Return the wikitext with templates rendered, and tables, references and the like cut out.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> from pipeline.wikitext.templates.rules import rules_of
@@ -108,10 +108,10 @@ class _Cutter:
                 self.position = position
                 self._take(text[start:end], start, end)
                 pieces, position = self.pieces, self.position
-                # What a tag or comment hides is not looked at.
+                # Skip what a tag or comment hides.
                 match = search(text, max(end, position))
                 continue
-            # Nine of ten: what `_skip`, `_template` and `_tag` do, without calling them.
+            # Nine in ten matches take this inlined copy of `_skip`, `_template` and `_tag`.
             if start > position:
                 pieces.append(text[position:start])
             position = end
@@ -145,7 +145,7 @@ class _Cutter:
         return text
 
     def _beside(self, rendered: str, content: str, start: int, end: int) -> str:
-        """Fit what a template shows to what stands beside it in the text."""
+        """Fit what a template shows to the text around it; mark the hole where it shows nothing."""
         text = self.text
         if rendered:
             if rendered[0] in LIST_MARKS:
@@ -160,7 +160,7 @@ class _Cutter:
         return hole_between(before, after)
 
     def _take(self, token: str, start: int, end: int) -> None:
-        """Take what opens or closes something."""
+        """Handle a token that opens or closes something."""
         if token[0] == "<":
             self._tag(token, start, end)
         elif token == "-{":
@@ -168,7 +168,7 @@ class _Cutter:
         elif token == "}-":
             self._close_variant(start, end)
         elif token == "}":
-            # The bar of `|}` stands before it.
+            # The pattern matches only the brace of `|}`.
             if self._is_line_start(start - 1):
                 self._close_table(_TABLE, start - 1, end)
         elif token[0] == "}":
@@ -179,15 +179,13 @@ class _Cutter:
             self._open(_Frame(_TABLE, 0), start, end)
 
     def _open(self, frame: _Frame, start: int, end: int) -> None:
-        if len(self.frames) >= MAX_DEPTH:
-            self._skip(start, end)
-            return
         self._skip(start, end)
-        self.frames.append(frame)
-        self.pieces = frame.pieces
+        if len(self.frames) < MAX_DEPTH:
+            self.frames.append(frame)
+            self.pieces = frame.pieces
 
     def _skip(self, start: int, end: int, instead: str = "") -> None:
-        """Keep the text up to `start`, leave out what ends at `end`."""
+        """Keep the text up to `start`, and put `instead` in place of the text up to `end`."""
         if start > self.position:
             self.pieces.append(self.text[self.position : start])
         if instead:
@@ -201,12 +199,12 @@ class _Cutter:
 
     def _is_line_start(self, index: int) -> bool:
         if self.position == index > 1 and self.text[index - 2 : index] == "}}":
-            # After a template of any size: its text ends where the table begins.
+            # After a template, even one whose source is longer than _MAX_INDENT.
             return True
         start = max(self.position, index - _MAX_INDENT)
         line = self.text[start:index]
         if start == self.position:
-            # What was cut away is gone; what is kept of the line lies in the last pieces.
+            # The part of the line before the last cut is in the last pieces, without what was cut.
             for piece in reversed(self.pieces):
                 if "\n" in line or len(line) > _MAX_INDENT:
                     break
@@ -248,7 +246,7 @@ class _Cutter:
                 self.pieces.append(content)
                 continue
             if frame.kind != _BRACES:
-                # A table that its template closes for it; a table of the page stays open.
+                # A template that ends closes the tables inside it; a table of the page stays open.
                 if not any(below.kind == _BRACES for below in self.frames[1:]):
                     break
                 self._count("in_table", self._pop())
@@ -258,7 +256,7 @@ class _Cutter:
             self._reduce(frame, taken, end - count)
 
     def _reduce(self, frame: _Frame, taken: int, end: int) -> None:
-        """Render the innermost braces of a frame; what is left of its run stays open."""
+        """Render the innermost braces of a frame; the rest of its run of braces stays open."""
         content = "".join(frame.pieces)
         self.unruled = ""
         rendered = content.partition("|")[2] if taken == 3 else self._template(content)
@@ -275,26 +273,21 @@ class _Cutter:
         self.pieces.append(marks.LITERAL["{"] * frame.braces + rendered)
 
     def _unwind(self) -> str:
-        """Give back what unclosed frames hold: an unclosed brace must not eat the page."""
+        """Give back what unclosed frames hold: an unclosed brace must not swallow the page."""
         while len(self.frames) > 1:
             kind = self.frames[-1].kind
-            content = self._pop()
+            content, end = self._pop(), 0
             if kind == _VARIANT:
-                lost, content = None, "-{" + content
+                content = "-{" + content
             elif kind == _BRACES:
-                lost = _ARGUMENT_LINES.match(content)
+                if lost := _ARGUMENT_LINES.match(content):
+                    end = lost.end()
+                    self._count("in_template", lost.group())
             else:
                 heading = _HEADING_LINE.search(content)
-                lost = None
-                if heading is None:
-                    self._count("in_table", content)
-                    continue
-                self._count("in_table", content[: heading.start()])
-                content = content[heading.start() :]
-            if lost is not None:
-                self._count("in_template", lost.group())
-                content = content[lost.end() :]
-            self.pieces.append(content)
+                end = heading.start() if heading else len(content)
+                self._count("in_table", content[:end])
+            self.pieces.append(content[end:])
         return "".join(self.frames[0].pieces)
 
     def _count(self, reason: str, content: str) -> None:
@@ -325,7 +318,7 @@ class _Cutter:
             self._open(_Frame(_HTML_TABLE, 0), start, close + 1)
             return
         if name == "/table":
-            # It also ends a table that began as `{|` and has no `|}` of its own.
+            # It also ends a table that began with `{|` but has no `|}`.
             is_odd = self.frames[-1].kind == _TABLE and not self._has_table_end(close)
             self._close_table(_TABLE if is_odd else _HTML_TABLE, start, close + 1)
             return
@@ -345,7 +338,7 @@ class _Cutter:
         self._skip(start, closer[1], content or hole_between(*between))
 
     def _has_table_end(self, start: int) -> bool:
-        """Tell whether a line after `start` begins with `|}`; no text is searched twice."""
+        """Tell whether a line after `start` begins with `|}`, without searching any text twice."""
         if 0 <= self.table_end < start:
             self.table_end = self.text.find("\n|}", start)
         return self.table_end >= 0
@@ -367,7 +360,7 @@ class _Cutter:
         self._skip(start, after, marks.HOLE if is_alone else "")
 
     def _unclosed_tag(self, name: str, start: int, end: int) -> None:
-        """Drop the tag; an unclosed reference also hides the rest of its line."""
+        """Drop the tag; an unclosed reference takes the rest of its line with it."""
         if name == "ref":
             line_end = self.text.find("\n", end)
             line_end = len(self.text) if line_end < 0 else line_end
@@ -376,7 +369,7 @@ class _Cutter:
         self._skip(start, end)
 
     def _is_another_reference(self, start: int, end: int) -> bool:
-        """Tell whether the closer belongs to a later <ref>: then prose lies in between."""
+        """Tell whether the closer belongs to a later <ref>, so that prose lies in between."""
         text = self.text
         line = text.find("\n", start, end)
         return line >= 0 and text.find("<ref", line, end) >= 0

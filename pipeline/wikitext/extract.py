@@ -2,12 +2,12 @@
 
     wikitext ─ cut ─▶ ─ markup ─▶ ─ links ─▶ marked text ─ layout ─▶ text, links, sections
        │        │          │           │                       │
-       │   templates,   quotes,   what is no plain text:  offsets are
-       │   tables, refs tags      mwparserfromhell        counted here
+       │   templates,   quotes,   mwparserfromhell for    offsets are
+       │   tables, refs tags      all but plain links     counted here
 
-Reads the wikitext of `pages`, gives the columns text, sections, links, categories and
-is_disambiguation. LinkBERT (arXiv:2203.15827), section 4.1, takes these hyperlinks as the edges of
-its document graph.
+In: the wikitext of one page. Out: the columns text, sections, links, categories and
+is_disambiguation of `pages`. These hyperlinks are the edges of the document graph of LinkBERT
+(arXiv:2203.15827), section 4.1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.wikitext.unruled import PageLosses
 
 
 class Link(NamedTuple):
-    """A link of a page; offsets are code points of its text, None where it leaves none."""
+    """A link of a page; offsets in code points of the text, None for a link without text."""
 
     start_char: int | None
     end_char: int | None
@@ -42,7 +42,7 @@ class Link(NamedTuple):
     kind: str
 
 
-# What Link(...) does, in half the time.
+# The same as Link(...), in half the time.
 _new_link = partial(tuple.__new__, Link)
 
 
@@ -52,22 +52,22 @@ class Extraction:
 
     text: str
     sections: list[tuple[str, int, int]]
-    """Title, level and start of each heading, which also stands in the text."""
+    """Title, level and start of each heading; the text holds the heading too."""
     links: list[Link]
-    """In the order of the text; those without text where they occur."""
+    """In the order of the text, which also holds for links without text."""
     categories: list[str]
     """Normalised titles without their prefix, each once, in the order of the page."""
     is_disambiguation: bool
     dropped: dict[str, int]
-    """Links of the wikitext that are not kept, by reason."""
+    """Number of links in the wikitext that are not kept, by reason."""
     unruled: list[tuple[str, str]]
-    """Calls of templates without a rule in running prose: name in lower case, and the call."""
+    """Calls in running prose of templates without a rule: name in lower case, and the call."""
 
 
 def extract(wikitext: str, title: str, site: SiteInfo, rules: Rules | None = None) -> Extraction:
     r"""Return the text of a page, its links, sections and categories.
 
-    `rules` say what templates show; without them, those of the language of the wiki do.
+    `rules` say what templates show; the default is the rules for the wiki's language.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> page = extract("'''Apples''' are [[fruit]]s.\n== Use ==\nEat.", "Apple", default_site())
@@ -78,7 +78,7 @@ def extract(wikitext: str, title: str, site: SiteInfo, rules: Rules | None = Non
     >>> page.sections
     [('Use', 2, 20)]
     """
-    # A long page has 100,000 tokens at a time and no cycles: looking for some takes a third.
+    # A long page makes 100,000 tokens and no cycles: collecting garbage would take a third of it.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -94,7 +94,7 @@ def _extract(wikitext: str, title: str, site: SiteInfo, rules: Rules) -> Extract
     text, calls_itself_one = strip_markup(text)
     text = absolute_links(text.replace(marks.BAR, "|"), title, site)
     walk = _walk(text, site, losses.dropped)
-    layout = lay_out(with_prefixes(walk.marked_text(losses.dropped), site.link_prefix))
+    layout = lay_out(with_prefixes(walk.marked_text(losses.dropped), site.rules.link_prefix))
     links = [
         _new_link(place + leads_to)
         for place, leads_to in zip(layout.places, walk.links, strict=True)
@@ -106,7 +106,7 @@ def _extract(wikitext: str, title: str, site: SiteInfo, rules: Rules) -> Extract
         links=links,
         categories=list(dict.fromkeys(walk.categories)),
         is_disambiguation=is_disambiguation
-        or title.casefold().endswith(site.disambiguation_suffixes),
+        or title.casefold().endswith(site.rules.disambiguation_suffixes),
         dropped={reason: number for reason, number in sorted(losses.dropped.items()) if number},
         unruled=losses.unruled,
     )
@@ -124,7 +124,7 @@ def redirect_target(wikitext: str, title_attribute: str | None, site: SiteInfo) 
     """Return where a redirect page leads, or None when it is not a redirect.
 
     Dumps name the target in an attribute, without its section; the text has both. Old dumps have
-    the text alone.
+    only the text.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> redirect_target("#redirect: [[apple#History]]", "Apple", default_site())
@@ -132,7 +132,7 @@ def redirect_target(wikitext: str, title_attribute: str | None, site: SiteInfo) 
     >>> redirect_target("An apple.", None, default_site()) is None
     True
     """
-    match = site.redirect_pattern.match(wikitext)
+    match = site.rules.redirect.match(wikitext)
     written = normalise_title(match.group(1), site) if match else None
     if title_attribute is None:
         return None if isinstance(written, InvalidTitle) else written

@@ -1,7 +1,7 @@
-"""Tags whose content is not wikitext to us, and what becomes of it: nothing, text, links of files.
+"""Tags whose content is not read as wikitext, and what it becomes: nothing, text or file links.
 
-A wiki's extensions have tags of their own. A pair of tags that is neither HTML nor known here is
-taken for one of them: what stands in it is data, so it goes with its attributes.
+The extensions of a wiki bring tags of their own. A pair of tags that is neither HTML nor known here
+is assumed to be one of those: its content is data, and is dropped along with the tags.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DROPPED: Final = (
     "templatestyles|hiero|inputbox|categorytree|indicator|section|templatedata|includeonly|"
     "charinsert|dynamicpagelist|quiz|rss|html|phonos|pages|math|chem|ce|gallery|nowiki|pre|tabber"
 )
-"""Names of tags with a content of their own, as alternatives of a pattern."""
-TEMPLATE, REUSED, REFERENCE = 1, 2, 3
-"""Groups of `openers_and_closers`."""
+"""Names of tags whose content is not read as wikitext, as alternatives of a pattern."""
+TEMPLATE, REFERENCE = 1, 3
+"""Groups of `openers_and_closers`; group 2 only marks that a <ref/> ended there."""
 
 _HTML: Final = (
     "a abbr address area article aside audio b base bdi bdo big blockquote body br button canvas "
@@ -41,25 +41,25 @@ _SHOWN: Final = (
     "lyrics"
 )
 KNOWN: Final = frozenset([*_HTML.split(), *_SHOWN.split(), *DROPPED.split("|")])
-"""Names of all tags that are no sign of an extension unknown to us."""
+"""Names of all tags that do not belong to an unknown extension."""
 
 _CLOSER: Final = re.compile(r"</([A-Za-z][A-Za-z0-9_:-]*)\s*>")
 _GALLERY_FILE: Final = re.compile(r"^[^|\n\[\]{}]+\|(.*)$", re.MULTILINE)
 _GALLERY_NAME: Final = "gallery"
 _SIMPLE_FORMULA: Final = re.compile(r"[A-Za-z0-9 .,+()/!=-]{1,40}")
-# <nowiki> around nothing but these shields them from the wiki; prose has other signs for them.
+# <nowiki> around just one of these shows markup; prose gets signs that cannot be read as markup.
 _ESCAPES: Final = {"''": '"', "{{": "{ {", "}}": "} }"}
 _TAB: Final = re.compile(r"\s*([^=\n|]{1,200})=(.*)", re.DOTALL)
 
 
 @cache
 def openers_and_closers(has_variants: bool) -> re.Pattern[str]:
-    """Return the pattern of what opens or closes something in wikitext.
+    """Return the pattern of everything that opens or closes something in wikitext.
 
-    Its first choices are nine of ten: the group `TEMPLATE` holds what is in a template without
-    frames in it, `REFERENCE` what is in a <ref> without tags in it; `REUSED` ends a <ref/>.
+    Nine in ten matches are one of its first alternatives: `TEMPLATE` is the content of a template
+    with nothing nested in it, `REFERENCE` the content of a <ref> without tags in it.
     """
-    # The last of three braces before a dash ends a variant that a template ends.
+    # In `}}}-` the last brace closes a variant, the two before it a template inside the variant.
     variants = r"-\{(?!\{[^{])|\}-|(?:\}\})+(?=\}-)|" if has_variants else ""
     content = r"(?:[^{}<-]|-(?!\{))*" if has_variants else "[^{}<]*+"
     last, bar = (r"(?!\}(?!-))", "(?!-)") if has_variants else (r"(?!\})", "")
@@ -68,14 +68,14 @@ def openers_and_closers(has_variants: bool) -> re.Pattern[str]:
         r"|<ref(?=[\s/>])[^<>]*+>(?:(?<=/>)()|([^<]*+)</ref\s*>)"
         rf"|<(?:!--|/?table(?=[\s/>])|(?:{DROPPED})(?=[\s/>])"
         rf"|(?!(?:{_by_first_letter(KNOWN)})[\s/>])[a-z][a-z0-9_:-]*(?=[\s/>]))"
-        # Of `|}` the brace alone, so that not every bar is looked at; that of `{|` is taken.
+        # Only the brace of `|}` is matched, so that not every bar is tried. `{|}` closes no table.
         rf"|{variants}\{{(?:\{{+|\|)|\}}(?:\}}+|(?<=\|\}})(?<!(?<!\{{)\{{\|\}}){bar})",
         re.IGNORECASE,
     )
 
 
 def _by_first_letter(names: Iterable[str]) -> str:
-    """Return alternatives of names in which few letters are looked at.
+    """Return alternatives for names, grouped by first letter so that few characters are compared.
 
     >>> _by_first_letter(["b", "big", "i"])
     'b(?:|ig)|i(?:)'
@@ -85,7 +85,7 @@ def _by_first_letter(names: Iterable[str]) -> str:
 
 
 class Closers:
-    """Where tags of each name are closed in a text: one pass finds all, when first asked."""
+    """Where tags of each name are closed in a text; all are found in one pass, on first use."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -107,7 +107,7 @@ class Closers:
 
 
 def literal_content(name: str, content: str, attributes: str) -> str | None:
-    """Return the text of a tag whose content is read letter by letter, None for other tags."""
+    """Return the text of a tag whose content is taken literally, None for other tags."""
     if name == "nowiki":
         content = _ESCAPES.get(content, content)
         return marks.BARRIER + marks.protect(_decoded(content)) + marks.BARRIER
@@ -128,7 +128,7 @@ def gallery_captions(content: str) -> list[str]:
 
 
 def gallery_links(captions: list[str]) -> str:
-    """Return captions as links of files, so that they are read as such."""
+    """Return captions as links to files, so that later steps treat them as captions."""
     one_line = (each.replace("\n", " ") for each in captions)
     return "".join(f"\n[[File:{_GALLERY_NAME}|{each}]]" for each in one_line) + "\n"
 
@@ -149,12 +149,12 @@ def tabs_of(content: str) -> list[str]:
 
 
 def _decoded(text: str) -> str:
-    """Decode entities, which mean what they say even where no markup does."""
+    """Decode entities, which keep their meaning even where markup is not read."""
     return marks.without_marks(html.unescape(text)) if "&" in text else text
 
 
 def _formula(content: str, attributes: str) -> str:
-    """A formula in letters and digits is text; any other leaves a hole that keeps words apart."""
+    """Return a formula of letters and digits as text, and a mark in place of any other."""
     plain = content.strip()
     if _SIMPLE_FORMULA.fullmatch(plain):
         return marks.protect(plain)

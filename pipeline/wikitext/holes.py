@@ -1,9 +1,9 @@
-"""Mend what a template, a file or a reference leaves of a sentence when it is left out.
+"""Mend a sentence from which a template, a file or a reference was left out.
 
     Athens ({{IPA|x}}; born 5), ANSI (ANSI, {{IPA|y}})  ─▶  Athens (born 5), ANSI (ANSI)
 
-Only what stands beside such a hole goes: brackets, quotation marks, stops, and dashes between a
-hole and a bracket. What an author wrote around nothing, as in `main()`, is text.
+Only what stands next to such a hole is removed: brackets, quotation marks, punctuation, and dashes
+between a hole and a bracket. Empty brackets that an author wrote, as in `main()`, stay.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _PAIRS: Final = dict(
 )
 """Openers, each with its closer."""
 _QUOTES: Final = frozenset(('""', "''", "””", "’’", "»«", "›‹", "»»", "״״", "„”", "﴾﴿"))
-"""Quotation marks that open here and close there: a pair only with nothing but a hole between."""
+"""Quotation marks used both ways: they count as a pair only around nothing but a hole."""
 _OPENERS: Final = frozenset(_PAIRS)
 _CLOSERS: Final = frozenset(_PAIRS.values()) - {"‘", "’"}
 _WIDE_STOPS: Final = "，；：、"
 _STOPS: Final = f",;:،؛՝{_WIDE_STOPS}"
 _LOOSE: Final = f"{_STOPS} "
-_AFTER_LABEL: Final = frozenset(";；、，؛")  # a comma may have the romanised word behind it
+_AFTER_LABEL: Final = frozenset(";；、，؛")  # no ASCII comma: a romanised word may follow it
 _ENDS: Final = frozenset(".。!?！？।։؟۔")
-# What joins two things, and in brackets says nothing beside a hole; then the signs of birth, death.
+# Signs that join two things, and mean nothing in brackets next to a hole; then birth and death.
 _LINKING: Final = r"\-–—―－〜～~/／・·•‧"
 _JOINTS: Final = f"{_LINKING}−&+=＝"
 _SIGNS: Final = "*†✝∗⚭"
 _MAY_GO: Final = f"{_LOOSE}{marks.HOLE}{_JOINTS}{_SIGNS}"
-"""All that a hole may take with it on its left."""
+"""Everything that a hole may take with it on its left."""
 _CLOSING: Final = "".join(re.escape(closer) for closer in sorted(_CLOSERS))
 _HOLE: Final = marks.HOLE
 _LEFT: Final = re.compile(
@@ -49,30 +49,34 @@ _RIGHT: Final = re.compile(
     rf"|[{_SIGNS}.。](?= ?[{_STOPS}{_HOLE}{_CLOSING}])|(?<={_HOLE})[{_LINKING}])*"
 )
 _RUN: Final = re.compile(f"[{_LOOSE}{_HOLE}]*")
-# "or" between two holes of a bracket, in any language.
+# A short word between two holes in brackets, such as "or", in any language.
 _ALONE: Final = re.compile(rf" ?\w{{1,5}} ?{_HOLE}(?=[)）])")
 _SLASHED: Final = f"/ {_HOLE} /"
 _LINK: Final = marks.ANCHOR_OPEN + marks.ANCHOR_CLOSE
 _WORD_AHEAD: Final = re.compile(rf"[{_LINK}]?\w")
-# What is no more of "label: hole": behind a stop a date, or a label and its value; or a dash.
+# After "label: hole" and a stop: a date, or the next label, which the first label does not govern.
 _OWN_VALUE: Final = re.compile(rf"[{_LINK}]?(?:\d|[^\W\d][\w{_LINK} ]{{0,30}}[:：](?!//))")
 _DASHES: Final = frozenset("–—-")
 _ROUND: Final = frozenset("(（")
 _LINE_ENDS: Final = ("\n", marks.UNSEEN_LINK)
 _LINE_STARTS: Final = frozenset(f"\n{marks.ITEM}{marks.LINE}{marks.HEADINGS}")
-# Square brackets may be those of a link: `hole_between` looks at one more character for them.
+# Square brackets may belong to a link, so `hole_between` checks one more character for them.
 _BEFORE: Final = _OPENERS - {"["} | frozenset(_WIDE_STOPS)
 _AFTER: Final = (_CLOSERS | frozenset(_STOPS)) - {"]"}
-# Tags and quotes around it will be gone, too, when holes are mended.
+# Tags and quotes around a hole will have been removed by the time holes are mended.
 _AROUND: Final = frozenset(("  ", "><", "''", " <", "> ", "\n ", "//")) | _QUOTES
 _REACH: Final = 40
-"""How many blanks and stops before a hole are looked at: more is not a sentence."""
+"""How many characters before a hole are examined: no sentence has more blanks and stops there."""
 _MAX_NESTED: Final = 4
 
 
 @lru_cache(maxsize=1 << 12)
 def hole_between(before: str, after: str) -> str:
-    """Return what to leave for something left out after `before`, up to two characters.
+    """Return the mark to leave for something left out between `before` and `after`.
+
+    Args:
+        before: up to two characters.
+        after: up to one character.
 
     >>> hole_between("(", "a") == marks.HOLE, hole_between("ab", "c"), hole_between("[[", "a")
     (True, '', '')
@@ -89,7 +93,7 @@ def hole_between(before: str, after: str) -> str:
 
 
 def mend_holes(text: str) -> str:
-    """Take the holes out of a text, with the brackets and stops that stood around nothing.
+    """Remove the holes from a text, and the brackets and stops left with nothing in them.
 
     >>> mend_holes(f"a ({marks.HOLE}) is, and b (c, {marks.HOLE}) or main()")
     'a is, and b (c) or main()'
@@ -113,15 +117,15 @@ def _mend_once(text: str) -> str:
 
 
 def _mended(text: str, position: int, hole: int) -> tuple[int, int, str]:
-    """Return where the text around a hole is to be replaced, and by what."""
+    """Return start and end of the text to replace around a hole, and the replacement."""
     before, after = text[hole - 1 : hole] if hole > position else "", text[hole + 1 : hole + 2]
     if before == "\n" and after in _LINE_ENDS:
-        # Half of all: what stood alone on its line.
+        # Half of all holes: something that stood alone on its line.
         return hole, hole + 1, ""
     if before + after in _QUOTES or (before + after == "//" and _is_alone(text, hole)):
         return hole - 1, hole + 2, marks.HOLE
     if before == " " and text.startswith(_SLASHED, max(position, hole - 2)):
-        # Slashes around sounds, or between words of a list.
+        # Slashes around a pronunciation, or between the words of a list.
         is_list = text[hole + 3 : hole + 4] == " " and _WORD_AHEAD.match(text, hole + 4)
         return (hole - 1, hole + 3, "") if is_list else (hole - 2, hole + 3, marks.HOLE)
     if before in _ROUND and (word := _ALONE.match(text, hole + 1)):
@@ -134,7 +138,7 @@ def _mended(text: str, position: int, hole: int) -> tuple[int, int, str]:
     opener, closer = text[start - 1 : start] if start > position else "", text[end : end + 1]
     is_open = opener in _OPENERS
     if is_open and closer == _PAIRS[opener]:
-        # The brackets held nothing else: now they are the hole.
+        # The brackets held nothing else: now they become the hole.
         return start - 1, end + 1, marks.HOLE
     if opener in _LINE_STARTS and text[end : end + 2] == ". ":
         end += 2
@@ -144,17 +148,17 @@ def _mended(text: str, position: int, hole: int) -> tuple[int, int, str]:
 
 
 def _is_alone(text: str, hole: int) -> bool:
-    """Tell whether no word is beside the signs around a hole."""
+    """Tell whether no word touches the signs around a hole."""
     return not (text[hole - 2 : hole - 1].isalnum() or text[hole + 2 : hole + 3].isalnum())
 
 
 def _in_sentence(text: str, hole: int, window: str) -> tuple[int, int, str]:
-    """Return the same for a hole that no bracket is beside."""
+    """Do the same for a hole that no bracket touches."""
     start = hole + 1 - len(window) + len(window[:-1].rstrip(_LOOSE))
     run = _RUN.match(text, hole)
     end = run.end() if run else hole + 1
     if text[start - 1 : start] in _DASHES and text[end : end + 1] in _DASHES:
-        # Of two dashes around it one stays.
+        # One of the two dashes around it stays.
         return start, end + 1, ""
     around = text[start:end]
     before, _, rest = around.partition(marks.HOLE)
@@ -164,14 +168,14 @@ def _in_sentence(text: str, hole: int, window: str) -> tuple[int, int, str]:
 
 
 def _is_another_value(text: str, end: int, rest: str) -> bool:
-    """Tell whether what follows a label, a hole and `rest` is not a value of that label."""
+    """Tell whether the text after a label, a hole and `rest` is no value of that label."""
     if rest.strip(" ") and _OWN_VALUE.match(text, end):
         return True
     return text[end : end + 1] in _DASHES and text[end + 1 : end + 2] == " "
 
 
 def _between(run: str, after: str) -> str:
-    """Return what stays of blanks and stops around a hole: those of one side."""
+    """Return which blanks and stops around a hole stay: those of one side."""
     if after[:1] in _ENDS and not (after[0] == "." and after[1:].isalnum()):
         return ""
     before, _, rest = run.partition(marks.HOLE)

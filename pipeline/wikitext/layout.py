@@ -4,7 +4,7 @@ r"""Lay marked text out in paragraphs and count the offsets of links and section
     text:    intro apple\n\nHistory\n\none\ntwo
 
 Paragraphs are separated by one blank line, items of a list by a line break. Offsets are counted
-here and nowhere else, when every other character of the text is in its place.
+here and nowhere else, after every other change to the text has been made.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from pipeline.wikitext import marks
 from pipeline.wikitext.holes import mend_holes
 
 FORMULA_TEXT: Final = "[formula]"
-"""What stands in a sentence, or alone, for a formula that cannot be written as text."""
+"""Stands for a formula that cannot be written as text, in a sentence or alone."""
 
-# One range is found faster than the marks that are left by then.
+# A range of characters is matched faster than the set of marks that are left at this point.
 _MARK: Final = re.compile(f"([{marks.FIRST}-{marks.LAST}])")
 _WORD: Final = re.compile(r"\w")
 _BESIDE_UNSEEN: Final = re.compile(f" *({marks.UNSEEN_LINK}+) *")
 _PARAGRAPH, _ITEM, _HEADING, _LINES = range(4)
-# By the first character of a line; a line that begins with a blank keeps its break.
+# Keyed by the first character of a line; a line that begins with a blank keeps its break.
 _KINDS: Final = {marks.ITEM: _ITEM, " ": _LINES, **dict.fromkeys(marks.HEADINGS, _HEADING)}
 
 
 @dataclass(slots=True)
 class Layout:
-    """Plain text with the places of what was marked in it, offsets in code points."""
+    """Plain text with the places of its links and sections, in code points."""
 
     text: str = ""
     places: list[tuple[int | None, int | None]] = field(default_factory=list)
-    """Start and end of each link, in the order of the marks; None where it leaves no text."""
+    """Start and end of each link, in the order of the marks; None for a link without text."""
     sections: list[tuple[str, int, int]] = field(default_factory=list)
     """Title, level and start of each heading."""
 
 
 def lay_out(marked: str) -> Layout:
-    r"""Return the text of marked text.
+    r"""Turn marked text into plain text with offsets.
 
     >>> marked = f"a  {marks.ANCHOR_OPEN}b{marks.ANCHOR_CLOSE} c\n\n\n{marks.HEADINGS[1]}T\n"
     >>> page = lay_out(marked)
@@ -54,7 +54,7 @@ def lay_out(marked: str) -> Layout:
 
 
 def with_prefixes(text: str, letter: str) -> str:
-    """Return marked text in which letters before a link belong to it, where the wiki has such.
+    """Move letters before a link into its anchor, on wikis with such link prefixes.
 
     >>> with_prefixes(f"a «{marks.ANCHOR_OPEN}b", "[„«]") == f"a {marks.ANCHOR_OPEN}«b"
     True
@@ -64,7 +64,7 @@ def with_prefixes(text: str, letter: str) -> str:
 
 @cache
 def _prefix_pattern(letter: str) -> re.Pattern[str]:
-    # Blanks and marks are not letters, whatever the range says.
+    # Blanks and marks never count as letters, even where the wiki's range includes them.
     one = rf"(?![\s{marks.FIRST}-\ufdef]){letter}"
     return re.compile(rf"(?<!{one})((?:{one})+){marks.ANCHOR_OPEN}")
 
@@ -81,7 +81,7 @@ def _clean(text: str) -> str:
 
 
 def _join_blocks(text: str) -> str:
-    """Put each paragraph and item on its own line, with the blank lines between that belong."""
+    """Put each paragraph and list item on its own line, separated as `_separator` says."""
     pieces: list[str] = []
     previous, is_gap, unseen, was_formula = -1, True, "", False
     for line in text.split("\n"):
@@ -91,9 +91,9 @@ def _join_blocks(text: str) -> str:
         kind = _KINDS.get(line[0], _PARAGRAPH)
         body = _body_of(line, kind)
         has_words = body[:1].isalnum() or marks.ANCHOR_OPEN in body or _WORD.search(body)
-        # Of formulas on lines of their own, one behind the other, one stands for all.
+        # Consecutive lines that hold only formulas are reduced to the first.
         if not has_words and (was_formula or marks.FORMULA not in body):
-            # Links that leave no text keep their order; the line itself is gone.
+            # The line goes, but its links without text are kept, in order.
             unseen += marks.UNSEEN_LINK * body.count(marks.UNSEEN_LINK)
             is_gap = is_gap or kind != _ITEM
             continue
@@ -120,7 +120,7 @@ def _body_of(line: str, kind: int) -> str:
 
 
 def _one_blank(match: re.Match[str]) -> str:
-    """Leave one of the blanks around links without text, and none at the ends of a line."""
+    """Leave one blank around links without text, and none at the ends of a line."""
     is_inside = match.start() > 0 and match.end() < len(match.string)
     return match.group(1) + (" " if is_inside and " " in match.group() else "")
 
@@ -141,13 +141,13 @@ def _keep_lines(body: str) -> str:
 
 
 def _measure(text: str) -> Layout:
-    """Take the marks out and note where they stood."""
+    """Remove the marks and note where they stood."""
     if marks.FORMULA in text:
         text = text.replace(marks.FORMULA, FORMULA_TEXT)
     parts = _MARK.split(text)
     pieces = parts[::2]
     found = Layout(marks.restore("".join(pieces)))
-    # Behind the n-th piece stands the n-th mark, and before it the lengths of all pieces up to it.
+    # The n-th mark follows the n-th piece, so its offset is the total length of the first n pieces.
     _note_places(found, zip(parts[1::2], accumulate(map(len, pieces)), strict=False))
     return found
 

@@ -1,13 +1,13 @@
 """Find the links of a page: split it into plain text, plain links and the few odd places.
 
-    marked-up text ──┬─ plain text         as it is
-                     ├─ [[target|anchor]]  the tokenizer is asked once a target, not once a link
-                     └─ odd places         headings, entities, links that are not plain: by tokens
+    marked-up text ──┬─ plain text         kept as it is
+                     ├─ [[target|anchor]]  each target is looked up once, however often it is linked
+                     └─ odd places         tokenized: headings, entities, links that are not plain
 
-Without templates, tables and tags wikitext has hardly any context: what stands between two links
-says nothing about them. So the tokenizer need not see a page as a whole, nor the same place twice,
-which saves half of its time and of the walk's. A page for which that does not hold (brackets
-that do not pair, headings across links) is refused here and tokenized as a whole.
+Once templates, tables and tags are gone, wikitext has hardly any context: the text between two
+links does not change what they mean. So the tokenizer need not see the page as a whole, nor the
+same place twice, which halves the time of tokenizing and walking. A page where this does not hold
+(unbalanced brackets, headings across links) is refused here and tokenized as a whole.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from pipeline.wikitext import marks
 from pipeline.wikitext.tokens import Walk, Walker, tokenize
 
 _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
-# All of them follow a first character that the pattern as a whole begins with: places of other
-# characters are then not tried. Target and anchor; then what the letters after it are to be.
+# Each alternative follows a first character that `_pattern` matches, so the regular expression
+# engine tries no place with another character. The groups of a plain link are target and anchor.
 _PLAIN_LINK: Final = r"(?<=\[)\[([^\[\]|\n&]++)(?:\|([^\[\]\n&]++))?\]\]"
-# Any link, also one that holds others, as files do.
+# Any link, including one that holds other links, as files do.
 _LINK: Final = r"(?<=\[)\[[^\[\]]*+(?>(?:\[\[[^\[\]]*+\]\][^\[\]]*+)*)\]\]"
 _HEADING: Final = r"(?<=\n)=[^\n\[\]]*+(?>(?:\[\[[^\n\[\]]*+\]\][^\n\[\]]*+)*)(?=\n|\Z)"
 _PLAIN_HEADING: Final = re.compile(r"\n(={1,6})([\w ,.!?'’()・–-]++)\1")
 _ENTITY: Final = "(?<=&)#?[A-Za-z0-9]{1,32};"
-# Of headings, and of lists: those that stood behind brackets of nothing.
+# The mark of a heading, or of a list that `strip_markup` missed behind a stray bracket.
 _LINE_MARK: Final = re.compile("\n[=*#:;]")
 _FIELDS: Final = 5
-"""Plain text, the link or odd place behind it, and of a plain link target, anchor, letters."""
+"""Plain text, the link or odd place after it, and a plain link's target, anchor and trail."""
 
 
 def walk_links(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None:
-    """Return what `walk_tokens` returns, or None if the page has to be tokenized as a whole.
+    """Do what `walk_tokens` does; return None if the page has to be tokenized as a whole.
 
     >>> walk = walk_links("an [[apple|Apple]]s &amp; [[pear]]", default_site(), Counter())
     >>> marks.restore("".join(walk.pieces)).replace(_OPEN, "<").replace(_CLOSE, ">")
@@ -45,7 +45,7 @@ def walk_links(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk | None:
     >>> walk_links("[[a [[b]]", default_site(), Counter()) is None
     True
     """
-    parts = _pattern(site.link_trail).split(text)
+    parts = _pattern(site.rules.link_trail).split(text)
     if not _is_well_split(parts, site):
         return None
     walker = Walker(site, dropped)
@@ -83,7 +83,7 @@ def _pattern(trail: re.Pattern[str] | None) -> re.Pattern[str]:
 
 
 def _is_well_split(parts: list[str], site: SiteInfo) -> bool:
-    """Tell whether all brackets went into links, all headings into odd places of their own."""
+    """Tell whether every bracket became part of a link, and every heading an odd place."""
     plain = "".join(parts[::_FIELDS])
     if "[[" in plain or "]]" in plain or _LINE_MARK.search(plain):
         return False
@@ -93,9 +93,9 @@ def _is_well_split(parts: list[str], site: SiteInfo) -> bool:
 
 
 def _stands_alone(odd: str, site: SiteInfo) -> bool:
-    """Tell whether an odd place means the same without what is around it.
+    """Tell whether an odd place means the same without the text around it.
 
-    Only files hold other links: in other brackets, the outer ones are not a link.
+    Only links to files hold other links; any other outer brackets are not a link.
     """
     if odd[0] != "[":
         return True
@@ -111,7 +111,7 @@ def _is_plain(anchor: str) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def _text_of(odd: str) -> str:
-    """Return the marked text of a heading without links, of an entity."""
+    """Return the marked text of an entity, or of a heading without links."""
     heading = _PLAIN_HEADING.fullmatch(odd)
     if heading:
         return f"\n\n{marks.HEADINGS[len(heading[1]) - 1]}{heading[2]}\n"

@@ -1,10 +1,10 @@
-"""Rows of tables that a template opens: the page holds `|` and `!` lines, but no `{|`.
+"""Drop the rows of tables that a template opens: the page has `|` and `!` lines, but no `{|`.
 
     {{s-start}}            a template that shows nothing, with a row on the next line
-    |width=25%| before     a block of rows, up to a block that is none
-    {{s-end}}              or up to the `|}` of the page
+    |width=25%| before     blocks of rows, up to a block of anything else
+    {{s-end}}              or up to a `|}` in the page
 
-`cut` marks the first; here the rows go, when all templates are gone.
+`cut` marks such templates; the rows are dropped here, once all templates are gone.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Final
 
 from pipeline.wikitext import marks
 
-# While a page is cut its headings have no marks yet.
+# These marks are free at this stage: headings get theirs later.
 ROWS: Final = marks.HEADINGS[0]
-"""Behind a template after which rows of a table may follow."""
+"""In place of a template that rows of a table may follow."""
 ROWS_END: Final = marks.HEADINGS[1]
 """Where a `|}` closes no table of the page."""
 
 _COMMENT: Final = r"<!--(?>(?:[^-]|-(?!->)){0,400})-->"
-# Comments vanish, those alone on their line with it.
+# Comments vanish; one alone on its line takes the line with it.
 ROW_FOLLOWS: Final = re.compile(
     rf"(?>(?:[ \t]|{_COMMENT}){{0,9}})\n(?>(?:\s|{_COMMENT}){{0,12}})[|!]"
 )
 _ROW_LINE: Final = re.compile(rf"[ \t]*(?:[|!]|{ROWS_END})")
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n\s*")
-# What a line beginning with ! is beside when it is a row of headers, not a sentence.
+# Signs nearby that a line beginning with ! is a row of headers, not a sentence.
 _SURE_ROW: Final = re.compile(r"\n[ \t]*\||(?<!!)!!(?!!)|\|\|")
-# "|x| is a length": what stands before the second bar of a cell would be an attribute.
+# "|x| is a length": in a cell, text before a second bar would be attributes, which have an `=`.
 _BARS_AROUND_WORD: Final = re.compile(
     r"\|(?![|+}-])[^|=\n]{1,40}\|(?!\|)[^|\n]+(?:\n[ \t]*\n|\n?\Z)"
 )
 
 
 def drop_loose_rows(text: str) -> tuple[str, int]:
-    r"""Return the text without the rows behind its marks, and how many links were in them.
+    r"""Return the text without the rows after its marks, and how many links were in them.
 
     >>> drop_loose_rows(f"a\n{ROWS}\n| [[b]] || c\n\nd")
     ('a\n\n\n\n\nd', 1)
@@ -53,7 +53,7 @@ def drop_loose_rows(text: str) -> tuple[str, int]:
 
 
 def _end_of_rows(piece: str) -> int:
-    """Return where the rows that begin a piece end, 0 where none do."""
+    """Return where the rows at the beginning of a piece end, 0 if there are none."""
     start = len(piece) - len(piece.lstrip())
     heading = piece.find("\n=", start)
     limit = heading if heading >= 0 else len(piece)
@@ -78,6 +78,6 @@ def _end_of_rows(piece: str) -> int:
 
 
 def _is_one_table(between: str) -> bool:
-    """Tell whether what lies between rows and `|}` is cells of several paragraphs."""
+    """Tell whether the text between rows and `|}` is cells of several paragraphs."""
     last = _BLANK_LINES.split(between.strip("\n"))[-1]
     return _ROW_LINE.match(last) is not None or "\n|" in last

@@ -1,7 +1,6 @@
 """Words that name the wiki, the page or a namespace: {{SITENAME}}, {{TALKPAGENAME}}, {{ns:4}}.
 
-See https://www.mediawiki.org/wiki/Help:Magic_words; the local names are those of the wikis' own
-languages.
+See https://www.mediawiki.org/wiki/Help:Magic_words. Wikis also know these words in their languages.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ _LOCAL: Final = {
     "namespace": "namensraum espacenommage espacio nomnamespace domíniodapágina nazwaprzestrzeni "
     "naamruimte namnrymd пространство_имён простір_назв 名前空間 名字空間 이름공간",
 }
-_MEANT: Final = {
+_ENGLISH: Final = {
     local.replace("_", " "): word for word, names in _LOCAL.items() for local in names.split()
 }
 _NAMESPACE_FUNCTIONS: Final = frozenset({"ns", "nse", "nr", "пи", "пн", "espacen", "名前空間"})
 
 
 def magic_word(name: str, title: str, site: SiteInfo) -> str | None:
-    """Return what a word without arguments stands for on a page, None for no such word.
+    """Return what a magic word without arguments stands for on a page, None for any other word.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> magic_word("talkpagename", "Apple/Red", default_site())
@@ -49,11 +48,11 @@ def magic_word(name: str, title: str, site: SiteInfo) -> str | None:
     >>> magic_word("subpagename", "Apple/Red", default_site()), magic_word("x", "A", default_site())
     ('Red', None)
     """
-    word = _MEANT.get(name, name)
+    word = _ENGLISH.get(name, name)
     if word == "sitename":
         return site.sitename or site.namespace_name(PROJECT)
     if word not in _PAGE_WORDS:
-        # The form for addresses has an E behind it and stands for the same page.
+        # The URL-encoded form, such as PAGENAMEE, stands for the same page.
         word = word.removesuffix("e") if word[:-1] in _PAGE_WORDS else ""
     return _of_page(word, title, site) if word else None
 
@@ -82,7 +81,7 @@ def _of_page(word: str, title: str, site: SiteInfo) -> str:
 
 
 def namespace_word(function: str, argument: str, site: SiteInfo) -> str | None:
-    """Return the name that {{ns:4}} or {{ns:project}} stands for, None for another function.
+    """Return the name that {{ns:4}} or {{ns:project}} stands for, None for other functions.
 
     >>> namespace_word("ns", "project", SiteInfo("dewiki", "de", namespace_names={4: "Wikipedia"}))
     'Wikipedia'

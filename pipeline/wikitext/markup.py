@@ -1,7 +1,7 @@
-"""Take away the markup that only shapes text: quotes, tags, external links, list marks.
+"""Strip the markup that only formats text: quotes, tags, external links, list marks.
 
-What is left is text, headings, entities and internal links, ready for the tokenizer. The order of
-the steps is that of MediaWiki's parser where it matters.
+Text, headings, entities and internal links remain, ready for the tokenizer. The steps come in the
+order of MediaWiki's parser wherever the order matters.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _TAG_TEXT: Final = {
 }
 _HEADING_TAG: Final = re.compile(r"[hH]([1-6])")
 _TAB_NAME: Final = re.compile(r"\bname\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
-# A raised number behind a digit is a power, not one more digit of it, whatever its look.
+# A superscript number after a digit is an exponent, and must not read as further digits.
 _POWER: Final = re.compile(
-    # The tag stands first, and then what is before it: so few places are tried.
+    # The tag is matched first and only then what precedes it, so that few places are tried.
     r"<[sS][uU][pP](?:(?<=\d....)|(?<=\d(?:''|\]\])....)|(?<=\d'{3}....)|(?<=\d</[a-zA-Z]>....)"
     r"|(?<=\b10 ....))"
     r"\b[^<>]*>(?:\s|&nbsp;)*(?=(?:\s|&nbsp;|''+|\[\[|[-+−–]|&(?:minus|ndash|thinsp|#8722);)*"
@@ -45,10 +45,10 @@ _POWER: Final = re.compile(
 _VERSE_INDENT: Final = re.compile(r"^[ \t]*(?:[:*#;]+[ \t]*)+|^-{4,}", re.MULTILINE)
 _POEM: Final = re.compile(r"<poem\b[^<>]*>|</poem\s*>", re.IGNORECASE)
 
-# Variables of a translation are gone before anything is parsed.
+# MediaWiki removes translation variables before it parses anything.
 _TVAR: Final = re.compile(r"</?tvar\b[^<>]*>|</>")
 LIST_MARKS: Final = frozenset("*#:;")
-# A list in an argument of a template begins on a line of its own.
+# A list in a template's argument begins on a line of its own.
 _LISTED: Final = re.compile(r"\n[ \t]*[*#:;]")
 
 _QUOTES: Final = re.compile("''+")
@@ -56,7 +56,7 @@ _QUOTES: Final = re.compile("''+")
 _SCHEMES: Final = r"(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms|ssh)://"
 _LABELLED: Final = re.compile(
     rf"\[(?!\[)(?i:{_SCHEMES}|//|(?:mailto|news|tel|sip|magnet|urn|geo|xmpp|bitcoin|sms):)"
-    # Quotes end an address: what they shape is the beginning of its label.
+    # Italics and bold end an address: they begin its label.
     r"(?>(?:[^\s\[\]<>\"']++|'(?!'))+)"
     r"(?:[ \t]*+((?>(?:[^\[\]\n]++|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*)))?\]"
 )
@@ -64,13 +64,13 @@ _SWITCH: Final = re.compile(r"__([^\W\d_](?:[^\W\d_]| |_(?!_)){2,40})__")
 _DISAMBIGUATION_SWITCH: Final = "DISAMBIG"
 _LIST: Final = re.compile(r"\n[ \t]*[*#:;]+[ \t]*")
 _TERMS: Final = re.compile(r"\n[ \t]*[*#:;]*;[ \t]*(?![*#:;])")
-# The first colon outside links ends a term; of an address or a time of day it does not.
+# The first colon outside links ends a term, unless it is part of an address or a time of day.
 _TERM: Final = re.compile(
     rf"^({marks.ITEM};(?>(?:[^:\[\n]|\[\[[^\[\]\n]*+\]\]|\[|:(?=//)|(?<=\d):(?=\d))*)) ?:[ \t]*",
     re.MULTILINE,
 )
 _RULE: Final = re.compile(r"\n-{4,}")
-# Links without brackets in them are well formed; they step aside while the others are looked at.
+# Links without inner brackets are well formed: they are shielded while the others are examined.
 _FLAT_LINK: Final = re.compile(r"\[\[([^\[\]]*+)\]\]")
 _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
 _SHIELDED: Final = rf"{_OPEN}\1{_CLOSE}"
@@ -79,7 +79,7 @@ _MAX_MEDIA_DEPTH: Final = 8
 
 
 def strip_markup(text: str) -> tuple[str, bool]:
-    r"""Return the text without formatting, and whether it calls itself a disambiguation page.
+    r"""Return the text without formatting, and whether it is marked as a disambiguation page.
 
     >>> strip_markup("'''A''' <b>b</b> [http://x.org c]")
     ('\nA b c', False)
@@ -87,7 +87,7 @@ def strip_markup(text: str) -> tuple[str, bool]:
     is_disambiguation = False
     if "<" in text and "<tvar" in text:
         text = _TVAR.sub("", text)
-    # A tag ends an address, so labels are found before the tags are gone.
+    # A tag ends an address, so labels are found before tags are stripped.
     if "//" in text or "[mailto:" in text:
         text = _LABELLED.sub(_label, text)
     if "<" in text:
@@ -106,9 +106,9 @@ def strip_markup(text: str) -> tuple[str, bool]:
 
 
 def begun_with_list_mark(rendered: str, content: str, before: str) -> str:
-    r"""Return what a template shows that begins with `*`, `#`, `:` or `;`, after `before`.
+    r"""Fit a template's text that begins with `*`, `#`, `:` or `;` after the character `before`.
 
-    MediaWiki begins a new line for a list; in a span of the template's own the mark is a sign.
+    Like MediaWiki, begin a new line for a list. In any other text the mark is an ordinary sign.
 
     >>> begun_with_list_mark("* a", "ubl|\n* a", "x"), begun_with_list_mark("*", "i|*", "")
     ('\n* a', '\ufde9')
@@ -119,11 +119,11 @@ def begun_with_list_mark(rendered: str, content: str, before: str) -> str:
 
 
 def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> str:
-    """Leave as `[[` and `]]` only what MediaWiki reads as a link.
+    """Keep `[[` and `]]` only where MediaWiki reads them as a link.
 
-    A link runs from `[[` to the next `]]` with no `[[` between; only the links of files hold
-    others. Openers and closers of nothing go, single brackets are protected. After this the
-    tokenizer never backtracks, so its time is linear.
+    A link runs from `[[` to the next `]]` with no `[[` between; only links to files may hold other
+    links. Unmatched openers and closers are removed, single brackets are protected. The tokenizer
+    then never backtracks, so its time is linear.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> kept = protect_loose_brackets("[[a [[b]] [c]]", default_site(), Counter())
@@ -137,7 +137,7 @@ def protect_loose_brackets(text: str, site: SiteInfo, dropped: Counter[str]) -> 
 
 
 def _is_well_formed(text: str, site: SiteInfo) -> bool:
-    """Tell whether there are only plain links, and files that hold plain links: most pages."""
+    """Tell whether, as on most pages, all links are plain or files that hold plain links."""
     rest = _FLAT_LINK.sub("", text)
     if "[" not in rest and "]" not in rest:
         return True
@@ -149,14 +149,14 @@ def _is_well_formed(text: str, site: SiteInfo) -> bool:
 
 
 class _BracketPass:
-    """One scan over brackets with the open files and the one open plain link."""
+    """One scan over all brackets, tracking the open files and the one open plain link."""
 
     def __init__(self, text: str, site: SiteInfo, dropped: Counter[str]) -> None:
         self.text = text
         self.site = site
         self.dropped = dropped
         self.edits: list[tuple[int, int, str]] = []
-        """Where brackets of links stand, and what is cut: start, end, what stays."""
+        """Replacements at the brackets of links and at cuts: start, end, replacement."""
 
     def run(self) -> str:
         text, edits = self.text, self.edits
@@ -186,7 +186,7 @@ class _BracketPass:
                 edits.append((files.pop(), 0, "[["))
                 edits.append((start, start + 2, "]]"))
             else:
-                # Closes nothing: a slip of the keyboard, no text.
+                # Closes nothing: a typing error, not text.
                 edits.append((start, start + 2, ""))
         if plain >= 0:
             self._drop_opener(plain)
@@ -197,7 +197,7 @@ class _BracketPass:
         return self._edited()
 
     def _drop_opener(self, start: int) -> None:
-        """An opener without its closer makes no link: what follows stays, as text."""
+        """Remove an opener without a closer: it makes no link, and what follows stays as text."""
         self.dropped["unclosed"] += 1
         self.edits.append((start, start + 2, ""))
 
@@ -251,14 +251,14 @@ def _tag_text(match: re.Match[str]) -> str:
 
 
 def _tab_title(tag: str) -> str:
-    """A tab shows its name above what is in it."""
+    """Show the name of a tab above its content."""
     name = _TAB_NAME.search(tag)
     shown = next(filter(None, name.groups()), "") if name else ""
     return f"{_PARAGRAPH}{shown}{_PARAGRAPH}"
 
 
 def _break_verse(text: str) -> str:
-    """Inside <poem> each line ends where it ends."""
+    """Keep the line breaks inside <poem>."""
     pieces, position, is_open = [], 0, False
     for match in _POEM.finditer(text):
         piece = text[position : match.start()]
@@ -272,33 +272,21 @@ def _break_verse(text: str) -> str:
 
 
 def _strip_quotes(text: str) -> str:
-    """Remove '' and ''' as MediaWiki reads them: an odd one leaves its apostrophe.
+    """Remove '' and ''' as MediaWiki reads them: an unpaired one leaves its apostrophe.
 
     >>> marks.restore(_strip_quotes("''''x'''' l'''y'' "))
     "'x' l'y "
     """
     text = text.replace("]]''", f"]]{marks.BARRIER}''")
     if "'''" in text:
-        text = _even_bold_lines(text)
+        text = "\n".join([_even_bold(line) if "'''" in line else line for line in text.split("\n")])
     return text.replace("''", "")
 
 
-def _even_bold_lines(text: str) -> str:
-    pieces, position = [], 0
-    start = text.find("'''")
-    while start >= 0:
-        line_start = text.rfind("\n", position, start) + 1 or position
-        line_end = text.find("\n", start)
-        line_end = len(text) if line_end < 0 else line_end
-        line = text[line_start:line_end]
-        # Lines in balance, nearly all of them, need no look at each run.
-        is_even = line.count("'''") % 2 == 0 and "''''" not in line
-        pieces.append(text[position:line_start])
-        pieces.append(line.replace("'''", "") if is_even else _even_quotes(line))
-        position = line_end
-        start = text.find("'''", position)
-    pieces.append(text[position:])
-    return "".join(pieces)
+def _even_bold(line: str) -> str:
+    # Nearly all lines are balanced, so that each run need not be examined.
+    is_balanced = line.count("'''") % 2 == 0 and "''''" not in line
+    return line.replace("'''", "") if is_balanced else _even_quotes(line)
 
 
 def _even_quotes(line: str) -> str:
@@ -315,7 +303,7 @@ def _even_quotes(line: str) -> str:
             literal[chosen] += 1
     pieces, position = [], 0
     for (start, end), kept in zip(runs, literal, strict=True):
-        # Two that are left over stand for a quotation mark.
+        # Two leftover apostrophes stand for a quotation mark.
         pieces.append(line[position:start] + ('"' if kept == 2 else marks.LITERAL["'"] * kept))
         position = end
     return "".join(pieces) + line[position:]
@@ -324,7 +312,7 @@ def _even_quotes(line: str) -> str:
 def _unbalanced_bold(
     line: str, runs: list[tuple[int, int]], literal: list[int], marked: list[int]
 ) -> int | None:
-    """Choose the ''' that is an apostrophe and '': after a one-letter word, a word, a blank."""
+    """Choose the ''' to read as apostrophe and '': after a one-letter word, a word, a blank."""
     after_word = after_blank = None
     for index, (start, _) in enumerate(runs):
         if marked[index] != 3:
@@ -342,14 +330,14 @@ def _unbalanced_bold(
 def _label(match: re.Match[str]) -> str:
     label = (match.group(1) or "").strip()
     if "''" in label:
-        # Quotes beside the brackets are runs of their own.
+        # Quotes on either side of a bracket do not join into one run.
         return f"{marks.BARRIER}{label}{marks.BARRIER}"
-    # An address without a label shows a number on the wiki, nothing here.
+    # The wiki shows a number for an address without a label; it is not text.
     return label or marks.HOLE
 
 
 def _strip_switches(text: str) -> tuple[str, bool]:
-    """Remove behaviour switches like __NOTOC__; letters of one case mark them in any script."""
+    """Remove behaviour switches like __NOTOC__: in any script, they have no lower-case letters."""
     found: list[str] = []
 
     def remove(match: re.Match[str]) -> str:

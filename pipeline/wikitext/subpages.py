@@ -1,4 +1,4 @@
-"""Links to pages below and above a page, as full titles: how books link their chapters.
+"""Give relative links between subpages their full titles: books link their chapters so.
 
 The rules are those of MediaWiki's Linker::normalizeSubpageLink.
 Manual: https://www.mediawiki.org/wiki/Help:Subpages
@@ -17,7 +17,7 @@ _UP: Final = "../"
 
 
 def absolute_links(text: str, title: str, site: SiteInfo) -> str:
-    """Return the text with full titles in its links to subpages, where the wiki has such.
+    """Write full titles into the relative links of a text, where the wiki has subpages.
 
     >>> site = SiteInfo("enwikibooks")
     >>> absolute_links("[[/Tea/]], [[../Bread|b]], [[../]]", "Food/Drinks", site)
@@ -41,13 +41,13 @@ def absolute_links(text: str, title: str, site: SiteInfo) -> str:
 
 
 def _below(target: str, title: str) -> tuple[str, str]:
-    """Return page and text of `/X`, whose text is "X" where a slash ends it."""
+    """Return page and text of `/X`; a trailing slash hides the leading one: `/X/` shows "X"."""
     name = target[1:].rstrip("/").strip()
     return f"{title}/{name}" if name else title, name if target.endswith("/") else target
 
 
 def _above(target: str, title: str) -> tuple[str, str] | None:
-    """Return page and text of `../X`, None above the top; no text is that of the page."""
+    """Return page and text of `../X`, None above the top; an empty text means the page's title."""
     num_up = 0
     while target.startswith(_UP):
         num_up, target = num_up + 1, target[len(_UP) :]

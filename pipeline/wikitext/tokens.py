@@ -1,7 +1,7 @@
-"""Walk mwparserfromhell's tokens: internal links out of the text, their places marked in it.
+"""Walk mwparserfromhell's tokens: take internal links out of the text and mark their places in it.
 
-Its C tokenizer takes a sixth of the time of a full parse; the tree of Python nodes is not built.
-The tokenizer is not public: `_tokenizer_class` falls back to the slower public one.
+Only the C tokenizer runs, which takes a sixth of the time of a full parse: no tree of Python nodes
+is built. It is not public, so `_tokenizer_class` falls back to the slower tokenizer in Python.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ _OPEN, _CLOSE = marks.ANCHOR_OPEN, marks.ANCHOR_CLOSE
 _ENTITY_ENDS: Final = (token_types.HTMLEntityEnd,)
 _TAG_ENDS: Final = (token_types.TagCloseSelfclose, token_types.TagCloseOpen)
 _BARE_LINK_TOKENS: Final = 3
-# In brackets, what begins like an address is one.
+# In brackets, a text that begins like an address is read as one.
 _NO_MARKUP: Final = re.compile(rf"(?! *(?://|(?i:{'|'.join(URI_SCHEMES)}):))[\w ,.:#/!?'’()・–-]+")
 _MAX_KNOWN_TARGETS: Final = 1 << 16
 _LINK_MARKS: Final = f"{_OPEN}{_CLOSE}{marks.UNSEEN_LINK}"
 _INNER_MARK: Final = re.compile(f"[{_LINK_MARKS}]")
 _REFUSED_HATNOTE: Final = re.compile(rf"\[\[{marks.HATNOTE_TARGET}[^\[\]]*\]\]")
 _REFUSED_TARGET: Final = re.compile(rf"\[\[[^\[\]|{_LINK_MARKS}]*\|")
-# What is not part of an anchor at its ends.
+# Stripped from both ends of an anchor.
 _OUTER: Final = f" \t\r\n{marks.HOLE}"
 _PIPE_TRICK: Final = re.compile(r"\s*\([^()]*\)$|(?:, |،\s*|、).*$", re.DOTALL)
-# An anchor is one line of text: what would begin a block inside it is no more than a blank.
+# An anchor is one line of text: whatever would begin a block inside it becomes a blank.
 _IN_ANCHOR: Final = str.maketrans(
     dict.fromkeys(f"\n\r\t\xa0{marks.LINE}{marks.HEADINGS}", " ")
     | dict.fromkeys((marks.BARRIER, marks.ITEM), "")
@@ -63,14 +63,14 @@ LeadsTo = tuple[str, str | None, int, str]
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk finds: text with marks, and what each link with a mark is, in their order."""
+    """The result of a walk: text with marks, and where each marked link leads, in order."""
 
     pieces: list[str] = field(default_factory=list)
     links: list[LeadsTo] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
 
     def marked_text(self, dropped: Counter[str]) -> str:
-        """Return the text with its marks, without the brackets of what the tokenizer refused."""
+        """Return the text with its marks, without the brackets of links the tokenizer refused."""
         text = "".join(self.pieces)
         if "[[" in text or "]]" in text:
             dropped["invalid_title"] += text.count("[[")
@@ -90,7 +90,7 @@ class _Open:
 
 
 def walk_tokens(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
-    """Return the text with its links marked; links that leave none are counted in `dropped`.
+    """Return the text with its links marked; count the links without text in `dropped`.
 
     >>> from pipeline.wiki.site_info import default_site
     >>> walk = walk_tokens("an [[apple|Apple]]s", default_site(), Counter())
@@ -103,25 +103,25 @@ def walk_tokens(text: str, site: SiteInfo, dropped: Counter[str]) -> Walk:
 
 
 class Known(NamedTuple):
-    """What a target as written was found to be."""
+    """What is known of a target as written."""
 
     target: Any
-    """Target or InvalidTitle; no InvalidTitle where one of the others is set."""
+    """Target or InvalidTitle; always a Target where one of the other fields is set."""
     shown: str | None
-    """What a link without an anchor shows; None where that needs a closer look or is nothing."""
+    """The text of a link without an anchor; None where it has none or the tokens must tell."""
     leads_to: Any
-    """A LeadsTo where the link shows something."""
+    """A LeadsTo where the link has a text."""
     silence: str
-    """Why a link to it shows nothing where it stands: _CATEGORY, _LANGUAGE, _FILE; else empty."""
+    """Why a link to it has no text where it stands: _CATEGORY, _LANGUAGE, _FILE; else empty."""
 
 
-# What Known(...) does, in half the time.
+# The same as Known(...), in half the time.
 _new_known = partial(tuple.__new__, Known)
 
 
 @lru_cache(maxsize=4)
 def _known_targets(site: SiteInfo) -> dict[str, Known]:
-    """Return what links of a wiki were found to lead to: its pages name the same ones often."""
+    """Return the cache of looked-up targets of a wiki: its pages often link to the same ones."""
     return {}
 
 
@@ -134,10 +134,10 @@ class Walker:
         self._site, self._dropped = site, dropped
         self._open: list[_Open] = []
         self._files = 0
-        self._trail = site.link_trail
+        self._trail = site.rules.link_trail
 
     def walk(self, tokens: list[Any]) -> Walk:
-        """Follow the tokens of a text in which every link ends; may be called again."""
+        """Follow the tokens of a text in which every link is closed; may be called repeatedly."""
         pieces, opened, trail = self.found.pieces, self._open, self._trail
         is_after_link = False
         index, end = 0, len(tokens)
@@ -169,7 +169,7 @@ class Walker:
             elif kind is token_types.HeadingEnd:
                 pieces.append("\n")
             elif kind is token_types.TagOpenOpen:
-                # A tag that the tokenizer makes of list marks or rules that are left.
+                # The tokenizer makes tags of any list marks and rules that are left.
                 index = _index_of(_TAG_ENDS, tokens, index)
             index += 1
         return self.found
@@ -198,7 +198,7 @@ class Walker:
         return _new_known((target, shown, leads_to, silence))
 
     def _silence_of(self, target: Target, raw: str) -> str:
-        """Tell whether a link belongs to the page as a whole, or shows a file instead of a text."""
+        """Say why a link has no text: it belongs to the whole page, or it shows a file."""
         if raw.lstrip().startswith(":"):
             return ""
         if target.is_interwiki:
@@ -207,7 +207,7 @@ class Walker:
         return {CATEGORY: _CATEGORY, FILE: _FILE}.get(target.namespace, "")
 
     def note_silent(self, target: Target, silence: str, anchor: str | None = None) -> None:
-        """Take a link that shows nothing where it stands; a file's anchor holds no links."""
+        """Handle a link without text where it stands; the anchor of a file holds no links."""
         if silence == _CATEGORY:
             self.found.categories.append(target.title.partition(":")[2])
             return
@@ -220,7 +220,7 @@ class Walker:
     # ---------------------------------------------------------------- links
 
     def _resolve(self, link: _Open) -> None:
-        """Take the target off the text and look at where it leads."""
+        """Take the target of a link off the text and resolve it."""
         pieces = self.found.pieces
         raw = pieces.pop() if len(pieces) == link.start + 1 else "".join(pieces[link.start :])
         del pieces[link.start :]
@@ -235,7 +235,7 @@ class Walker:
             self._files += link.is_file
 
     def _without_links(self, raw: str) -> str:
-        """Take the links out of a target, or of the sorting key of a category, found last."""
+        """Remove links, the last ones found, from a target or from a category's sort key."""
         num_links = raw.count(_OPEN) + raw.count(marks.UNSEEN_LINK)
         if not num_links:
             return raw
@@ -249,7 +249,7 @@ class Walker:
         return target
 
     def _close(self) -> bool:
-        """End a link; return whether letters that follow belong to it."""
+        """End a link; return whether letters right after it belong to it."""
         link = self._open.pop()
         is_bare = link.raw is None
         if is_bare:
@@ -270,7 +270,7 @@ class Walker:
         return self._mark(target, anchor)
 
     def _is_without_text(self, link: _Open, raw: str, target: Target, anchor: str) -> bool:
-        """Take the links that show nothing where they stand; return whether this was one."""
+        """Handle a link that has no text where it stands; return whether this was one."""
         if link.is_file:
             self._files -= 1
             self.found.pieces.append(marks.HOLE)
@@ -287,13 +287,13 @@ class Walker:
         return True
 
     def _drop_file(self, anchor: str) -> None:
-        """Leave of a file only the marks of the links in its caption."""
+        """Drop a file, all but the marks of the links in its caption."""
         if marks.UNSEEN_LINK in anchor:
             self.found.pieces.append(marks.UNSEEN_LINK * anchor.count(marks.UNSEEN_LINK))
         self._dropped["file" if anchor else "file_without_caption"] += 1
 
     def _keep_as_text(self, raw: str, anchor: str | None) -> bool:
-        """Show what an impossible link was meant to show; its brackets say nothing to a reader."""
+        """Keep the text of an invalid link, without its brackets."""
         self._dropped["invalid_title"] += 1
         if not raw.startswith(marks.HATNOTE_TARGET):
             self.found.pieces.append(html.unescape(raw) if anchor is None else anchor)
@@ -304,7 +304,7 @@ class Walker:
         self.found.pieces.append(marks.UNSEEN_LINK)
 
     def _mark(self, target: Target, anchor: str) -> bool:
-        """Put the anchor between marks, its outer blanks outside them."""
+        """Put the anchor between marks, and the blanks at its ends outside them."""
         inner = anchor if anchor.isprintable() else anchor.translate(_IN_ANCHOR)
         stripped = inner.strip(_OUTER)
         if not stripped:
@@ -327,7 +327,7 @@ def _leads_to(target: Target) -> LeadsTo:
 
 
 def _is_whole_target(raw: str) -> bool:
-    """Tell whether the tokenizer, too, takes a text for the target of a link and nothing else."""
+    """Tell whether the tokenizer, too, reads a text as the target of a link and nothing else."""
     if _NO_MARKUP.fullmatch(raw):
         return True
     tokens = tokenize(f"[[{raw}]]")
@@ -335,14 +335,14 @@ def _is_whole_target(raw: str) -> bool:
 
 
 def _index_of(kinds: tuple[Any, ...], tokens: list[Any], index: int) -> int:
-    """Return where the first token of these kinds stands, from `index` on."""
+    """Return the index of the first token of these kinds, from `index` on."""
     while tokens[index].__class__ not in kinds:
         index += 1
     return index
 
 
 def _entity(tokens: list[Any]) -> str:
-    """Return what the tokens of `&#x41;` between its start and end stand for."""
+    """Return the text of an entity such as `&#x41;` from the tokens between its start and end."""
     spelled = ""
     for token in tokens:
         kind = token.__class__
@@ -354,21 +354,21 @@ def _entity(tokens: list[Any]) -> str:
 
 
 def _shown_link(raw: str, target: Target) -> str:
-    """What a link without text shows: its target, as written."""
+    """Return the text of a link without an anchor: its target, as written."""
     shown = _shown_title(raw)
-    # "See Category:X" reads "See X": the namespace is the wiki's word, not prose.
-    is_word = target.namespace in (CATEGORY, FILE)
-    return shown.partition(":")[2].lstrip() if is_word else shown
+    # "See Category:X" reads "See X": the namespace is a word of the wiki, not of the prose.
+    has_prefix = target.namespace in (CATEGORY, FILE)
+    return shown.partition(":")[2].lstrip() if has_prefix else shown
 
 
 def _shown_title(raw: str) -> str:
-    """A target as written, without the leading colon."""
+    """Return a target as written, without a leading colon."""
     text = (decode_target(raw) if "&" in raw or "%" in raw else raw).strip()
     return text[1:].lstrip() if text.startswith(":") else text
 
 
 def _pipe_trick(raw: str, target: Target) -> str:
-    """[[Paris (Texas)|]] was meant to show "Paris". Manual: Help:Pipe trick."""
+    """Return "Paris" for [[Paris (Texas)|]]. Manual: Help:Pipe trick."""
     title = _shown_title(raw).partition("#")[0]
     if target.is_interwiki or target.namespace != MAIN:
         title = title.partition(":")[2]
@@ -378,19 +378,19 @@ def _pipe_trick(raw: str, target: Target) -> str:
 @cache
 def _decode_entity(spelled: str) -> str:
     text = html.unescape(f"&{spelled};")
-    # It is text: no entity, bracket or bar begins or ends with it.
+    # An entity is text: the character it stands for must not be read as markup.
     return marks.protect(marks.without_marks(text))
 
 
 def tokenize(text: str) -> list[Any]:
-    """Return the tokens of a wikitext, quotes aside."""
+    """Return the tokens of a wikitext; bold and italics stay text."""
     tokens: list[Any] = _tokenizer_class()().tokenize(text, 0, True)
     return tokens
 
 
 @cache
 def _tokenizer_class() -> Any:
-    """The C tokenizer: `tokenize(text, context, skip_style_tags)` gives the list of tokens."""
+    """Return the C tokenizer: its `tokenize(text, context, skip_style_tags)` returns the tokens."""
     try:
         from mwparserfromhell.parser._tokenizer import CTokenizer
     except ImportError:

@@ -1,4 +1,4 @@
-"""Templates that no rule names: what they say or show of their page, or that they are lost."""
+"""Templates without a rule: what some of them say about their page or show, and which are lost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pipeline.wikitext import marks
 from pipeline.wikitext.magic_words import magic_word, namespace_word
 
 _VALUE_FUNCTIONS: Final = frozenset(["formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"])
-# Beside a template that stands alone on its line or begins an item of a list.
+# Before a template that is not in a sentence: alone on its line, or at the start of a list item.
 _NO_PROSE: Final = frozenset(("", "\n", "*", "#", ":", "}", "|", ">"))
 _AFTER_WORDS: Final = frozenset(" ,.;)")
-# What the wiki itself counts or knows: no template, and no rule could say it.
+# Variables that only the wiki knows: they are not templates, and no rule could render them.
 _VARIABLES: Final = (
     *("currentyear", "currentmonth", "currentday", "currenttime", "currenthour", "currentweek"),
     *("localyear", "localmonth", "localday", "localtime", "numberof", "revision", "servername"),
@@ -31,24 +31,24 @@ _MAX_CALL_CHARS: Final = 100
 
 @dataclass(slots=True)
 class PageLosses:
-    """What a page loses and says on the way: filled by the passes, read by `extract`."""
+    """What the passes lose of a page and learn about it; `extract` reads it."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     is_disambiguation: bool = False
     unruled: list[tuple[str, str]] = field(default_factory=list)
-    """Calls of templates without a rule in running prose: name and call."""
+    """Calls in running prose of templates without a rule: name and call."""
 
 
 class UnruledTemplates:
-    """What the templates without a rule mean on one page."""
+    """The templates without a rule on one page."""
 
     def __init__(self, title: str, site: SiteInfo, losses: PageLosses) -> None:
         self.title, self.site, self.losses = title, site, losses
         self._is_english = known_language(site.language) == "en"
 
     def show(self, name: str, content: str) -> str:
-        """What a template without a rule says of its page, or shows of it."""
-        if name in self.site.disambiguation_templates:
+        """Return what a template without a rule shows; note what it says about its page."""
+        if name in self.site.rules.disambiguation_templates:
             self.losses.is_disambiguation = True
         elif ":" in name:
             return self._parser_function(name, content)
@@ -57,9 +57,9 @@ class UnruledTemplates:
         return magic_word(name, self.title, self.site) or self._foreign_word(name, content)
 
     def _foreign_word(self, name: str, content: str) -> str:
-        """Show the text of a call that has the code of a language and a text.
+        """Return the text of a call whose arguments are a language code and a text.
 
-        So templates of many names mark words of other languages; those of English wikis have rules.
+        Templates of many names mark foreign words in this way; those of English wikis have rules.
         """
         if self._is_english or "|" not in content[:_MAX_CALL_CHARS] or name.endswith(_NO_WORDS):
             return ""
@@ -86,7 +86,7 @@ class UnruledTemplates:
         return ""
 
     def note_hole(self, name: str, content: str, text: str, start: int, end: int) -> None:
-        """Note a template that left nothing, where words stand before or after it on its line."""
+        """Note a template that left nothing between the words of a sentence."""
         before, after = text[start - 1 : start], text[end : end + 1]
         is_in_prose = before not in _NO_PROSE or after in _AFTER_WORDS
         if is_in_prose and ":" not in name and not name.startswith(_VARIABLES):

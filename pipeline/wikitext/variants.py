@@ -1,9 +1,9 @@
-"""Language conversion: which of the variants that an author gives stands in the text.
+"""Language conversion: choose one of the variants that an author gives for a text.
 
     -{zh-hans:计算机;zh-hant:電腦}-  ─▶  计算机          -{T|...}-, -{H|...}-  ─▶  nothing
 
-The rules are those of MediaWiki's ConverterRule: flags up to the first bar, then texts by variant,
-of which the first is taken that the wiki itself would fall back to.
+The rules are those of MediaWiki's ConverterRule: flags up to the first bar, then texts by variant.
+The first variant in the wiki's own order of fallback is taken.
 Manual: https://www.mediawiki.org/wiki/Writing_systems/Syntax
 """
 
@@ -16,8 +16,8 @@ from typing import Final
 
 from pipeline.wiki.languages import known_language
 
-# The languages whose wikis convert between scripts or regions, and the variants in the order in
-# which a reader without a choice gets them.
+# Languages whose wikis convert between scripts or regions, each with its variants in the order in
+# which a reader without a preference gets them.
 _VARIANTS: Final = {
     "zh": "zh zh-hans zh-hant zh-cn zh-tw zh-hk zh-sg zh-mo zh-my",
     "sr": "sr sr-ec sr-cyrl sr-el sr-latn",
@@ -58,7 +58,7 @@ _BETWEEN: Final = re.compile(rf";\s*(?=(?:[^;:=]{{0,99}}=>\s*)?{_TAG}\s*:|$)", r
 
 @lru_cache(maxsize=16)
 def variants_of(language: str) -> tuple[str, ...]:
-    """Return the variants of a wiki's language in the order of preference, () without any.
+    """Return the variants of a wiki's language in order of preference, () where it has none.
 
     >>> variants_of("zh-tw")[:2], variants_of("de")
     (('zh-tw', 'zh-hant'), ())
@@ -72,7 +72,7 @@ def variants_of(language: str) -> tuple[str, ...]:
 
 
 def choose_variant(content: str, variants: tuple[str, ...]) -> str:
-    """Return the text of what stands between `-{` and `}-`; templates are gone, links may be left.
+    """Choose the text among what stands between `-{` and `}-`, with templates already rendered.
 
     >>> order = variants_of("zh")
     >>> choose_variant("zh-hant:丙;zh-hans:甲&nbsp;乙", order), choose_variant("H|zh-cn:甲", order)
@@ -95,7 +95,7 @@ def choose_variant(content: str, variants: tuple[str, ...]) -> str:
 
 
 def _texts_by_variant(rules: str) -> Iterator[tuple[str, str]]:
-    """Yield variant and text of each rule; nothing where the whole is text, not rules."""
+    """Yield variant and text of each rule; nothing where the whole is plain text, not rules."""
     found = []
     for rule in _BETWEEN.split(rules):
         code, colon, text = rule.partition(":")

@@ -1,7 +1,7 @@
-"""What templates show that a text pattern cannot say: hatnotes, units, dates, other languages.
+"""What templates show that no text pattern can express: hatnotes, units, dates, other languages.
 
-Each function takes a table like those of `any_language.toml` and the language of the wiki, and
-returns what renders the arguments of one call.
+Each function takes a table like those in `any_language.toml` and the language of the wiki, and
+returns a function that renders the arguments of one call.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _HATNOTE_LINK: Final = re.compile(r"\[\[([^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\]")
 
 
 def hatnote(pages: str) -> Renderer:
-    """Return what turns a hatnote's arguments into links without text.
+    """Return a renderer that turns a hatnote's arguments into links without text.
 
-    `pages` says which positional arguments name pages: "all", "first", "from 2" or
-    "alternate from 3".
+    Args:
+        pages: which positional arguments name pages: "all", "first", "from 2" or
+            "alternate from 3".
     """
     words = pages.split()
     start = int(words[-1]) if words[-1].isdigit() else 1
@@ -53,7 +54,7 @@ def hatnote(pages: str) -> Renderer:
     return render
 
 
-# What stands between two numbers, as English says it and as any language does.
+# What stands between two numbers, in English and in any other language.
 _BETWEEN: Final = {
     "to": ("to", "–"), "-": ("–", "–"), "–": ("–", "–"), "to(-)": ("to", "–"),
     "and": ("and", ", "), "&": ("and", ", "), "and(-)": ("and", ", "), "or": ("or", "/"),
@@ -64,7 +65,7 @@ _CLOSE: Final = frozenset(("–", "/", "±", ", "))
 
 
 def _convert(table: Table, language: str) -> Renderer:
-    """{{convert|5|km|mi}} is "5 km": the first quantity, as it was written."""
+    """Render {{convert|5|km|mi}} as "5 km": the first quantity, as it was written."""
     is_english = language == "en"
     spelled = {**table["units"]["any"], **table["units"].get(language, {})}
 
@@ -85,9 +86,9 @@ def _convert(table: Table, language: str) -> Renderer:
 
 
 def _date(table: Table, language: str) -> Renderer:
-    """{{start date|2001|5|3}} is "May 3, 2001", or "3 May 2001" with df=y, in English.
+    """Render {{start date|2001|5|3}} as "May 3, 2001" in English, with df=y as "3 May 2001".
 
-    Other languages write it in their own way where `dates` of the table says how, else in numbers.
+    Other languages write dates as the table's `dates` says, or in numbers where it does not.
     """
     first, is_reversed = int(table.get("first", 1)), table.get("order") == "day month year"
     words = table["dates"].get(language, {})
@@ -114,18 +115,18 @@ def _date(table: Table, language: str) -> Renderer:
     return render
 
 
-# Of the columns of a list, or how many there are.
+# The width of a list's columns, or their number.
 _WIDTH: Final = re.compile(r"\d{1,3}(?:\.\d+)?\s*(?:em|rem|ex|px|%)?")
 
 
 def _join(table: Table, language: str) -> Renderer:
-    """{{hlist|a|b}} is "a, b" with separator ", "."""
+    """Render {{hlist|a|b}} as "a, b" with separator ", "."""
     separator: str = table["separator"]
-    # A list with an item on each line begins and ends a block of its own.
+    # A list with one item per line is a block of its own.
     outside = "\n" if separator == "\n" else ""
 
     def render(arguments: Arguments) -> str:
-        values = [value for key, value in arguments.items() if key.isdigit() and value]
+        values = _positional(arguments)
         is_width = outside and values and _WIDTH.fullmatch(values[0])
         if is_width and (len(values) == 1 or "\n" in values[1]):
             del values[0]
@@ -136,9 +137,9 @@ def _join(table: Table, language: str) -> Renderer:
 
 
 def _language(table: Table, language: str) -> Renderer:
-    """{{langx|el|Πάτρα}} and {{lang-el|Πάτρα}} are "Greek: Πάτρα" in English.
+    """Render {{langx|el|Πάτρα}} and {{lang-el|Πάτρα}} as "Greek: Πάτρα" in English.
 
-    In other languages, and without a known language, the text stands alone.
+    On wikis in other languages, and for an unknown language, the text stands alone.
     """
     known: Mapping[str, str] = table["languages_of"].get(language, {})
 
@@ -153,7 +154,7 @@ def _language(table: Table, language: str) -> Renderer:
     return render
 
 
-# What templates for pages of other wikis call the page here, and the text that they show.
+# Names of the arguments for the local page, and for its text, in links to pages of other wikis.
 _TITLE_KEYS: Final = (
     *("fr", "pl", "ro", "zh", "ja", "ko", "vi", "cs", "надо", "треба", "عر", "ar", "he", "local"),
     *("titre", "título", "titolo", "tar"),
@@ -162,7 +163,7 @@ _TEXT_KEYS: Final = (
     *("lt", "label", "2x", "texte", "texto", "text", "tekst", "testo", "текст", "نص", "d"),
     *("display", "etiqueta", "תצוגה", "表示", "顯示", "显示", "표시", "anzeige"),
 )
-# Which argument is the title here, and which the text, by the order that a template has.
+# By the order of a template's arguments: which is the local title, and which the text.
 ORDERS: Final = {
     "title language": ("1", ""),
     "title text": ("1", "2"),
@@ -172,9 +173,9 @@ ORDERS: Final = {
 
 
 def _foreign(table: Table, language: str) -> Renderer:
-    """{{ill|X|de|Y}} is [[X]], with lt=Z [[X|Z]]: a page that other wikis have.
+    """Render {{ill|X|de|Y}}, a page that other wikis have, as [[X]], with lt=Z as [[X|Z]].
 
-    `order` says what the arguments are. In old pages the language may stand first.
+    The table's `order` says what the arguments are. On old pages the language may come first.
     """
     order: str = table.get("order", "title language")
     title_key, text_key = ORDERS[order]
@@ -197,15 +198,19 @@ def _foreign(table: Table, language: str) -> Renderer:
     return render
 
 
+def _positional(arguments: Arguments) -> list[str]:
+    return [value for key, value in arguments.items() if key.isdigit() and value]
+
+
 def _is_code(text: str) -> bool:
     return text.islower() and text in language_codes()
 
 
 def _fraction(table: Table, language: str) -> Renderer:
-    """{{frac|5|1|2}} is "5 1/2", {{frac|2}} is "1/2"."""
+    """Render {{frac|5|1|2}} as "5 1/2", {{frac|2}} as "1/2"."""
 
     def render(arguments: Arguments) -> str:
-        numbers = [value for key, value in arguments.items() if key.isdigit() and value]
+        numbers = _positional(arguments)
         if len(numbers) < 2:
             return f"1/{numbers[0]}" if numbers else ""
         return " ".join([*numbers[:-2], f"{numbers[-2]}/{numbers[-1]}"])
@@ -214,10 +219,10 @@ def _fraction(table: Table, language: str) -> Renderer:
 
 
 def _authors(table: Table, language: str) -> Renderer:
-    """{{harvtxt|Smith|Jones|2000}} is "Smith & Jones (2000)", part of a sentence."""
+    """Render {{harvtxt|Smith|Jones|2000}} as "Smith & Jones (2000)", part of a sentence."""
 
     def render(arguments: Arguments) -> str:
-        values = [value for key, value in arguments.items() if key.isdigit() and value]
+        values = _positional(arguments)
         year = values.pop() if len(values) > 1 and values[-1][:4].isdecimal() else ""
         names = " & ".join(filter(None, (", ".join(values[:-1]), *values[-1:])))
         return f"{names} ({year})" if year else names
@@ -234,7 +239,7 @@ FUNCTIONS: Final[Mapping[str, Callable[[Table, str], Renderer]]] = {
     "join": _join,
     "language": _language,
 }
-"""By name: a table and the language of the wiki give what renders a call."""
+"""By name: functions from a table and the language of the wiki to a renderer."""
 
 WANTED: Final = {"foreign": frozenset(("1", "2", "3", "4", *_TITLE_KEYS, *_TEXT_KEYS))}
-"""What a function looks at, where its templates have many other arguments."""
+"""The arguments that a function reads, for those whose templates have many others."""

@@ -1,9 +1,8 @@
-"""Templates that carry prose, rendered by rules like those of `any_language.toml`.
+"""Render the templates that carry prose, by rules like those in `any_language.toml`.
 
-A rule gives a pattern over the template's arguments; the result is wikitext again, so links inside
-stay links. A template without a rule leaves nothing: what an info box, a navigation box or a
-citation shows is not prose. Rules may be of one language, and words that a rule adds are in the
-language of the wiki or left out.
+A rule turns the arguments of a template into wikitext, so links inside stay links. A template
+without a rule leaves nothing: infoboxes, navigation boxes and citations are not prose. A rule may
+be limited to some languages, and the words it adds are in the language of the wiki or left out.
 """
 
 from __future__ import annotations
@@ -31,32 +30,32 @@ _MAX_SPELLED: Final = 1 << 12
 
 
 class Rendered(NamedTuple):
-    """A template as text, wikitext again."""
+    """The text of a template, which is wikitext again."""
 
     text: str
     num_lost: int
-    """Links of its arguments that are not in the text."""
+    """Links in its arguments that are not in the text."""
     unruled: str | None
-    """Its name in lower case where no rule says what it shows: then the page decides."""
+    """Its name in lower case where no rule names it, so that `UnruledTemplates` decides."""
 
 
-# What Rendered(...) does, in half the time.
+# The same as Rendered(...), in half the time.
 _new_rendered = partial(tuple.__new__, Rendered)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one template is rendered: by a text pattern, by a function, or as a hatnote."""
+    """How one template is rendered."""
 
     render: Callable[[Arguments], str]
     wanted: frozenset[str] | None = None
-    """The arguments it looks at, where that is known."""
+    """The arguments that it reads, where that is known."""
     spelled: dict[str, str] = field(default_factory=dict)
-    """A memory of `split_arguments`: names as pages write them, and the names they are."""
+    """A cache for `split_arguments`: from names as pages write them to the names they mean."""
 
 
 class Rules:
-    """The rules of one wiki, and a memory of what they gave."""
+    """The rules for one wiki, with a cache of what they rendered."""
 
     def __init__(self, language: str, own: str = "") -> None:
         self._rules: dict[str, Rule] = {}
@@ -68,11 +67,11 @@ class Rules:
         self._named: dict[str, tuple[str, Rule | None]] = {}
         self._rendered: dict[str, Rendered] = {}
         self.recall = self._rendered.get
-        """What `render` gave before, where it is remembered: pages of one kind call the same
+        """Return what `render` returned before, if cached: pages of one kind call the same
         templates with the same arguments."""
 
     def render(self, content: str) -> Rendered:
-        """Return the text of a template from what stands between its braces.
+        """Render a template from the text between its braces.
 
         >>> rules_of("en").render("nowrap|[[a]]")
         Rendered(text='[[a]]', num_lost=0, unruled=None)
@@ -83,7 +82,7 @@ class Rules:
         folded, rule = self._named.get(name) or self._look_up(name)
         num_lost = content.count("[[") if "[[" in content else 0
         if rule is None:
-            # A parser function may yet show what it holds.
+            # A parser function may still show the links it holds.
             return _new_rendered(("", 0 if ":" in folded else num_lost, folded))
         text = rule.render(split_arguments(body, rule.wanted, rule.spelled))
         if num_lost:
@@ -108,13 +107,13 @@ class Rules:
             prefix, _, code = name.partition("-")
             general = self._by_prefix.get(f"{prefix}-")
             if general is not None and _CODE.fullmatch(code):
-                # {{lang-el|word}}: the rule looks at "el" as the argument `*`.
+                # {{lang-el|word}}: the rule reads "el" as the argument `*`.
                 render = general.render
                 rule = Rule(lambda arguments: render({**arguments, "*": code}))
         return rule
 
     def _look_up(self, name: str) -> tuple[str, Rule | None]:
-        """Return the folded name of a template, and its rule, `Template:` before it or not."""
+        """Return the folded name of a template and its rule, with or without `Template:`."""
         folded = " ".join(name.replace("_", " ").split()).casefold()
         rule = self.find(folded)
         prefix = _TEMPLATE_PREFIX.match(folded) if rule is None else None
@@ -134,18 +133,14 @@ class Rules:
                 self._rules[name] = rule
 
 
+@lru_cache(maxsize=8)
 def rules_of(language: str, own: str = "") -> Rules:
-    """Return the rules for a wiki's language, with a user's own (TOML) before the shipped ones.
+    """Return the rules for a wiki's language; a user's own (TOML) win over the shipped ones.
 
     >>> rules_of("uk").render("lang-el|γη").text, rules_of("en-gb").render("lang-el|γη").text
     ('γη', 'Greek: γη')
     """
-    return _rules_of(known_language(language), own)
-
-
-@lru_cache(maxsize=8)
-def _rules_of(language: str, own: str) -> Rules:
-    return Rules(language, own)
+    return Rules(known_language(language), own)
 
 
 def split_arguments(
@@ -153,9 +148,12 @@ def split_arguments(
 ) -> Arguments:
     """Split what follows a template's name: `a|k=b` gives {"1": "a", "k": "b"}.
 
-    Bars inside links separate nothing; values are stripped. Where `wanted` is given, arguments of
-    other names may be left out: some templates have a hundred. `spelled` remembers for one `wanted`
-    what names it has seen.
+    Bars inside links do not separate arguments; values are stripped.
+
+    Args:
+        body: the text between the name's `|` and the closing braces.
+        wanted: arguments that are needed; others may be left out: some templates have a hundred.
+        spelled: a cache of argument names, to be used with one `wanted` only.
 
     >>> split_arguments("[[x|y]]| k = [[a=b]]|[[c=d]]")
     {'1': '[[x|y]]', 'k': '[[a=b]]', '2': '[[c=d]]'}
@@ -183,7 +181,7 @@ def split_arguments(
 
 
 def _name_of(key: str, wanted: frozenset[str] | None, spelled: dict[str, str]) -> str | None:
-    """Return the name of an argument, empty for one that no rule looks at, None for no name."""
+    """Return the name of an argument, "" for one that is not wanted, None if it is no name."""
     if len(key) > _MAX_KEY_CHARS or "[" in key or "<" in key:
         return None
     name = key.strip()

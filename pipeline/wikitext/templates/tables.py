@@ -1,8 +1,8 @@
-"""The tables of rules for templates: read from TOML, checked, and made into what renders.
+"""The tables of rules for templates: read from TOML, checked, and compiled into renderers.
 
 A table names templates and says what they show: a pattern (`[[text]]`), a function
 (`[[function]]`), or links without text (`[[hatnote]]`). `any_language.toml` explains the keys; a
-file of a user's own has the same form.
+user's own file has the same form.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from schemas.errors import ConfigError
 
 _SHIPPED: Final = ("any_language.toml", "one_language.toml")
 _KINDS: Final = {"text": "text", "function": "function", "hatnote": "pages"}
-"""Of each kind of table, the key that it must have."""
+"""The key that each kind of table must have."""
 _KEYS: Final = {
     "text": {"in"},
     "function": {"separator", "units", "languages_of", "order", "first", "dates"},
@@ -35,7 +35,7 @@ _KEYS: Final = {
 }
 _COMMON_KEYS: Final = {"reason", "names", "languages"}
 _SHARED: Final = ("units", "dates", "languages_of")
-"""What a table of a function need not repeat: the shipped one has it."""
+"""Keys that a user's table for a function may omit, because the shipped one has them."""
 _PARTS: Final = {"in": str, "units": dict, "dates": dict, "languages_of": dict}
 _PAGES: Final = re.compile(r"all|first|(?:alternate )?from [1-9]\d?")
 _PATTERN_TOKEN: Final = re.compile(r"\{([^{}]*)\}|<([^<>]*\{[^<>]*)>|<[^<>{]*>|[^{}<>]+")
@@ -44,17 +44,17 @@ _PATTERN_KEYS: Final = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Templates that show the same, and what that is."""
+    """Templates that are rendered alike, and how."""
 
     kind: str
     names: tuple[str, ...]
-    """In lower case; `lang-*` stands for every name of `lang-` and a code of a language."""
+    """In lower case; `lang-*` stands for `lang-` followed by any language code."""
     languages: frozenset[str]
-    """Of the wikis that have them; empty for all."""
+    """The languages of the wikis that have them; empty for all wikis."""
     record: Mapping[str, Any]
 
     def renderer(self, language: str) -> Renderer:
-        """Return what renders the arguments of a call on a wiki of this language."""
+        """Return the renderer for calls on a wiki in this language."""
         if self.kind == "text":
             return compile_pattern(self._pattern(language))
         if self.kind == "hatnote":
@@ -64,7 +64,7 @@ class Table:
 
     @property
     def wanted(self) -> frozenset[str] | None:
-        """The arguments that its rule looks at, where that is known."""
+        """The arguments that its rule reads, where that is known."""
         if self.kind != "text":
             return WANTED.get(self.record.get("function", ""))
         patterns = (self.record["text"], *self.record.get("in", {}).values())
@@ -80,7 +80,7 @@ class Table:
 
 @cache
 def shipped_tables() -> tuple[Table, ...]:
-    """Return the tables of the package."""
+    """Return the tables that come with the package."""
     folder = resources.files(__package__)
     texts = (folder.joinpath(name).read_text("utf-8") for name in _SHIPPED)
     return tuple(table for text in texts for table in _tables(tomllib.loads(text)))
@@ -88,7 +88,7 @@ def shipped_tables() -> tuple[Table, ...]:
 
 @cache
 def _shared(function: str) -> Mapping[str, Any]:
-    """Return the units, dates or names of languages that the shipped table of a function has."""
+    """Return the units, dates or language names in the shipped table of a function."""
     records = (table.record for table in shipped_tables() if table.kind == "function")
     return {
         key: record[key]
@@ -102,7 +102,7 @@ def read_own_tables(text: str) -> tuple[Table, ...]:
     r"""Return the tables of a user's own rules.
 
     Raises:
-        ConfigError: it is no TOML, or a table says what none can.
+        ConfigError: it is not TOML, or a table is not valid.
 
     >>> [table] = read_own_tables('[[text]]\nnames = ["Band"]\ntext = "{1}"')
     >>> table.names, table.renderer("de")({"1": "Abba"})
@@ -112,7 +112,7 @@ def read_own_tables(text: str) -> tuple[Table, ...]:
         return tuple(_tables(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
-            f"expected rules for templates in TOML, found no TOML ({error}): "
+            f"expected rules for templates in TOML, found something else ({error}): "
             "see pipeline/wikitext/templates/any_language.toml for the form"
         ) from error
 
@@ -133,7 +133,11 @@ def _checked(kind: str, record: Any, index: int) -> Table:
     if unknown := sorted(set(record) - _COMMON_KEYS - _KEYS[kind] - {_KINDS[kind]}):
         raise _fault(f"no key {unknown[0]!r} {where}, found it")
     names, main = record.get("names"), record.get(_KINDS[kind])
-    if not (isinstance(names, list) and names and all(map(_is_name, names))):
+    if not (
+        isinstance(names, list)
+        and names
+        and all(isinstance(name, str) and name.strip() for name in names)
+    ):
         raise _fault(f'names = ["..."] {where}, found {names!r}')
     if not isinstance(main, str):
         raise _fault(f'{_KINDS[kind]} = "..." {where}, found {main!r}')
@@ -147,10 +151,10 @@ def _checked(kind: str, record: Any, index: int) -> Table:
 
 
 def _check_details(record: Mapping[str, Any], where: str) -> None:
-    """Check what a table may say beside its names.
+    """Check the optional keys of a table.
 
     Raises:
-        ConfigError: a value has another type, or is none of those that its function knows.
+        ConfigError: a value has the wrong type, or its function does not know it.
     """
     languages = record.get("languages", [])
     if not (isinstance(languages, list) and all(isinstance(code, str) for code in languages)):
@@ -180,12 +184,8 @@ def _check_details(record: Mapping[str, Any], where: str) -> None:
         raise _fault(f"first from 1 to 99 {where}, found {first!r}")
 
 
-def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and bool(name.strip())
-
-
 def _is_date(words: Mapping[str, Any]) -> bool:
-    """Tell whether `day`, `month` and, if there, `day_first` and `months` write a date."""
+    """Tell whether `day`, `month` and the optional `day_first` and `months` can write a date."""
     forms = [words.get(key, "") for key in ("day", "month", "day_first")]
     months = words.get("months", [""] * 12)
     if not (all(isinstance(form, str) for form in (*forms, *months)) and len(months) == 12):
@@ -200,11 +200,11 @@ def _fault(text: str) -> ConfigError:
 
 
 def compile_pattern(pattern: str) -> Renderer:
-    """Compile a pattern of the rule file.
+    """Compile a pattern of a rule file.
 
-    `{1|name}` is the first of these arguments that is not empty, `{1|=x}` is x for an empty one;
-    what stands in `<...>` appears only when all arguments in it are not empty; `{2==x}` there shows
-    nothing itself and wants the argument to be x.
+    `{1|name}` is the first of these arguments that is not empty, and `{1|=x}` is x if the argument
+    is empty. A part in `<...>` appears only if no argument in it is empty; in it, `{2==x}` shows
+    nothing itself but requires the argument to be x.
 
     >>> render = compile_pattern("{1}< ({2|kanji})>")
     >>> render({"1": "Kobe", "kanji": "神戸"}), render({"1": "Kobe"})

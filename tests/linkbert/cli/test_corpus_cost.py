@@ -18,7 +18,6 @@ from linkbert.cli.corpus_cost import (
     _Pace,
     _pace,
     following_cost,
-    parse_cost,
     parse_sample,
     sample_cost,
     segment_cost,
@@ -44,7 +43,7 @@ def whole() -> ParseSample:
 
 
 def test_the_disk_of_parse_is_that_of_the_tables(tmp_path: Path, mini_dump: Path) -> None:
-    cost = parse_cost([str(mini_dump)], ParseConfig(), 2)
+    cost = parse_sample([str(mini_dump)], ParseConfig()).cost(2)
     run_inline(Job(PARSE, str(tmp_path / "corpus"), ParseConfig(), (str(mini_dump),)))
     kept = sum(path.stat().st_size for path in (tmp_path / "corpus").glob("*/*.parquet"))
     assert kept / 1.5 < cost.disk_bytes < 1.5 * kept
@@ -62,7 +61,9 @@ def test_slices_of_a_larger_dump_stand_for_the_whole(
 
 def test_two_dumps_are_twice_as_much(tmp_path: Path, mini_dump: Path) -> None:
     copy = str(shutil.copy(mini_dump, tmp_path / "copy.xml"))
-    one, two = (parse_cost(paths, ParseConfig(), 2) for paths in ([copy], [copy, str(mini_dump)]))
+    one, two = (
+        parse_sample(paths, ParseConfig()).cost(2) for paths in ([copy], [copy, str(mini_dump)])
+    )
     assert two.disk_bytes == pytest.approx(2 * one.disk_bytes, rel=0.01)
 
 
@@ -96,7 +97,7 @@ def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be read whole"):
         _excerpt(source, str(tmp_path))
     with pytest.raises(DumpError):
-        parse_cost([str(tmp_path / "none.xml")], ParseConfig(), 1)
+        parse_sample([str(tmp_path / "none.xml")], ParseConfig())
     with pytest.raises(StageError):
         segment_cost(str(tmp_path), 1)
 

@@ -42,7 +42,7 @@ def test_what_is_missing_is_named_with_its_cure(
     told = "\n".join(advice)
     assert "pip install 'linkbert[train]'" in told
     assert "pip install 'linkbert[7z]'" in told
-    assert "less than 10 GB of disk are free" in told
+    assert "less than 10 GB of disk space is free" in told
     assert "no browser" in told
     assert found["engines"].startswith("local")
     assert "Prism" not in found["engines"]

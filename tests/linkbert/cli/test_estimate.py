@@ -42,7 +42,7 @@ def test_a_disk_that_is_too_small_is_a_warning(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with caplog.at_level("WARNING", "linkbert"):
         assert main(["parse", str(mini_dump), "--out", str(tmp_path / "c"), "--estimate"]) == 0
-    assert [line for line in caplog.messages if "choose another place" in line]
+    assert [line for line in caplog.messages if "use another disk" in line]
 
 
 def test_a_wiki_by_name_is_to_be_downloaded_first(

@@ -66,7 +66,7 @@ def test_what_we_do_not_compute_is_refused(
         ({"hidden_size": None}, "expected hidden_size to be a number from 1 .*, found none"),
         ({"hidden_size": 33}, "to divide hidden_size 33"),
         ({"hidden_size": 16}, "of shape"),
-        ({"num_hidden_layers": 1}, "expected 1 layers as config.json says, found weights of 2"),
+        ({"num_hidden_layers": 1}, "expected 1 layers as in config.json, found weights of 2"),
         ({"num_hidden_layers": 3}, "16 weights missing"),
         ({"num_hidden_layers": 1_000_000}, "weights missing"),
         ({"num_hidden_layers": 10**30}, "expected num_hidden_layers to be a number"),
@@ -94,7 +94,7 @@ def test_untied_scores_are_refused_and_tied_copies_taken(tmp_path: Path) -> None
     change_weights(tmp_path, **{"cls.predictions.decoder.weight": words.clone()})
     load_folder(tmp_path)
     change_weights(tmp_path, **{"cls.predictions.decoder.weight": words + 1})
-    with pytest.raises(CheckpointError, match="scores tokens by its own matrix"):
+    with pytest.raises(CheckpointError, match="output weights of its own"):
         load_folder(tmp_path)
 
 
@@ -105,5 +105,5 @@ def test_a_folder_of_which_nothing_fits_is_refused_and_a_missing_weight_named(
     with pytest.raises(CheckpointError, match=r"1 weights missing.*layer\.1\.output\.dense\.bias"):
         load_folder(tmp_path)
     save_file({"model.layers.0.weight": torch.ones(1)}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"found not one, but model\.layers\.0\.weight"):
+    with pytest.raises(CheckpointError, match=r"found none, but model\.layers\.0\.weight"):
         load_folder(tmp_path)

@@ -101,5 +101,5 @@ def test_folder_of_another_make_can_be_trained_further(tmp_path: Path) -> None:
     described = json.loads((tmp_path / "run" / "run.json").read_text())
     assert described["model"]["layer_norm_epsilon"] == 1e-5
     (folder / "vocab.txt").write_text("\n".join([*tokens[:-1], "other"]) + "\n")
-    with pytest.raises(ConfigError, match="different from id 49 on"):
+    with pytest.raises(ConfigError, match="the first difference at id 49"):
         pretrain(shards, tmp_path / "again", config, init=folder)

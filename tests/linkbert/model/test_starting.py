@@ -67,7 +67,7 @@ def test_positions_are_cut_or_extended_by_copies(
     rows = network.encoder.embeddings.position.weight
     assert rows.shape == (size, 32)
     assert all(torch.equal(rows[place], learned[place % 32]) for place in range(size))
-    assert ("positions, wanted are" in caplog.text) is (size != 32)
+    assert ("are needed" in caplog.text) is (size != 32)
 
 
 def test_too_few_positions_stay_where_the_shards_fit_and_are_refused_where_not(

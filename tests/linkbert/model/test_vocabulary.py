@@ -50,7 +50,7 @@ def test_what_continues_a_word_follows_the_tokenizers_own_marks(
 def test_tokens_without_marks_make_no_whole_words(tmp_path: Path) -> None:
     model = models.WordLevel({"<s>": 0, "low": 1}, unk_token="<s>")
     path = saved(tmp_path / "tokenizer.json", model, pre_tokenizers.Whitespace())
-    with pytest.raises(ConfigError, match="leave whole_word off"):
+    with pytest.raises(ConfigError, match="turn whole_word off"):
         continues_word(path)
 
 

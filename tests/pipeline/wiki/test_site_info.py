@@ -65,7 +65,7 @@ def test_a_large_wikipedia_has_its_own_facts(language: str) -> None:
     for number in (FILE, CATEGORY):
         assert site.namespace_id(site.namespace_name(number)) == number
         assert site.namespace_id(CANONICAL_NAMES[number].upper()) == number
-    assert site.redirect_pattern.match("#REDIRECT [[x]]")
+    assert site.rules.redirect.match("#REDIRECT [[x]]")
 
 
 def test_siteinfo_wins_over_the_shipped_names() -> None:
@@ -110,7 +110,7 @@ def test_every_link_trail_and_redirect_word_compiles() -> None:
     for language in ("ar", "ca", "he", "hi", "ka", "kk", "mr", "uk", "zh"):
         site = SiteInfo(f"{language}wiki", language)
         for word in language_facts(language)["redirect"]:
-            match = site.redirect_pattern.match(f"{word} [[x#y]]")
+            match = site.rules.redirect.match(f"{word} [[x#y]]")
             assert match is not None
             assert match.group(1) == "x#y"
 
@@ -136,5 +136,5 @@ def test_subpages_are_where_the_wiki_has_them(site: SiteInfo, namespaces: set[in
 def test_a_region_of_a_language_has_the_rules_of_the_language() -> None:
     site = SiteInfo("portal", "pt-br")
     assert site.namespace_id("Categoria") == CATEGORY
-    assert site.redirect_pattern.match("#REDIRECIONAMENTO [[x]]")
+    assert site.rules.redirect.match("#REDIRECIONAMENTO [[x]]")
     assert SiteInfo("x", "tr-TR").capitalise("istanbul", 0) == "İstanbul"

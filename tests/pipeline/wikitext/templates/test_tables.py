@@ -33,7 +33,7 @@ def test_no_rule_writes_english_words_in_another_language(language: str) -> None
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[[text]", "found no TOML"),
+        ("[[text]", "found something else"),
         ("[[words]]\nnames = []", "found 'words'"),
         ("text = 1", "found 'text'"),
         ('[[text]]\nnames = "a"\ntext = "b"', "names ="),
