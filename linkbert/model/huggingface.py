@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ _KINDS = ("weight", "bias")
 def to_hugging_face(weights: Weights, num_layers: int) -> tuple[Weights, Weights]:
     """Rename our weights; return those of a BertForMaskedLM with pooler, and the relation head."""
     renamed = {theirs: weights[ours].contiguous() for ours, theirs in _names(num_layers)}
-    for layer, kind in _layers_and_kinds(num_layers):
+    for layer, kind in product(range(num_layers), _KINDS):
         fused = weights[f"encoder.layers.{layer}.query_key_value.{kind}"]
         for projection, part in zip(_PROJECTIONS, fused.chunk(3), strict=True):
             renamed[f"{_self_attention(layer)}.{projection}.{kind}"] = part.contiguous()
@@ -74,7 +75,7 @@ def from_hugging_face(weights: Weights, num_layers: int) -> Weights:
     if "cls.predictions.decoder.bias" in weights:  # some versions write only this one
         weights.setdefault("cls.predictions.bias", weights["cls.predictions.decoder.bias"])
     renamed = {ours: weights[theirs] for ours, theirs in _names(num_layers) if theirs in weights}
-    for layer, kind in _layers_and_kinds(num_layers):
+    for layer, kind in product(range(num_layers), _KINDS):
         parts = [f"{_self_attention(layer)}.{projection}.{kind}" for projection in _PROJECTIONS]
         if all(part in weights for part in parts):
             fused = torch.cat([weights[part] for part in parts])
@@ -91,18 +92,12 @@ def from_hugging_face(weights: Weights, num_layers: int) -> Weights:
 
 def _names(num_layers: int) -> Iterator[tuple[str, str]]:
     yield from _TOP_NAMES.items()
-    for layer, kind in _layers_and_kinds(num_layers):
+    for layer, kind in product(range(num_layers), _KINDS):
         for ours, theirs in _LAYER_NAMES.items():
             yield (
                 f"encoder.layers.{layer}.{ours}.{kind}",
                 f"bert.encoder.layer.{layer}.{theirs}.{kind}",
             )
-
-
-def _layers_and_kinds(num_layers: int) -> Iterator[tuple[int, str]]:
-    for layer in range(num_layers):
-        for kind in _KINDS:
-            yield layer, kind
 
 
 def _self_attention(layer: int) -> str:

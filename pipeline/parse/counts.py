@@ -1,4 +1,4 @@
-"""What became of the pages of a range, in numbers that add up."""
+"""Count what became of the pages of a range, in numbers that add up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 _MAX_KINDS = 200
-"""Kinds told apart in a summary: no wiki has as many namespaces; a made-up dump may have more."""
+"""Kinds listed in a summary; no real wiki has so many namespaces, but a made-up dump may."""
 
 _MAX_TEMPLATES = 500
 
@@ -26,12 +26,12 @@ class PageCounts:
         other_namespaces: left out, by the number of their namespace.
         other_models: left out, by their content model.
         rejected: by reason.
-        older_revisions: passed over, because the last one of a page counts.
-        without_id: kept pages and redirects to which an id was given.
+        older_revisions: ignored, because only the last revision of a page counts.
+        without_id: kept pages and redirects that had no id and were given one.
         links: on kept pages, by kind.
         links_dropped: by reason.
-        templates: calls in running prose that left nothing because no rule names them, by name.
-        template_calls: the first call of each of them, as it was written.
+        templates: calls in prose of templates without a rule, which left nothing, by name.
+        template_calls: the first call of each, as written.
     """
 
     pages_read: int = 0
@@ -62,9 +62,9 @@ class PageCounts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as a task's record holds them."""
-        # Not asdict, which makes a Counter anew from pairs, and so counts the pairs.
+        # Not asdict, which would rebuild a Counter from its pairs, and so count the pairs.
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        # What a task counts of templates is bounded: the rare ones of a large dump are too many.
+        # Only the most frequent templates: a large dump has too many rare ones for a record.
         values["templates"] = dict(_most_common(self.templates, _MAX_TEMPLATES))
         values["template_calls"] = {name: self.template_calls[name] for name in values["templates"]}
         return {name: dict(v) if isinstance(v, Counter) else v for name, v in values.items()}
@@ -102,12 +102,12 @@ class PageCounts:
 
 
 def _most_common(counter: Mapping[str, int], most: int) -> list[tuple[str, int]]:
-    """Return the largest counts, equal ones by name: the same in whatever order they came."""
+    """Return the largest counts, with ties ordered by name so that the result is reproducible."""
     return sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
 def by_kind(counter: Mapping[str, int]) -> dict[str, int]:
-    """Return counts by kind, in the order of the kinds' names, the rarest of very many as one.
+    """Return counts by kind, ordered by name; if there are too many, sum up the rarest as others.
 
     >>> by_kind({"b": 2, "a": 1})
     {'a': 1, 'b': 2}

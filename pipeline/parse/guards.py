@@ -1,14 +1,14 @@
-"""Two guards against a page that would stop a dump: a limit on CPU time, and notes of a crash.
+"""Two guards against a page that would stop the stage: a CPU time limit, and crash notes.
 
-CPU time, not the clock, so that a busy machine rejects the same pages as an idle one: none, unless
-a page makes the extraction run away.
+The limit is on CPU time, not on the clock, so that a busy machine rejects the same pages as an idle
+one: only those on which extraction runs away.
 
-A tokenizer in C can overflow the stack, and a text can take more memory than there is; no exception
-tells. So a task notes the place of each page before it begins with it. Where a note is found at the
-start, an attempt before this one died: the page it names is tried in a process of its own, and only
-if that dies too is the page to blame (else somebody stopped the run). Then every later page is
-tried as well, because a task may not die often. `segment` works on batches: its note names the
-first page of one, and each page of the batch is tried.
+A tokenizer in C can overflow the stack, and a text can exhaust memory; neither raises an exception.
+So a task notes the place of each page before it begins with it. A note found at the start of a task
+means that an earlier attempt died. The page it names is then tried in a process of its own, and is
+to blame only if that dies too (otherwise somebody stopped the run). In that case every later page
+is tried as well, because a task may die only a few times. `segment` works on batches: its note
+names the first page of a batch, and each page of the batch is tried.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class CpuLimit:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def _exceed(self, signal_number: int, frame: FrameType | None) -> None:
-        # An alarm that was on its way when the work ended concerns nobody.
+        # Ignore an alarm that was already on its way when the work ended.
         if self._is_running:
             raise CpuLimitExceeded
 
@@ -121,8 +121,8 @@ class CrashNotes:
 def crash_notes(path: str) -> Iterator[CrashNotes]:
     """Open the notes of a task; they are deleted when it ends, well or with an exception.
 
-    Those of a task on an object store lie on the machine's own disk: after a crash the task is
-    tried again there first.
+    For a task on an object store they lie on the machine's own disk, because after a crash the task
+    is first tried again on the same machine.
     """
     if files.is_remote(path):
         name = hashlib.sha256(path.encode()).hexdigest()
@@ -151,11 +151,11 @@ def find_crashing(
         work: picklable; prints the offset of each page from the given one on, one line each, before
             it tries the page.
         suspect: where to begin.
-        num_suspects: pages from there on that the note stands for; without a crash in one of them,
-            the later pages are not tried.
+        num_suspects: number of pages that the note stands for; if none of them crashes, the later
+            pages are not tried.
 
     Raises:
-        StageError: the trial ended neither well nor by a crash.
+        StageError: the trial failed in another way than by a crash.
     """
     crashing: set[int] = set()
     start = suspect
@@ -179,8 +179,8 @@ def _crash_from(work: Callable[[int], Any], start: int, max_pages: int | None) -
                 f"expected the trial of a page to end, found exit status {status} after the page "
                 f"at {offset}: run the same command again, with more memory or fewer --workers"
             )
-        # The kernel kills what takes the last memory. Somebody else may have killed the trial once,
-        # hardly twice at the same page.
+        # The kernel kills a process that exhausts memory. Somebody else may have killed the trial
+        # once, but hardly twice at the same page.
         if offset == killed_at:
             return offset
         killed_at = offset
@@ -191,7 +191,7 @@ def _try_from(
 ) -> tuple[int, int | None]:
     """Try the pages from `start` on in a process; return its exit status and the last page."""
     own_path = os.pathsep.join(filter(None, sys.path))
-    # Nothing in the current folder is a module of ours.
+    # Do not import modules from the current folder.
     environment = {**os.environ, "PYTHONPATH": own_path, "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-c", _COMMAND]
     with subprocess.Popen(

@@ -1,7 +1,7 @@
-"""<siteinfo>, the header of an export: names, namespaces, the rule of capitals, the licence.
+"""Read <siteinfo>, the header of an export: names, namespaces, capitalisation; and the licence.
 
 Schema: https://www.mediawiki.org/wiki/Help:Export. Versions before 0.5 lack the case of each
-namespace, before 0.9 the database name; many home-made exports lack the whole header.
+namespace, those before 0.9 the database name; many home-made exports lack the whole header.
 """
 
 from __future__ import annotations
@@ -34,22 +34,12 @@ def find_siteinfo(head: bytes) -> bytes | None:
     return head[begin : end + len(_SITEINFO_END)] if 0 <= begin < end else None
 
 
-def base_url(head: bytes) -> str:
-    """Return the address of the wiki's main page, empty where the header has none.
-
-    >>> base_url(b"<siteinfo><base>https://ltg.wikipedia.org/wiki/X</base></siteinfo>")
-    'https://ltg.wikipedia.org/wiki/X'
-    """
-    siteinfo = find_siteinfo(head)
-    return "" if siteinfo is None else _parse(siteinfo).findtext("base") or ""
-
-
 def parse_siteinfo(head: bytes, language: str | None = None) -> SiteInfo | None:
     """Return what the header of a dump says of its wiki, None without a header.
 
     Args:
         head: the first bytes of the dump, UTF-8.
-        language: the content language, where the user knows better.
+        language: the content language, if the user knows better.
 
     Raises:
         DumpError: the header is not well-formed XML.
@@ -62,7 +52,13 @@ def parse_siteinfo(head: bytes, language: str | None = None) -> SiteInfo | None:
     siteinfo = find_siteinfo(head)
     if siteinfo is None:
         return None
-    root = _parse(siteinfo)
+    try:
+        root = ElementTree.fromstring(siteinfo)
+    except ElementTree.ParseError as error:
+        raise DumpError(
+            f"expected a well-formed <siteinfo>, found damage ({error}): "
+            "mend the header of the dump, or cut it out"
+        ) from error
     default_case = root.findtext("case") or "first-letter"
     namespaces = [
         (int(entry.get("key", "0")), entry)
@@ -93,23 +89,13 @@ def header_language(head: bytes) -> str | None:
 
 def _language(head: bytes, root: ElementTree.Element) -> str:
     known = language_of(root.findtext("dbname") or "", root.findtext("base") or "")
-    # The name of the database tells more than xml:lang, which some exports leave at "en".
+    # The database name is more reliable than xml:lang, which some exports leave at "en".
     declared = header_language(head)
     return known if known != "en" or declared is None else declared
 
 
-def _parse(siteinfo: bytes) -> ElementTree.Element:
-    try:
-        return ElementTree.fromstring(siteinfo)
-    except ElementTree.ParseError as error:
-        raise DumpError(
-            f"expected a well-formed <siteinfo>, found damage ({error}): "
-            "mend the header of the dump, or cut it out"
-        ) from error
-
-
 def licence_of(base_url: str, date: str) -> str:
-    """Return the licence of the text of a dump, as far as its wiki's address and its date tell.
+    """Return the licence of a dump's text, as far as the wiki's address and the date determine it.
 
     Wikimedia's terms of use moved from GFDL to CC BY-SA 3.0 and GFDL on 2009-06-15 and to version
     4.0 on 2023-06-07: https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use.

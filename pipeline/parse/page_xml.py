@@ -1,8 +1,8 @@
-"""One page of an export, from its bytes to its fields.
+"""Read one page of an export from its bytes into fields.
 
-Expat reads each page alone: at 90 to 500 MB/s no slower than searching the tags and undoing the
-escapes in Python, and it says what is wrong with a damaged page. The document type of the dump is
-not part of a page, so no entity but the five of XML and numbers is ever expanded.
+Expat reads each page on its own. At 90 to 500 MB/s it is no slower than searching for the tags and
+unescaping in Python, and it says what is wrong with a damaged page. The document type of the dump
+is not part of a page, so only the five entities of XML and numeric ones are ever expanded.
 
 Schema: https://www.mediawiki.org/wiki/Help:Export, versions 0.3 to 0.11.
 """
@@ -30,7 +30,7 @@ _BUFFER_BYTES = 1 << 18
 _NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 _ID_BITS, _NAMESPACE_BITS = 64, 32
 _DETAIL_CHARS = 40
-# <page>, <revision>, <text>: what lies deeper is part of the text.
+# <page>, <revision>, <text>: any deeper element is part of the text.
 _TEXT_DEPTH = 3
 _NAMESPACE = re.compile(rb"<page>\s*<title>[^<]*</title>\s*<ns>(-?\d{1,9})</ns>")
 
@@ -40,13 +40,13 @@ class Page:
     """The fields of a page and of its last revision.
 
     Attributes:
-        page_id: None where the export has none.
-        title: as written, with its namespace name.
-        namespace: None before schema 0.6, which writes none.
-        redirect_title: of the tag that schema 0.4 and later write for a redirect.
-        num_revisions: how many the export holds; the last one in it is taken.
-        model: content model; all but `wikitext` is data or code.
-        timestamp: as written, `2024-01-31T12:00:00Z`; empty where there is none.
+        page_id: None if the export has none.
+        title: as written, with the name of its namespace.
+        namespace: None before schema 0.6, which introduced it.
+        redirect_title: from the tag that schema 0.4 and later write for a redirect.
+        num_revisions: how many the export holds; the last of them is used.
+        model: content model; all but `wikitext` are data or code.
+        timestamp: as written, `2024-01-31T12:00:00Z`; empty if there is none.
     """
 
     page_id: int | None
@@ -61,7 +61,7 @@ class Page:
 
 
 class PageError(ValueError):
-    """A page cannot be read; `reason` is the reason of its reject, the message its detail."""
+    """A page cannot be read; `reason` and the message go into its row of rejects."""
 
     def __init__(self, reason: str, detail: str, page: Page | None = None) -> None:
         super().__init__(detail)
@@ -69,7 +69,7 @@ class PageError(ValueError):
 
 
 def peek_namespace(data: bytes) -> int | None:
-    """Return the namespace of a page without reading it all, None where it does not show.
+    """Return the namespace of a page without reading all of it, None if it is not at the start.
 
     >>> peek_namespace(b"<page> <title>Talk:A</title> <ns>1</ns>"), peek_namespace(b"<page>")
     (1, None)
@@ -117,7 +117,7 @@ class _PageReader:
         # The fields of the element that is open below <page>.
         self._fields: dict[str, str] = {}
         self._content: list[str] = []
-        # How many pieces there were when an element inside a text began.
+        # The number of pieces when the last element inside a text began.
         self._num_before = 0
         self._redirect: str | None = None
         self._num_revisions = 0
@@ -125,7 +125,7 @@ class _PageReader:
         self.num_text_bytes = 0
 
     def read(self, data: bytes) -> tuple[str, str] | None:
-        """Read a page; return reason and detail of what is wrong with it."""
+        """Read a page; return reason and detail of its fault, if it has one."""
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.buffer_size = _BUFFER_BYTES
@@ -158,7 +158,7 @@ class _PageReader:
         )
 
     def bad_number(self) -> str:
-        """Return what stands where a number must, empty where all are numbers or absent."""
+        """Describe the first field that should be a number and is not; "" if there is none."""
         written = (
             ("ns", self._page.get("ns"), _NAMESPACE_BITS),
             ("id", self._page.get("id"), _ID_BITS),
@@ -176,7 +176,7 @@ class _PageReader:
     def _open(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > _TEXT_DEPTH:
-            # Home-made exports forget to escape the tags of the text: they are text.
+            # Home-made exports forget to escape the tags in a text: they are text.
             self._content.append(_spelled(name, attributes))
             self._num_before = len(self._content)
             return
@@ -206,7 +206,7 @@ class _PageReader:
         self._content.clear()
 
     def _close_inner(self, name: str) -> None:
-        """End an element inside a field; one without content is written as such: <br/>."""
+        """End an element inside a field; write one without content as <br/>."""
         if len(self._content) == self._num_before:
             self._content[-1] = f"{self._content[-1][:-1]}/>"
             self._num_before = 0
@@ -216,15 +216,12 @@ class _PageReader:
 
 def _spelled(name: str, attributes: dict[str, str]) -> str:
     """Return the opening tag of an element as it may have been written."""
-    return (
-        f"<{name}"
-        + "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
-        + ">"
-    )
+    written = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
+    return f"<{name}{written}>"
 
 
 def _integer(text: str | None, bits: int = _ID_BITS) -> int | None:
-    """Return a number that fits a column of so many bits, None for anything else."""
+    """Return a number that fits a column of `bits` bits, None for anything else."""
     text = (text or "").strip()
     if not _NUMBER.fullmatch(text):
         return None

@@ -1,8 +1,8 @@
-"""Cut what cannot be split into pieces that others read: one task per file, 60 to 300 MB/s.
+"""Cut a file that cannot be split into pieces that other tasks read: 60 to 300 MB/s per file.
 
-A piece is XML of some megabytes, zstd-compressed, cut before a page where there is one. Pieces are
-to the next phase what byte ranges are for a file that can be split: a page that spills over is read
-on in the next piece.
+A piece is some megabytes of XML, compressed with zstd, cut before a page where possible. The next
+phase treats pieces like the byte ranges of a file that can be split: a page that spills over is
+read to its end from the next piece.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.storage.decompress import decompress, to_utf8
 from schemas.errors import DumpError
 
 XML_PER_COMPRESSED_BYTE = 4
-"""A piece of XML is so many times a range of compressed bytes: dumps compress four- to sixfold."""
+"""Size of a piece as a multiple of a range of compressed bytes: dumps compress 4 to 6 times."""
 
 _READ_BYTES = 1 << 20
 _GATHERED_BYTES = 1 << 16
@@ -56,7 +56,7 @@ def until_cut_off(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of some size, where a file comes in very many tiny ones.
+    """Yield the same bytes in larger pieces, for files that come in very many tiny ones.
 
     >>> list(gathered(iter([b"a", b"b"])))
     [b'ab']

@@ -19,7 +19,7 @@ from schemas.tables import pages
 
 ROW_GROUP_ROWS = 2048
 ROW_GROUP_CHARS = 1 << 23
-"""A row group ends with the row that reaches either: it depends on the pages alone."""
+"""A row group ends when it reaches either limit, so that it depends only on the pages."""
 
 _SECTIONS_TYPE = pages.SCHEMA.field("sections").type
 _LINKS_TYPE = pages.SCHEMA.field("links").type
@@ -113,7 +113,7 @@ class _Nested:
 
 
 def parse_timestamp(written: str) -> int | None:
-    """Return seconds since 1970 of a timestamp as exports write it, None where it is none.
+    """Return an export's timestamp as seconds since 1970, None if it is not valid.
 
     >>> parse_timestamp("2017-09-01T12:00:00Z"), parse_timestamp("")
     (1504267200, None)

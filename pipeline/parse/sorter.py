@@ -1,4 +1,4 @@
-"""What becomes of each page of a range: a row of pages, redirects or rejects, or a counted drop.
+"""Decide what each page of a range becomes: a row of pages, redirects or rejects, or a drop.
 
 raw page ─ parse_page ─ namespace, model ─┬─ redirect_target ── redirects
                                           ├─ extract ───────── pages
@@ -54,7 +54,7 @@ class PageSorter:
         writers: of the parts, by table.
         limit: on the CPU time for the text of one page.
         crashing: offsets of the pages whose text kills the process that extracts it.
-        rules: what templates show; without them, what those of the wiki's language do.
+        rules: what templates show; the default is the rules for the wiki's language.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class PageSorter:
         self._rejects = _Rows(writers["rejects"])
 
     def add(self, raw: RawPage) -> None:
-        """Sort one page; nothing that a page holds stops the others."""
+        """Sort one page; no content of a page can stop the others."""
         self.counts.pages_read += 1
         try:
             self._sort(raw)
@@ -86,7 +86,7 @@ class PageSorter:
             self._reject(raw, error.reason, str(error), error.page)
 
     def flush(self) -> None:
-        """Write what is gathered."""
+        """Write the rows collected so far."""
         self._pages.flush()
         self._redirects.flush()
         self._rejects.flush()
@@ -96,7 +96,7 @@ class PageSorter:
             raise _fault_error(raw)
         namespace = peek_namespace(raw.data)
         if namespace is not None and namespace not in self._namespaces:
-            # Half of a dump: not read any further.
+            # Half of the pages of a dump; they are not read any further.
             self.counts.other_namespaces[str(namespace)] += 1
             return
         page = parse_page(raw.data)
@@ -118,7 +118,7 @@ class PageSorter:
 
     def _checked_title(self, page: Page, namespace: int) -> str:
         title = normalise_page_title(page.title, namespace, self._site)
-        # The name of the namespace comes on top: https://www.mediawiki.org/wiki/Manual:Page_title.
+        # The namespace does not count: https://www.mediawiki.org/wiki/Manual:Page_title.
         prefix = self._site.namespace_names.get(namespace, "")
         longest = MAX_TITLE_BYTES + (len(f"{prefix}:".encode()) if prefix else 0)
         if len(title.encode()) > longest:
@@ -150,7 +150,7 @@ class PageSorter:
         )
 
     def _extract(self, page: Page, title: str) -> tuple[Target | None, Extraction | None]:
-        """Return where a page redirects to, or else what it holds, within the CPU limit."""
+        """Return where a page redirects to, or what it holds, within the CPU limit."""
         try:
             return self._limit.run(self._read_text, page, title)
         except CpuLimitExceeded as error:
@@ -160,12 +160,12 @@ class PageSorter:
             raise PageError(FAILED, f"{type(error).__name__}: {error}", page) from error
 
     def _read_text(self, page: Page, title: str) -> tuple[Target | None, Extraction | None]:
-        """Read a page; nothing is counted or kept here, because the limit may end it anywhere."""
+        """Read a page; count and keep nothing here, because the limit may strike anywhere."""
         target = redirect_target(page.text, page.redirect_title, self._site)
         if target is not None or page.redirect_title is not None:
             return target, None
         extraction = extract(page.text, title, self._site, self._rules)
-        # A text that no UTF-8 can hold is found here, not among the rows of other pages.
+        # A text that cannot be encoded fails here, not later with the rows of other pages.
         extraction.text.encode()
         return None, extraction
 
@@ -197,7 +197,7 @@ def made_page_id(title: str) -> int:
 
 
 def _fault_error(raw: RawPage) -> PageError:
-    """Return the error of a page that the splitter could not cut whole, with what it shows."""
+    """Return the error for a page that the splitter could not cut out whole."""
     if raw.fault == STRAY:
         excerpt = raw.data.decode("utf-8", "replace").strip()
         return PageError(STRAY, f"between pages: {excerpt}")

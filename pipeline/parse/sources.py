@@ -1,9 +1,9 @@
-"""Find out what the files of a dump are before anything is read in earnest, and their ranges.
+"""Find out what the files of a dump are, before their pages are read, and split them into ranges.
 
     paths, globs ─ source_paths ─ inspect_source ─┬─ plain XML, bz2 ── ranges_of ── tasks
                                                   └─ all else ── pipeline/parse/pieces.py ── tasks
 
-What a file is shows in its first bytes, never in its name.
+The kind of a file is recognised by its first bytes, never by its name.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from pipeline.storage.decompress import decompress, sniff_compression
 from schemas.errors import DumpError
 
 HEAD_BYTES = 1 << 16
-"""The first bytes of XML, in which the header of a dump must lie; the largest is 12 kB."""
+"""The header of a dump must lie within so many bytes of XML; the largest is 12 kB."""
 
 TAIL_BYTES = 1 << 16
-"""The last bytes of XML, in which the root must be closed; comments may follow it."""
+"""The root must be closed within the last so many bytes of XML; comments may follow it."""
 
 MIN_RANGE_BYTES = 1 << 20
 MAX_RANGE_BYTES = 1 << 25
 RANGES_PER_DUMP = 128
-"""Enough for the cores of one machine; a file's range is 32 MB where that makes more of them."""
+"""Enough for the cores of one machine; a large dump has more ranges, of 32 MB each."""
 
 _DIGEST_WHOLE_BYTES = 1 << 24
 _DIGEST_SAMPLE_BYTES = 1 << 18
@@ -48,7 +48,7 @@ class DumpFile:
         path: where it lies.
         num_bytes: its size on disk.
         compression: "" for plain XML, else "bz2", "gz", "xz" or "zst".
-        is_utf16: whether its text is UTF-16, told by the byte order mark.
+        is_utf16: whether its text is UTF-16, according to the byte order mark.
         head: the first bytes of its XML, as UTF-8.
     """
 
@@ -81,8 +81,8 @@ def source_paths(patterns: tuple[str, ...]) -> list[str]:
     for pattern in patterns:
         if kind := files.unreadable(pattern):
             advice = (
-                "a dump is read in many places at once, and again after a stop, so save it to a "
-                "file first"
+                "a dump is read at many places at once, and again after a restart, so save it to "
+                "a file first"
             )
             if kind == files.FOLDER:
                 advice = f"name the files in it, such as {files.join(pattern, '*.bz2')}"
@@ -112,7 +112,7 @@ def inspect_source(path: str, allow_truncated: bool = False) -> DumpFile:
     """Look at the beginning of a file, and at the end of plain XML or bz2.
 
     Raises:
-        DumpError: it is empty, no MediaWiki export, or cut off and `allow_truncated` is not set.
+        DumpError: it is empty, not a MediaWiki export, or cut off without `allow_truncated`.
     """
     num_bytes = files.size(path)
     with files.open_read(path) as file:
@@ -129,7 +129,7 @@ def inspect_source(path: str, allow_truncated: bool = False) -> DumpFile:
     if b"<page>" not in head and b"<mediawiki" not in head:
         raise DumpError(
             f"expected a MediaWiki XML dump, found {describe(magic, head)} at {path}: "
-            "give a pages-articles dump (.xml, .bz2, .gz, .xz, .zst) or a page export"
+            "use a pages-articles dump (.xml, .bz2, .gz, .xz, .zst) or a page export"
         )
     if not (compression or allow_truncated) and _is_cut_off(head, tail):
         raise truncated_error(path, num_bytes)
@@ -187,14 +187,14 @@ def describe(magic: bytes, head: bytes) -> str:
     >>> describe(b"%PDF-1.7", b"%PDF-1.7"), describe(b"", b"<!DOCTYPE html><html>")
     ('a PDF file', 'a web page')
     >>> describe(b"BZh9", b"BZh91AY"), describe(b"\n", b"\n\n")
-    ('what was compressed twice', 'nothing but white space')
+    ('a file compressed twice', 'nothing but white space')
     """
     known = {b"PK": "a zip file", b"%PDF": "a PDF file", b"PAR1": "a Parquet file"}
     for beginning, name in known.items():
         if magic.startswith(beginning):
             return name
     if head.startswith((b"BZh", b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
-        return "what was compressed twice"
+        return "a file compressed twice"
     text = head.decode("utf-8", "replace").strip()
     if not text:
         return "nothing but white space"
@@ -238,7 +238,7 @@ def range_bytes(total_bytes: int) -> int:
 def fingerprint(path: str) -> str:
     """Return a digest of a file: of all of it up to 16 MB, else of its size and 64 samples.
 
-    A dump of 25 GB would take minutes to digest, on an object store a whole download.
+    Digesting all of a 25 GB dump would take minutes, and on an object store a whole download.
     """
     num_bytes = files.size(path)
     state = hashlib.sha256(str(num_bytes).encode())

@@ -1,11 +1,11 @@
-"""Cut the decoded bytes of one range of a dump into whole pages, and note what chains ranges.
+"""Cut the decoded bytes of one range of a dump into whole pages, and note how ranges connect.
 
     range k      ...</page>  <page>...</page>  <page>...<pa  |ge>  ...  range k+1
     owned                    ^ first                     ^ last: begins here, so it is ours whole
 
-A page belongs to the range that holds the first byte of its tag, so no range needs to know another.
-`<` is always escaped in the content of an export, hence a byte search finds exactly the tags; what
-is damaged shows as a page that does not close, and is handed on as such.
+A page belongs to the range that holds the first byte of its tag, so ranges are independent.
+`<` is always escaped in the content of an export, so a byte search finds exactly the tags. Damage
+shows as a page that is not closed, and is handed on with that fault.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ UNCLOSED = "unclosed"
 TOO_LARGE = "too_large"
 """The page is longer than a task may hold."""
 STRAY = "stray_content"
-"""Not a page: content between pages, which a damaged tag leaves behind."""
+"""Not a page: content between pages, as a damaged tag leaves it."""
 
-# One search for both, and by way of `<`, which only tags have: five times as fast as two searches.
+# One search for both tags: five times as fast as two searches, as only tags contain `<`.
 _PAGE_TAG = re.compile(rb"</?page>")
 _EXCERPT_BYTES = 4096
 _GAP_BYTES = 1 << 17
-"""How much of what stands between pages is looked at; a header with all namespaces is 6 kB."""
+"""How much content between pages is examined; a header with all namespaces is 6 kB."""
 
 _FOOTER = b"</mediawiki>"
 _FURNITURE = (
@@ -45,7 +45,7 @@ _FURNITURE = (
     (b"</mediawiki", b">"),
     (b"\xef\xbb\xbf", b""),
 )
-"""How what may stand between pages begins and ends: header and footer, also of joined dumps."""
+"""Begin and end of what may stand between pages: headers and footers, also of joined dumps."""
 _BLANK = re.compile(rb"\s*")
 
 
@@ -56,8 +56,8 @@ class RawPage:
     Attributes:
         offset: of its first byte in the decoded bytes of the range.
         data: the page; only its beginning where it is too large or stray.
-        fault: why it cannot be used, empty if it can.
-        num_pruned: older revisions left out because a long history would not fit.
+        fault: why it cannot be used; empty if it can.
+        num_pruned: number of older revisions left out because a long history would not fit.
     """
 
     offset: int
@@ -68,16 +68,16 @@ class RawPage:
 
 @dataclass(slots=True)
 class RangeFacts:
-    """What a range says of itself, from which `check_chain` closes the chain over all ranges.
+    """Facts about one range, from which `check_chain` checks that no page was lost in between.
 
     Attributes:
         num_bytes: decoded bytes that the range owns.
         num_pages: pages that begin in them.
-        num_tags: page tags counted in the owned bytes, apart from the splitting.
+        num_tags: page tags in the owned bytes, counted independently of the splitting.
         first_page: offset of its first page, None without one.
         end: offset after its last page, None without one; beyond `num_bytes` if it spills over.
-        next_page: offset of the first page after the range, if reading came that far.
-        is_head_clean: nothing but header or footer stands before the first page.
+        next_page: offset of the first page after the range, if it was read that far.
+        is_head_clean: whether only header or footer stands before the first page.
     """
 
     num_bytes: int = 0
@@ -95,7 +95,7 @@ class PageSplitter:
     Args:
         owned: the bytes of the range, in pieces.
         after: the bytes that follow; read only as far as the last page needs.
-        max_page_bytes: a page longer than this without its older revisions is given up.
+        max_page_bytes: a page longer than this, without its older revisions, is skipped.
     """
 
     def __init__(self, owned: Iterable[bytes], after: Iterable[bytes], max_page_bytes: int) -> None:
@@ -103,7 +103,7 @@ class PageSplitter:
         self._owned, self._after = iter(owned), iter(after)
         self._is_owned = True
         self._max_page_bytes = max_page_bytes
-        # The decoded bytes in hand, how many of them are done with, and the offset of the rest.
+        # The decoded bytes in memory, how many of them are processed, and the offset of the rest.
         self._buffer = b""
         self._at = 0
         self._offset = 0
@@ -111,7 +111,7 @@ class PageSplitter:
         self._after_to_count = len(OPEN) - 1
 
     def pages(self) -> Iterator[RawPage]:
-        """Yield the pages of the range, whole or with their fault, and stray content between."""
+        """Yield the pages of the range, whole or with a fault, and stray content between them."""
         facts = self.facts
         while (begin := (yield from self._skip_to_page())) is not None:
             if facts.first_page is None:
@@ -122,7 +122,7 @@ class PageSplitter:
             yield page
 
     def _skip_to_page(self) -> Generator[RawPage, None, int | None]:
-        """Move to the next page that begins in owned bytes; yield what is stray before it."""
+        """Move to the next page that begins in owned bytes; yield stray content before it."""
         start, gap = self._offset, b""
         while (found := self._find(OPEN)) < 0:
             keep = _open_tag_prefix(self._buffer)
@@ -165,7 +165,7 @@ class PageSplitter:
                 return RawPage(begin, self._done_with(self._length()), TRUNCATED, num_pruned)
 
     def _prune(self, length: int) -> int:
-        """Drop all but the head and the last revision from the page in hand; count them."""
+        """Drop the older revisions of the current page; return how many they were."""
         rest = self._buffer[self._at :]
         first, last = rest.find(REVISION, 0, length), rest.rfind(REVISION, 0, length)
         if first < 0 or first == last:
@@ -175,7 +175,7 @@ class PageSplitter:
         return rest.count(REVISION, first, last)
 
     def _skip_large(self) -> bytes:
-        """Move behind a page that does not fit; return its beginning."""
+        """Move past a page that does not fit; return its beginning."""
         excerpt = self._done_with(len(OPEN), _EXCERPT_BYTES)
         excerpt += self._buffer[self._at : self._at + _EXCERPT_BYTES]
         while True:
@@ -263,7 +263,7 @@ def _is_clean(gap: bytes) -> bool:
     if _FOOTER.startswith(content) or _FOOTER.endswith(content):
         return True
     place = 0
-    # One step forward at a time: a search from every beginning would take the square of the length.
+    # Always forward: searching again from every beginning would take quadratic time.
     while (place := _past_blank(content, place)) < len(content):
         after = _past_furniture(content, place)
         if after is None:
@@ -288,10 +288,10 @@ def _past_furniture(content: bytes, place: int) -> int | None:
 
 
 def check_chain(ranges: Sequence[RangeFacts], where: str) -> int:
-    """Check that the ranges of one file pass every page on exactly once; return the loose ends.
+    """Check that the ranges of one file read every page exactly once; count the loose ends.
 
-    A loose end is content at the head of a range that no page explains: damage that fell between
-    two ranges, so that neither could put it into the rejects.
+    A loose end is content at the beginning of a range that is part of no page: damage on the border
+    of two ranges, which neither could put into the rejects.
 
     Args:
         ranges: facts in the order of the ranges.
@@ -325,5 +325,5 @@ def check_chain(ranges: Sequence[RangeFacts], where: str) -> int:
 def _broken_chain(where: str, index: int, expected: str, found: str) -> StageError:
     return StageError(
         f"expected {expected} in range {index} of {where}, found {found}: "
-        "this is a fault of the stage, please report it"
+        "this is a bug, please report it"
     )

@@ -1,10 +1,10 @@
 """The first stage: a MediaWiki dump becomes the tables pages, redirects and rejects.
 
-    cut     one task per file    looks at its header; cuts into pieces what cannot be split
+    cut     one task per file    reads its header; cuts it into pieces if it cannot be split
     parse   one task per range   reads the pages that begin in it, writes part NNNNN of each table
 
-Pages stand in the tables in the order of the dump. What is read equals what is kept plus what is
-dropped, by reason, or the stage fails; and the ranges must pass every page on exactly once.
+The tables hold the pages in the order of the dump. The stage fails unless the pages read equal
+those kept plus those dropped, by reason, and every page was read by exactly one range.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.engine.stage import Job, Phase, Record, Records, Stage, Task
 from pipeline.parse.config import ParseConfig
 from pipeline.parse.counts import PageCounts, by_kind
 from pipeline.parse.guards import CpuLimit, crash_notes, find_crashing
-from pipeline.parse.header import base_url, header_language, licence_of, parse_siteinfo
+from pipeline.parse.header import header_language, licence_of, parse_siteinfo
 from pipeline.parse.page_xml import LEFT_OUT
 from pipeline.parse.pieces import (
     gathered,
@@ -62,7 +62,7 @@ from schemas.parquet import TableWriter
 TABLES = ("pages", "redirects", "rejects")
 
 _SITE_NAME = "site.json"
-# What the manifest of pages says and the summary does not.
+# Facts in the manifest of pages that the summary leaves out.
 _NOT_TOLD = ("siteinfo", "templates_dropped")
 
 
@@ -70,7 +70,7 @@ def fingerprint_dumps(job: Job[ParseConfig]) -> dict[str, str]:
     """Return a digest of each file of the dump.
 
     Raises:
-        DumpError: one is missing, empty, no dump, or cut off.
+        DumpError: one is missing, empty, not a dump, or cut off.
     """
     found = {}
     for index, path in enumerate(source_paths(job.sources)):
@@ -88,7 +88,7 @@ def tasks_of_cut(job: Job[ParseConfig], records: Records) -> list[Task]:
 
 
 def run_cut(job: Job[ParseConfig], task: Task) -> Record:
-    """Read the header of a file; cut it into pieces where it cannot be split."""
+    """Read the header of a file; cut the file into pieces if it cannot be split."""
     source = inspect_source(task.args["path"], job.config.allow_truncated)
     site = parse_siteinfo(source.head, job.config.language)
     record: Record = {
@@ -98,7 +98,6 @@ def run_cut(job: Job[ParseConfig], task: Task) -> Record:
         "compression": source.compression,
         "site": None if site is None else site.to_json(),
         "language": header_language(source.head),
-        "base_url": base_url(source.head),
         "pieces": None,
     }
     if not source.is_splittable:
@@ -117,7 +116,7 @@ def _piece_folder(source_index: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RangeArgs:
-    """A task on bytes [start, end) of a file that can be split."""
+    """The arguments of a task on bytes [start, end) of a file that can be split."""
 
     source: int
     path: str
@@ -128,7 +127,7 @@ class RangeArgs:
 
 @dataclass(frozen=True, slots=True)
 class PieceArgs:
-    """A task on one of the pieces into which a file was cut."""
+    """The arguments of a task on one of the pieces into which a file was cut."""
 
     source: int
     path: str
@@ -141,7 +140,7 @@ def _args_of(task: Task) -> RangeArgs | PieceArgs:
 
 
 def tasks_of_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
-    """Make one task per byte range or piece, in the order of the dump; note the wiki for all."""
+    """Make one task per byte range or piece, in the order of the dump; record the wiki for all."""
     cut = records["cut"]
     files.write_json(job.state_path(_SITE_NAME), choose_site(cut, job.config.language).to_json())
     total_bytes = sum(record["num_bytes"] for record in cut)
@@ -160,7 +159,7 @@ def tasks_of_parse(job: Job[ParseConfig], records: Records) -> list[Task]:
 
 
 def choose_site(cut: list[Record], language: str | None) -> SiteInfo:
-    """Return the wiki of a dump from the headers of its files; some may have none.
+    """Return the wiki of a dump from the headers of its files, some of which may have none.
 
     Raises:
         DumpError: the files are of different wikis.
@@ -204,7 +203,7 @@ def run_parse(job: Job[ParseConfig], task: Task) -> Record:
 
 
 def try_pages(job: Job[ParseConfig], task: Task, start: int) -> None:
-    """Sort the pages of a task from an offset on to nowhere, printing the offset of each before."""
+    """Sort a task's pages from an offset on, without output; print each offset beforehand."""
     with ExitStack() as stack:
         nowhere = stack.enter_context(open(os.devnull, "wb"))
         writers = {
@@ -237,7 +236,7 @@ def _open_task(
 
 @lru_cache(maxsize=1)
 def _site(record: bytes) -> SiteInfo:
-    """Return one object for all tasks of a process: it remembers the targets it has seen."""
+    """Return the same object for all tasks of a process, because targets are cached by site."""
     return SiteInfo.from_json(json.loads(record))
 
 
@@ -278,10 +277,10 @@ def finish_parse(job: Job[ParseConfig], records: Records) -> dict[str, Any]:
 def _check_found(
     job: Job[ParseConfig], parse: list[Record], pages: dict[str, Any], names: list[str]
 ) -> None:
-    """Refuse a dump of which nothing is kept.
+    """Refuse a dump from which nothing is kept.
 
     Raises:
-        DumpError: there is no page in it, no text, or none of the namespaces.
+        DumpError: it has no pages, no text, or no page in the namespaces.
     """
     where = names[0] if len(names) == 1 else f"{len(names)} files from {names[0]} on"
     if not pages["pages_read"]:
@@ -289,7 +288,7 @@ def _check_found(
     if pages["rejected"].get(LEFT_OUT, 0) > pages["pages"] + pages["redirects"]:
         raise DumpError(
             f"expected pages with their text, found a stub dump without it in {where}: "
-            "give the pages-articles dump"
+            "use the pages-articles dump"
         )
     if not pages["pages"]:
         spaces = ", ".join(f"{space}: {n}" for space, n in pages["other_namespaces"].items())
@@ -305,7 +304,7 @@ def _check_found(
 def _warnings(
     job: Job[ParseConfig], parse: list[Record], pages: dict[str, Any], site: SiteInfo
 ) -> list[str]:
-    """Return what is odd about a dump that was read all the same."""
+    """Return what is odd about a dump that could be read nevertheless."""
     found = []
     unknown = [n for n in job.config.namespaces if n and n not in site.namespace_names]
     if site.namespace_names and unknown:
@@ -316,7 +315,7 @@ def _warnings(
     language = job.config.language
     if language and not is_known_language(language):
         found.append(
-            f"the language {language} is not known: the names and rules of English stand in; "
+            f"the language {language} is not known: the names and rules of English are used; "
             "see https://www.mediawiki.org/wiki/Manual:Language for the codes"
         )
     if num_rejects := sum(pages["rejected"].values()):
@@ -325,7 +324,7 @@ def _warnings(
 
 
 def _first_reject(job: Job[ParseConfig], parse: list[Record]) -> str:
-    """Say why the first page was rejected, and where to see the others."""
+    """Say why the first rejected page was rejected, and how to see the others."""
     row = first_row(job, "rejects", parse)
     title = f" of {row['title']!r}" if row["title"] else ""
     return (
@@ -337,15 +336,16 @@ def _first_reject(job: Job[ParseConfig], parse: list[Record]) -> str:
 def _describe(
     job: Job[ParseConfig], records: Records, names: list[str], counts: PageCounts
 ) -> dict[str, Any]:
-    """Return what the manifests say beyond rows and drops."""
-    addresses = [record["base_url"] for record in records["cut"] if record["base_url"]]
+    """Return what the manifest of pages says beyond rows and drops."""
+    sites = [record["site"] for record in records["cut"] if record["site"]]
+    address = next((site["base_url"] for site in sites if site["base_url"]), "")
     last = max(record["last_timestamp"] for record in records["parse"])
     date = max(filter(None, map(date_in_name, names)), default=last[:10])
     return {
         "siteinfo": json.loads(files.read_bytes(job.state_path(_SITE_NAME))),
         "dumps": names,
         "dump_date": date,
-        "licence": licence_of(addresses[0] if addresses else "", date),
+        "licence": licence_of(address, date),
         "links": by_kind(counts.links),
         "links_dropped": by_kind(counts.links_dropped),
         "templates_dropped": counts.most_dropped(),

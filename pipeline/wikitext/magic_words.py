@@ -60,16 +60,15 @@ def magic_word(name: str, title: str, site: SiteInfo) -> str | None:
 def _of_page(word: str, title: str, site: SiteInfo) -> str:
     namespace = namespace_of_title(title, site)
     page = title.partition(":")[2].lstrip() if namespace else title
-    if word == "pagename":
-        return page
-    if word == "fullpagename":
-        return title
-    if word == "subpagename":
-        return page.rpartition("/")[2]
-    if word == "basepagename":
-        return page.rpartition("/")[0] or page
-    if word == "rootpagename":
-        return page.partition("/")[0]
+    names = {
+        "pagename": page,
+        "fullpagename": title,
+        "subpagename": page.rpartition("/")[2],
+        "basepagename": page.rpartition("/")[0] or page,
+        "rootpagename": page.partition("/")[0],
+    }
+    if word in names:
+        return names[word]
     if word.startswith("talk"):
         namespace |= 1
     elif word != "namespace":
