@@ -122,7 +122,7 @@ ENTRY = b'{"bert.a": {"dtype": "F32", "shape": %s, "data_offsets": %s}}'
         ("model.safetensors", header(b"[]"), "a header that is not a JSON object"),
         ("model.safetensors", header(b"\xff\xff"), "expected safetensors"),
         ("model.safetensors", header(b"{" * 50_000), "expected safetensors"),
-        ("model.safetensors", header(ENTRY % (b"[2]", b"[0, 8]")), "beyond the file's end"),
+        ("model.safetensors", header(ENTRY % (b"[2]", b"[0, 8]")), "beyond the end of the file"),
         ("model.safetensors", header(ENTRY % (b"[9]", b"[0, 0]")), "not of the size of its shape"),
         ("model.safetensors", header(ENTRY % (b"[-1]", b"[0, 0]")), "an invalid shape"),
         ("model.safetensors", header(ENTRY % (b"[1e3]", b"[0, 0]")), "an invalid shape"),
