@@ -81,8 +81,8 @@ def weight_files(folder: Path) -> list[Path]:
 def _parts(folder: Path, index_name: str) -> list[Path]:
     index = folder / index_name
     places = read_object(index).get("weight_map")
-    is_table = isinstance(places, dict) and all(isinstance(name, str) for name in places.values())
-    names = set(places.values()) if is_table else set()
+    values = list(places.values()) if isinstance(places, dict) else []
+    names = set(values) if all(isinstance(value, str) for value in values) else set()
     # Only names of files in the folder itself, never a path that leads elsewhere.
     wrong = [name for name in names if Path(name).name != name]
     missing = [name for name in names if not wrong and not (folder / name).is_file()]
