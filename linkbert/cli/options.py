@@ -116,11 +116,9 @@ def _add_parse(commands: Any) -> None:
 
 def _add_dumps(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument(
-        "dumps",
-        nargs="+",
-        metavar="DUMP",
+        "dumps", nargs="+", metavar="DUMP",
         help=f".xml, .bz2, .gz, .xz, .zst or .7z; also globs, gs://, s3://{more}",
-    )
+    )  # fmt: skip
 
 
 def _add_ingest(commands: Any) -> None:
@@ -194,11 +192,9 @@ def _add_sample(commands: Any) -> None:
         obeys=("workers", "seed", "overwrite", "estimate"),
     )  # fmt: skip
     parser.add_argument(
-        "corpora",
-        nargs="+",
-        metavar="CORPUS[:LINKS]",
+        "corpora", nargs="+", metavar="CORPUS[:LINKS]",
         help="further ones may name their own kind of links",
-    )
+    )  # fmt: skip
     _add_out(parser, "SHARDS")
     add_fields(parser, SampleConfig)
 
@@ -267,12 +263,9 @@ def _add_finetune(commands: Any) -> None:
     )
     parser.add_argument("model", type=Path, metavar="HF_DIR", help="Hugging Face folder")
     parser.add_argument(
-        "data",
-        nargs="+",
-        type=Path,
-        metavar="DATA",
+        "data", nargs="+", type=Path, metavar="DATA",
         help="folder with train, dev and optionally test, or these files",
-    )
+    )  # fmt: skip
     _add_out(parser, "DIR")
     parser.add_argument("--task", metavar="NAME", help="GLUE task; else the folder's name")
     parser.add_argument(
