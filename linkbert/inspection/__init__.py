@@ -1,1 +1,1 @@
-"""Look at what the stages wrote: read a corpus, print it for a person, prove it byte by byte."""
+"""Look at what the stages wrote: read a corpus, print it for people, check it byte by byte."""

@@ -1,10 +1,10 @@
-"""Prove a folder: every manifest below it is read and held against the files it names.
+"""Check a folder: compare every manifest below it with the files that it names.
 
-Checked for each: schema version, the manifest's own digest, each file's presence, size and SHA-256,
-the table's schema, row counts and that they add up, rules of single rows, and that the folders it
-was made from are still the ones beside it; then of shards what
-`linkbert/inspection/check_shards.py` says. What no manifest names is held against its seal. The
-first line of each problem says where it is. What must be made again from the dump is in
+For each manifest this checks the schema version, its own digest, the presence, size and SHA-256 of
+each file, the schema of the table, that row counts add up, rules for single rows, and that the
+folders it was made from are still the ones beside it; for shards also what
+`linkbert/inspection/check_shards.py` says. Files that no manifest names are compared with a seal.
+Each problem says where it is. What can only be checked by running a stage again is in
 `linkbert/inspection/rederive.py`.
 """
 
@@ -72,7 +72,7 @@ def check(path: Path) -> CheckReport:
             report.problems.append(str(error))
     for folder, manifest in read.items():
         report.problems.extend(_chain_problems(folder, manifest, read))
-    if not report.problems:  # what follows reads rows that it takes for whole
+    if not report.problems:  # this reads rows without checking them again
         report.problems.extend(_shard_problems(read))
     report.problems.extend(_missing_notes(read))
     report.problems.extend(_parts_without_manifest(path))
@@ -82,14 +82,14 @@ def check(path: Path) -> CheckReport:
 
 
 def _missing_notes(read: dict[Path, Manifest]) -> Iterator[str]:
-    """Name the stages of which a folder has tables, but no notes of their end, or no seal on them.
+    """Name the stages whose tables are here, but not the notes of their end, or not their seal.
 
-    A pack of a corpus is tables alone.
+    A packed corpus consists of tables alone.
     """
     stages = {
         (folder.parent / "_state", manifest.stage)
         for folder, manifest in read.items()
-        # A run and a model keep their notes elsewhere, whatever corpus lies beside them.
+        # A run and a model have their notes elsewhere, whatever corpus is beside them.
         if manifest.stage not in ("pretrain", "export")
     }
     for state, stage in sorted(stages):
@@ -105,7 +105,7 @@ def _missing_notes(read: dict[Path, Manifest]) -> Iterator[str]:
 
 
 def _parts_without_manifest(path: Path) -> Iterator[str]:
-    """Name the folders of tables, arrays or a tokenizer, or of nothing, that nobody vouches for."""
+    """Name folders of tables, arrays or a tokenizer, and empty ones, that lack a manifest."""
     folders = {file.parent for kind in ("part-*", "*.npy") for file in path.rglob(kind)}
     folders |= {
         file.parent
@@ -128,7 +128,7 @@ def _parts_without_manifest(path: Path) -> Iterator[str]:
 
 
 def _seal_problems(seal: Path, report: CheckReport) -> Iterator[str]:
-    """Name the notes that are not as they were when the stage or run was finished."""
+    """Name the notes that have changed since the stage or run was finished."""
     data = seal.read_bytes()
     try:
         digests = dict(json.loads(data))
@@ -149,7 +149,7 @@ def _seal_problems(seal: Path, report: CheckReport) -> Iterator[str]:
 
 
 def _shard_problems(read: dict[Path, Manifest]) -> Iterator[str]:
-    """Check the instances below each shards folder together."""
+    """Check the instances of each shards folder together."""
     instances = {path: found for path, found in read.items() if found.table == "instances"}
     for root in sorted({path.parent for path in instances}):
         yield from shard_problems(
@@ -209,19 +209,19 @@ def _manifest_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
     if manifest.stage in STAGES_WITH_NOTES:
         named = {entry.name for entry in manifest.files}
         for stray in sorted(path.name for path in folder.iterdir()):
-            # What a killed writer leaves begins with a dot, and no reader opens it.
+            # Leftovers of a killed writer begin with a dot, and no reader opens them.
             if stray not in named and stray[0] != "." and stray != MANIFEST_NAME:
                 yield f"expected only the files of the manifest, found {stray} in {folder}"
 
 
 def _chain_problems(folder: Path, manifest: Manifest, read: dict[Path, Manifest]) -> Iterator[str]:
-    """Name the inputs that lie below the checked path and are not as they were when read."""
+    """Name the inputs below the checked path that have changed since they were read."""
     for name, fingerprint in manifest.inputs.items():
         candidates = {
             found.fingerprint(): other
             for other, found in read.items()
-            # A stage's input was written by another stage; the shards' copy of the tokenizer is
-            # an output of theirs.
+            # A stage's input comes from another stage; the shards' copy of the tokenizer is their
+            # own output.
             if other.name == name and found.stage != manifest.stage
         }
         if candidates and fingerprint not in candidates:

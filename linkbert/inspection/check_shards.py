@@ -1,9 +1,10 @@
-"""Prove finished shards row by row: the rules of LinkBERT (arXiv:2203.15827), section 4.2.
+"""Check finished shards row by row by the rules of LinkBERT (arXiv:2203.15827), section 4.2.
 
-In: the instances of all splits and, where it still lies beside them, the corpus. Checked without
-the corpus: ids in stored order, the frame of a pair, lengths, what contiguous and
-other pairs are, each segment A once per epoch, the counts of the manifest, and that training saw no
-held-out document. With it: the tokens of A and B, the link of a linked pair, no link in a random.
+In: the instances of all splits and, if it is still in its place, the corpus. Without the corpus
+this checks ids in stored order, the frame of a pair, lengths, what makes a pair contiguous or not,
+that each segment is A once per epoch, the counts of the manifest, and that training saw no held-out
+document. With the corpus also the tokens of A and B, that a linked pair has its link, and that the
+documents of a random pair are not linked.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def shard_problems(splits: dict[Path, Manifest]) -> Iterator[str]:
     """Yield what is wrong with the instances of one shards folder.
 
     Args:
-        splits: its folders of instances, such as SHARDS/train, whose files are whole.
+        splits: its folders of instances, such as SHARDS/train, with undamaged files.
     """
     seen: dict[Path, Columns] = {}
     for folder, manifest in splits.items():
@@ -58,7 +59,7 @@ def _split_problems(
     corpora: list[CorpusFacts | None],
     seen: dict[Path, Columns],
 ) -> Iterator[str]:
-    """Check one split; leave the documents and segments of its rows in `seen`."""
+    """Check one split; put the documents and segments of its rows into `seen`."""
     kept: list[Columns] = []
     first_id = 0
     for part in table_parts(folder):
@@ -90,7 +91,7 @@ def _batch_problem(
     manifest: Manifest,
     corpora: list[CorpusFacts | None],
 ) -> str | None:
-    """Return the first thing wrong with some rows of a part."""
+    """Return the first problem with some rows of a part."""
     extra = manifest.extra
     relation, is_same = columns["relation"], columns["source_id"] == columns["target_id"]
     is_next = is_same & (columns["target_segment"] == columns["source_segment"] + 1)
@@ -128,7 +129,7 @@ def _first(is_wrong: Array, first_id: int) -> int:
 
 
 def _is_framed(batch: pa.RecordBatch, columns: Columns, extra: dict[str, Any]) -> Array:
-    """Tell which rows have the frame's ids where they belong and nowhere else, and known ids."""
+    """Tell which rows have the frame's ids only where they belong, and no unknown ids."""
     flat = np.frombuffer(b"".join(batch.column("token_ids").to_pylist()), extra["token_dtype"])
     sizes = columns["num_tokens"].astype(np.int64)
     if sizes.sum() != len(flat):

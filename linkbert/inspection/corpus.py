@@ -1,7 +1,7 @@
 """Read a finished corpus folder by node: titles, pages with their links, mentions, segments.
 
-A page lies in one part of the pages table, and the parts of mentions and segments follow it, so a
-look-up reads one row group or one part, never the whole table.
+A page is in one part of the pages table, and mentions and segments have the same parts, so a
+look-up reads one row group or one part, never a whole table.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Corpus:
         return (self.path / table / MANIFEST_NAME).is_file()
 
     def node_by_title(self, title: str) -> Row:
-        """Return the row of nodes with this exact title, or that a redirect of this title leads to.
+        """Return the row of nodes that has this exact title, or that this redirect leads to.
 
         Raises:
-            GraphError: no document has it; names up to three titles that begin alike.
+            GraphError: there is none; the message names up to three similar titles.
         """
         rows = self._nodes(pc.field("title") == title) or self._redirected(title)
         if not rows:
@@ -88,12 +88,12 @@ class Corpus:
         return {row["page_id"]: row for row in rows}
 
     def most_linked_neighbours(self, node_id: int, direction: str, limit: int) -> list[Row]:
-        """Return the rows of nodes of a node's neighbours, those of the highest in-degree first.
+        """Return the rows of nodes for a node's neighbours, highest in-degree first.
 
         Args:
-            node_id: of the document.
-            direction: `out`, those it links to, or `in`, those that link to it.
-            limit: the most to return.
+            node_id: the node of the document.
+            direction: `out` for those it links to, `in` for those that link to it.
+            limit: the maximum number of rows.
 
         Raises:
             SchemaError: the corpus has no finished graph.
@@ -122,7 +122,7 @@ class Corpus:
         return len(self._csr("out_indptr")) - 1
 
     def most_linked(self, limit: int) -> list[Row]:
-        """Return the rows of nodes of the highest in-degree, highest first."""
+        """Return the rows of nodes with the highest in-degrees, highest first."""
         order = [("in_degree", "descending"), ("node_id", "ascending")]
         places = pc.select_k_unstable(self._node_table, limit, sort_keys=order)
         return list(self._node_table.take(places).to_pylist())
@@ -155,7 +155,7 @@ class Corpus:
         return list(pq.read_table(part, filters=where, use_threads=False).to_pylist())
 
     def _redirected(self, title: str) -> list[Row]:
-        """Return the node at the end of a redirect, as `graph` followed it."""
+        """Return the node at the end of a redirect, as resolved by `graph`."""
         redirect = self.redirect_by_title(title)
         if redirect is None:
             return []

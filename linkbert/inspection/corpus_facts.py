@@ -29,7 +29,7 @@ class CorpusFacts:
     Attributes:
         keys: int64 [S], node and index of each segment, ascending.
         order: int64 [S], its row in stored order.
-        starts: int64 [S + 1], where its tokens begin, all files one after the other.
+        starts: int64 [S + 1], where its tokens begin, counted over all files in order.
         bases: int64 [F + 1], the first token of each file.
         stores: the ids of each file, memory-mapped.
         target_starts: int64 [S + 1], where its targets begin in `target_ids`.
@@ -48,7 +48,7 @@ class CorpusFacts:
 
     @staticmethod
     def open(path: Path) -> CorpusFacts | None:
-        """Open a corpus; None where it is no longer there.
+        """Open a corpus; return None if it is no longer there.
 
         Raises:
             SchemaError: its tokens are not those of its segments.
@@ -90,13 +90,13 @@ class CorpusFacts:
         )
 
     def _row(self, node: int, index: int) -> int:
-        """Return the row of a segment in stored order, -1 where there is none."""
+        """Return the row of a segment in stored order, -1 if there is none."""
         key = (node << 32) | index
         at = int(np.searchsorted(self.keys, key))
         return int(self.order[at]) if at < len(self.keys) and self.keys[at] == key else -1
 
     def tokens(self, node: int, index: int) -> bytes | None:
-        """Return the ids of a segment, None where there is none."""
+        """Return the ids of a segment, None if there is none."""
         row = self._row(node, index)
         if row < 0:
             return None

@@ -1,7 +1,7 @@
-"""What a command that only reads says of tables that somebody changed: one line, not a trace.
+"""How commands that only read report damaged tables: in one line, not with a traceback.
 
-`check` proves a whole folder; doing so before each look would take longer than the look itself. So
-the folder is proved only where reading fails, and its first problem is told.
+Checking the whole folder before each look would take longer than the look itself. So the folder is
+checked only if reading fails, and the first problem is reported.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _FAILURES = (
 
 @contextmanager
 def blamed_on(path: str | Path) -> Iterator[None]:
-    """Turn what goes wrong in the block into what is wrong with the folder that it reads.
+    """Turn an error in the block into what is wrong with the folder that it reads.
 
     Raises:
-        SchemaError: in place of an error that says nothing to a person.
+        SchemaError: in place of an error that would mean nothing to a user.
     """
     try:
         yield
@@ -48,6 +48,6 @@ def _first_problem(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
     try:
         return next(iter(check(folder).problems), "")
-    # What stops the proof as well is told by the error that led here.
+    # If the check fails too, the error that led here has to do.
     except (LinkBertError, OSError, *_FAILURES):
         return ""

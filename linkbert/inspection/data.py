@@ -15,21 +15,19 @@ from linkbert.inspection.show_page import destinations
 from schemas.errors import SchemaError
 from schemas.manifest import MANIFEST_NAME, read_manifest
 from schemas.parquet import table_parts
-from schemas.tables.instances import RELATIONS
-
-_SPLITS = ("train", "validation", "validation_closed")
+from schemas.tables.instances import RELATIONS, SPLITS
 
 
 def show_data(path: Path, *, page: str | None = None, limit: int = 5) -> dict[str, Any]:
     """Return what lies at a path as plain values; bytes as their number.
 
     Args:
-        path: as `linkbert.show_path`.
+        path: as for `linkbert.show_path`.
         page: the title of a document of a corpus.
-        limit: how many rows of a table.
+        limit: the maximum number of rows of a table.
 
     Raises:
-        SchemaError: nothing of this project lies there.
+        SchemaError: there is nothing of this project at the path.
         GraphError: no document has the title.
     """
     if page is not None:
@@ -45,24 +43,19 @@ def show_data(path: Path, *, page: str | None = None, limit: int = 5) -> dict[st
 def pair_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield every pair of shards, or of one split, as text.
 
-    Each has `split`, `epoch`, `relation`, `text_a`, `text_b`, and `title_a` and `title_b`, null
-    where the corpus is gone. Texts are what the token ids say, as training sees them.
+    Each has `split`, `epoch`, `relation`, `text_a`, `text_b`, `title_a` and `title_b`; titles are
+    null if the corpus is gone. Texts are decoded from the token ids, as training sees them.
 
     Raises:
         SchemaError: there are no shards.
     """
-    found = [path / name for name in _SPLITS if (path / name / MANIFEST_NAME).is_file()]
-    splits = found or [path]
-    if not (splits[0] / MANIFEST_NAME).is_file():
-        raise SchemaError(
-            f"expected shards, or a split of them, found neither in {path}: name a folder that "
-            "`linkbert sample` wrote"
-        )
-    for split in splits:
-        if read_manifest(split).table != "instances":
+    found = [path / name for name in SPLITS if (path / name / MANIFEST_NAME).is_file()]
+    for split in found or [path]:
+        is_finished = (split / MANIFEST_NAME).is_file()
+        if not is_finished or read_manifest(split).table != "instances":
             raise SchemaError(
-                f"expected shards, or a split of them, found another table in {split}: name a "
-                "folder that `linkbert sample` wrote"
+                f"expected shards, or a split of them, found neither in {split}: name a folder "
+                "that `linkbert sample` wrote"
             )
         reader = PairReader(split)
         for row in rows_in(table_parts(split)):

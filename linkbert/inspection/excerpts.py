@@ -1,6 +1,6 @@
 """The demo's pairs for a reader of English: what the same stages make of excerpts of Wikipedia.
 
-They are shown, not trained on. The stages run in this process, without Beam: a second's work.
+They are only shown, not trained on. The stages run in this process without Beam, in a second.
 """
 
 from __future__ import annotations

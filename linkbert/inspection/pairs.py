@@ -1,6 +1,7 @@
-"""Read instances back as a person would: both documents, both texts, and the link between them.
+"""Read instances as a person would: both documents, both texts, and the link between them.
 
-In: rows of an instances table, the corpora it was made from where they still lie. Out: `Pair`.
+In: rows of an instances table and, if still in their places, the corpora it was made from. Out:
+`Pair`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ class Pair:
     """An instance in words.
 
     Attributes:
-        relation: a name of `schemas.tables.instances.RELATIONS`.
-        titles: of both documents; empty where the corpus is gone.
+        relation: a name from `schemas.tables.instances.RELATIONS`.
+        titles: the titles of both documents; empty if the corpus is gone.
         source_id: the node of A.
         target_id: the node of B.
-        texts: of A and B; decoded from the token ids where the corpus is gone.
-        links: those of A's text to B's document, offsets counted from the start of A's text.
-        linked_by: how A's document links to B's, empty unless it does.
+        texts: the texts of A and B; decoded from the token ids if the corpus is gone.
+        links: the links in A's text to B's document, with offsets from the start of A's text.
+        linked_by: how A's document links to B's; empty if it does not.
     """
 
     relation: str
@@ -69,24 +70,20 @@ class PairReader:
         return Pair(RELATIONS[row["relation"]], (), *ids, self.decode(row))
 
     def has_link_in_a(self, row: Row) -> bool:
-        """Tell whether a link to B's document stands in A."""
+        """Tell whether A has a link to B's document."""
         return bool(self.read(row).links)
 
     def titles(self, row: Row) -> tuple[str, str] | None:
-        """Return the titles of both documents, None where the corpus is gone."""
-        found = self._titles_of(row["corpus"])
+        """Return the titles of both documents, None if the corpus is gone."""
+        number = row["corpus"]
+        if number not in self._titles:
+            corpus = self._corpora[number]
+            self._titles[number] = corpus.titles() if corpus.has("nodes") else None
+        found = self._titles[number]
         return None if found is None else (found[row["source_id"]], found[row["target_id"]])
 
-    def _titles_of(self, corpus: int) -> list[str] | None:
-        """Return all titles of a corpus in the order of its nodes."""
-        if corpus not in self._titles:
-            opened = self._corpora[corpus]
-            has_nodes = opened.has("nodes")
-            self._titles[corpus] = opened.titles() if has_nodes else None
-        return self._titles[corpus]
-
     def decode(self, row: Row) -> tuple[str, str]:
-        """Return what the token ids of A and of B say, as training sees them."""
+        """Return the texts that the token ids of A and B stand for, as training sees them."""
         _refuse_negative(row)
         token_ids = np.frombuffer(row["token_ids"], self._dtype).tolist()
         start_a, start_b = len(self._frame.before), row["num_tokens_a"] + self._frame.num_before_b
@@ -103,7 +100,7 @@ _PLACES = (
 
 
 def _refuse_negative(row: Row) -> None:
-    """Refuse what Python would count from the end.
+    """Refuse negative positions, which Python would count from the end.
 
     Raises:
         SchemaError: a place is negative.
@@ -148,7 +145,7 @@ def _from_corpus(corpus: Corpus, row: Row) -> Pair:
 
 
 def _links_to(corpus: Corpus, source: Row, target_id: int, links: list[Row]) -> list[Row]:
-    """Return the links of A's page to B's that stand in its text."""
+    """Return the links to B's page that are in the text of A's page."""
     found = [
         links[mention["link_index"]]
         for mention in corpus.mentions(source)

@@ -1,8 +1,8 @@
-"""Make some of a corpus again from what it was made from, and compare every byte.
+"""Make a part of a corpus again from what it was made from, and compare every byte.
 
-The tables of a folder may fit each other and yet not be what the dump says. So a task of each stage
-that reads pages is drawn, run again in a scratch folder, and its files are held against those that
-the manifests name: `parse` from the dump itself, `resolve` and `segment` from the tables.
+The tables of a folder may be consistent and yet not be what the dump says. So for each stage that
+reads pages a random task is run again in a scratch folder, and its files are compared with those
+that the manifests name: `parse` from the dump itself, `resolve` and `segment` from the tables.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from schemas.errors import LinkBertError
 
 @dataclass(slots=True)
 class Rederived:
-    """What was made again: rows that came out equal, what differs, and what could not be tried."""
+    """The outcome: how many rows were equal, what differs, and what could not be tried."""
 
     num_rows: int = 0
     problems: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ _TRIALS = (
 
 
 def rederive(corpus: Path) -> Rederived:
-    """Run one drawn task of each stage again, where its inputs are still at hand.
+    """Run one random task of each stage again, if its inputs are still at hand.
 
     Args:
         corpus: a local corpus folder.
@@ -98,7 +98,7 @@ def _try_one(corpus: Path, trial: _Trial, state: Path, found: Rederived) -> None
 
 
 def _why_not_again(task: Task) -> str | None:
-    """Say why a task cannot be run again, where what it read from a dump is out of reach."""
+    """Say why a task cannot be run again if its part of the dump is out of reach."""
     source = task.args.get("path")
     if source is None:
         return None
@@ -114,19 +114,19 @@ def _why_not_again(task: Task) -> str | None:
 
 
 def _left_out_crashing(record: Record) -> bool:
-    """Tell whether a task left out pages at which it was killed, as this process would be."""
+    """Tell whether a task left out pages that had killed it, as they would kill this process."""
     counts = record["counts"]
     return "crashed" in counts or "crashed" in counts.get("rejected", {})
 
 
 def _draw(corpus: Path, trial: _Trial, num_tasks: int) -> int:
-    """Draw a task by the content: nobody can choose which, and it is the same at every check."""
+    """Draw a task by the content, so that nobody can choose it and every check draws the same."""
     identity = load_manifest(str(corpus / trial.table)).fingerprint()
     return int.from_bytes(sha256(identity.encode()).digest()[:8], "little") % num_tasks
 
 
 def _lay_out(corpus: Path, scratch: Path, trial: _Trial, record: Record) -> None:
-    """Link the inputs into the scratch folder; what the task writes gets folders of its own."""
+    """Link the inputs into the scratch folder; the task's output gets folders of its own."""
     written = {entry["name"].split("/")[0] for entry in record["files"]}
     for folder in corpus.iterdir():
         if folder.name not in written and folder.name != "_state":

@@ -1,6 +1,6 @@
-"""Print any table, shard, manifest or whole folder of the chain for a person.
+"""Print any table, shard, manifest or whole folder of the chain for people.
 
-Pairs show their relation, both titles and the anchor text that links them;
+Pairs are shown with their relation, both titles and the anchor text that links them;
 `linkbert.inspection.show_page` shows one document.
 """
 
@@ -22,7 +22,7 @@ from pipeline.engine.outputs import read_batches
 from schemas.errors import SchemaError
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.parquet import TABLES, table_parts
-from schemas.tables.instances import LINKED
+from schemas.tables.instances import LINKED, SPLITS
 
 _MAX_CELL_CHARS = 60
 _MAX_TEXT_CHARS = 1500
@@ -31,15 +31,15 @@ _ROWS_TO_CHOOSE_FROM = 100
 
 
 def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
-    """Return a readable account of what lies at a path.
+    """Return a readable account of a path.
 
     Args:
-        path: a corpus, shards or model folder, a table folder, a parquet part or a manifest.
-        page: the title of a document of a corpus, to show it alone.
+        path: a corpus, shards or model folder, a table folder, a Parquet part or a manifest.
+        page: the title of a document of a corpus, to show only that.
         limit: how many rows of a table to show.
 
     Raises:
-        SchemaError: nothing of this project lies there.
+        SchemaError: there is nothing of this project at the path.
         GraphError: no document has the title.
     """
     if page is not None:
@@ -56,10 +56,10 @@ def show(path: Path, *, page: str | None = None, limit: int = 5) -> str:
 
 
 def parts_at(path: Path) -> list[Path]:
-    """Return the files of a table that lies at a path, none where it is not a table.
+    """Return the files of the table at a path; none if there is no table.
 
     Raises:
-        SchemaError: a file that is not part of a table.
+        SchemaError: the path is a file that is not part of a table.
     """
     if path.name == MANIFEST_NAME:
         return []
@@ -75,7 +75,7 @@ def parts_at(path: Path) -> list[Path]:
 
 
 def manifest_folders(path: Path) -> list[Path]:
-    """Return the finished folders at a path: itself, or all below it.
+    """Return the finished folders at a path: the path itself, or all folders below it.
 
     Raises:
         SchemaError: there is none.
@@ -94,9 +94,9 @@ def manifest_folders(path: Path) -> list[Path]:
 
 
 def show_shards(path: Path) -> str:
-    """Return what a shards folder holds, and one training instance of each relation, decoded."""
+    """Return the counts of a shards folder, and one decoded training instance per relation."""
     rows: list[tuple[str, object]] = []
-    for name in ("train", "validation", "validation_closed"):
+    for name in SPLITS:
         if (path / name / MANIFEST_NAME).is_file():
             manifest = read_manifest(path / name)
             counts = manifest.extra["relations"].items()
@@ -116,15 +116,15 @@ def show_pairs(
     max_chars: int = 400,
     is_decoded: bool = False,
 ) -> str:
-    """Return instances as a person reads them: relation, titles, the linking anchor, both texts.
+    """Return instances in readable form: relation, titles, the linking anchor, both texts.
 
     Args:
         split: an instances folder, such as `SHARDS/train`.
         one_of_each: show one instance of each relation instead of the first `limit`.
         limit: how many to show.
         max_chars: how much of each text.
-        is_decoded: show what the token ids say, as training sees it, and the link on a line of its
-            own; else the text of the pages, the link marked in it.
+        is_decoded: show the decoded token ids, as training sees them, and the link on a line of its
+            own; else the text of the pages with the link marked in it.
     """
     reader = PairReader(split)
     rows = rows_in(table_parts(split))
@@ -136,7 +136,7 @@ def show_pairs(
 
 
 def _one_of_each(rows: Iterator[Row], reader: PairReader) -> list[Row]:
-    """Choose the first instance of each relation, for linked the first whose link stands in A."""
+    """Choose the first instance of each relation, for linked the first with its link in A."""
     chosen: dict[int, Row] = {}
     has_link_in_a = False
     for row in itertools.islice(rows, _ROWS_TO_CHOOSE_FROM):
@@ -167,7 +167,7 @@ def _describe(pair: Pair, max_chars: int, decoded: tuple[str, str] | None) -> st
 
 
 def _context_of(marked: str, title: str) -> str:
-    """Return the first marked link to a title with some words around it, on one line."""
+    """Return the first marked link to a title with some words around it, in one line."""
     arrow = f" -> {title}]"
     end = marked.index(arrow) + len(arrow)
     start = marked.rindex("[", 0, end - len(arrow))
@@ -245,6 +245,3 @@ def _cell(value: Any) -> Any:
 def _short(value: Any) -> str:
     text = printable(str(value)).replace("\n", " ")
     return text if len(text) <= _MAX_CELL_CHARS else f"{text[: _MAX_CELL_CHARS - 4]} ..."
-
-
-__all__ = ["show", "show_pairs"]

@@ -1,14 +1,14 @@
-"""Print one document of a corpus for a person: its text with every link and where it leads.
+"""Print one document of a corpus for people: its text with every link and where it leads.
 
-In: pages, mentions, nodes, redirects and csr of a corpus folder. Out: text without anything that
-steers a terminal, since titles come from strangers.
+In: pages, mentions, nodes, redirects and csr of a corpus folder. Out: text without control
+sequences, since titles come from strangers.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from linkbert.inspection.corpus import Corpus, Row
 from linkbert.inspection.terminal import printable, rows_of, table_of, wrapped
@@ -19,13 +19,15 @@ _MAX_NEIGHBOURS = 10
 _MAX_PLACELESS = 20
 _PLAIN_FATES = (RESOLVED, REDIRECT)
 
+T = TypeVar("T")
+
 
 def show_page(corpus: Corpus, title: str) -> str:
     """Return one document with its links marked, where each leads, its degrees and neighbours.
 
     Args:
         corpus: a corpus with a finished graph.
-        title: of a document, or of a redirect to one.
+        title: the title of a document, or of a redirect to one.
 
     Raises:
         GraphError: neither has the title.
@@ -77,15 +79,15 @@ def _some(names: list[str], limit: int) -> str:
     return f"{', '.join(names[:limit])}{more}" if names else "none"
 
 
-# What each fate is called in a page.
+# What the account of a page calls each fate.
 _WHY = {SELF: "to itself", RED: "red", INVALID: "invalid"}
 
 
 def destinations(corpus: Corpus, links: Sequence[Row], mentions: Sequence[Row]) -> list[str]:
-    """Say of each link of a document where it leads, or why nowhere.
+    """Say for each link of a document where it leads, or why it leads nowhere.
 
     Args:
-        corpus: where the targets are.
+        corpus: the corpus of the targets.
         links: column `links` of the row of pages.
         mentions: the rows of mentions of the document, in order.
     """
@@ -122,18 +124,33 @@ def mark_links(text: str, links: list[Row], destinations: list[str] | None = Non
         for link, lead in zip(links, leads, strict=True)
         if link["start_char"] is not None
     )
+    return marked(text, placed, lambda anchor, lead: f"[{anchor} -> {lead}]")
+
+
+def marked(
+    text: str,
+    spans: Iterable[tuple[int, int, T]],
+    mark: Callable[[str, T], str],
+    plain: Callable[[str], str] = str,
+) -> str:
+    """Return a text with its spans marked; a span within another one is not.
+
+    Args:
+        text: any text.
+        spans: the beginning and end of each, and what `mark` needs to know of it; sorted.
+        mark: turns the text of a span into what is shown.
+        plain: does the same for the text between the spans.
+    """
     pieces, at = [], 0
-    for start, end, lead in placed:
-        if start < at:
-            # A link within a link, as other corpora may have; the outer one is marked.
-            continue
-        pieces += [text[at:start], f"[{text[start:end]} -> {lead}]"]
-        at = end
-    return "".join([*pieces, text[at:]])
+    for start, end, about in spans:
+        if start >= at:
+            pieces += [plain(text[at:start]), mark(text[start:end], about)]
+            at = end
+    return "".join([*pieces, plain(text[at:])])
 
 
 def _placeless(links: Sequence[Row], places: Sequence[str]) -> str:
-    """List the links that stand in no text: hatnotes, captions, citations."""
+    """List the links that are not in the text: hatnotes, captions, citations."""
     rows = [
         (link["kind"], where)
         for link, where in zip(links, places, strict=True)

@@ -1,7 +1,7 @@
 """Show which templates left nothing in the prose of a corpus, and the rules to write for them.
 
-`parse` counts the calls that no rule names, where words stand beside them. A rule of the form
-printed here, in a file given to `parse --templates`, makes such a template show its text.
+`parse` counts the calls of templates without a rule, if there are words beside them. A rule like
+those printed here, in a file given to `parse --templates`, makes such a template show its text.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _EXAMPLE_CHARS = 70
 
 
 def dropped_templates(path: Path) -> dict[str, Any]:
-    """Return name, number of calls and an example of each, most frequent first.
+    """Return the name, the number of calls and an example of each, most frequent first.
 
     Raises:
-        SchemaError: no corpus that `parse` wrote lies there.
+        SchemaError: there is no corpus that `parse` wrote.
     """
     folder = path if path.name == "pages" else path / "pages"
     found = None
@@ -44,7 +44,7 @@ def show_templates(path: Path, limit: int) -> str:
         limit: how many to show.
 
     Raises:
-        SchemaError: no corpus that `parse` wrote lies there.
+        SchemaError: there is no corpus that `parse` wrote.
     """
     found = list(dropped_templates(path).items())
     if not found:
@@ -66,7 +66,7 @@ def _call(example: str) -> str:
 
 
 def _rule(name: str, example: str) -> str:
-    """Return a table that shows the longest of the unnamed arguments of a call."""
+    """Return a rule, as TOML, that shows the longest unnamed argument of a call."""
     arguments = split_arguments(example.partition("|")[2])
     numbered = {key: value for key, value in arguments.items() if key.isdigit() and value}
     key = max(numbered, key=lambda key: len(numbered[key]), default="")

@@ -1,4 +1,4 @@
-"""Plain text for a person: tables, wrapped paragraphs, and nothing that steers a terminal."""
+"""Plain text for people: tables, wrapped paragraphs, and no control sequences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH = 100
 
 
 def printable(text: str) -> str:
-    r"""Replace characters that steer a terminal (titles come from strangers); keep line breaks.
+    r"""Replace characters that control a terminal (titles come from strangers); keep line breaks.
 
     >>> printable("red \x1b[31m title")
     'red \ufffd[31m title'
@@ -25,12 +25,12 @@ def printable(text: str) -> str:
 
 
 # Joiners shape letters in Persian and Indic scripts, plain direction marks belong to Arabic and
-# Hebrew, soft hyphens are in any text; none of them steers. Overrides (U+202E) turn a line round.
+# Hebrew, and soft hyphens occur in any text: all are harmless. Overrides (U+202E) reverse a line.
 _KEPT = frozenset("\n\t\u200c\u200d\u200e\u200f\u00ad")
 
 
 def rows_of(pairs: Iterable[tuple[str, object]], indent: str = "  ") -> str:
-    """Return aligned lines of name and value; numbers get thousands separators.
+    """Return aligned lines of names and values; numbers get thousands separators.
 
     >>> print(rows_of([("pages", 1204), ("share", "31 %")]))
       pages  1,204
@@ -42,7 +42,7 @@ def rows_of(pairs: Iterable[tuple[str, object]], indent: str = "  ") -> str:
 
 
 def table_of(header: Sequence[str], rows: Iterable[Sequence[object]], indent: str = "  ") -> str:
-    """Return a table with a header, columns aligned, numbers to the right.
+    """Return a table with a header and aligned columns, numbers to the right.
 
     >>> print(table_of(["relation", "count"], [["linked", 1000], ["random", 7]]))
       relation  count
@@ -69,12 +69,12 @@ def table_of(header: Sequence[str], rows: Iterable[Sequence[object]], indent: st
 
 
 def wrapped(text: str, indent: str = "  ", *, keep_blank: bool = False) -> str:
-    """Wrap text to the width, each line of it apart, with control characters made visible.
+    """Wrap each line of a text to the width, and make control characters visible.
 
     Args:
         text: any text.
-        indent: what each line begins with.
-        keep_blank: keep a blank line between paragraphs; otherwise there is none.
+        indent: the beginning of each line.
+        keep_blank: whether to keep blank lines between paragraphs.
     """
     lines = [
         textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=indent)

@@ -1,8 +1,8 @@
-"""report: one self-contained HTML file about what lies in a folder.
+"""report: one self-contained HTML file about a folder.
 
 In: a corpus, a data set, a run, an experiment, or a folder that holds some of these. Out: an HTML
-file that needs no network. Chapters are made of the tables by pure functions; a folder that is not
-there yet has no chapter.
+file that needs no network. Pure functions turn tables into chapters; folders that do not exist yet
+have none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REPORT_NAME = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """Where the report lies and what it holds."""
+    """The path of the report and what it contains."""
 
     report: str
     chapters: list[str]
@@ -35,14 +35,14 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
     """Write the report of a folder.
 
     Args:
-        folder: one of those the module names.
-        out: the file; `report.html` in the folder unless given.
-        around: a document whose neighbourhood is drawn large.
+        folder: one of the folders named above.
+        out: the file to write; `report.html` in the folder by default.
+        around: the title of a document whose neighbourhood is drawn large.
 
     Raises:
-        SchemaError: nothing of this project lies there.
+        SchemaError: the folder has nothing of this project.
         GraphError: no document has the title `around`.
-        ConfigError: `out` is a folder, or in one that is not there.
+        ConfigError: `out` is a folder, or its folder does not exist.
     """
     target = out or folder / REPORT_NAME
     if target.is_dir():
@@ -70,7 +70,7 @@ def write_report(folder: Path, out: Path | None = None, around: str | None = Non
 
 
 def chapters_of(folder: Path, around: str | None = None) -> list[Chapter]:
-    """Return a chapter for the folder itself, or one for each of its folders that has one."""
+    """Return the chapter of the folder itself, or the chapters of the folders in it."""
     own = _chapter_of(folder, around)
     if own is not None:
         return [own]
@@ -93,7 +93,7 @@ def _chapter_of(folder: Path, around: str | None) -> Chapter | None:
 
 
 def _with_distinct_names(chapters: list[Chapter]) -> list[Chapter]:
-    """Return chapters whose ids are distinct, where a folder holds several of a kind."""
+    """Return chapters with distinct ids, even if there are several of a kind."""
     counts: dict[str, int] = {}
     named = []
     for chapter in chapters:

@@ -1,6 +1,6 @@
 """Which documents appear as B of linked pairs: as drawn, and as expected with and without weights.
 
-LinkBERT (arXiv:2203.15827), section 4.3: a linked document is drawn with a weight of one over its
+LinkBERT (arXiv:2203.15827), section 4.3, draws a linked document with a weight of one over its
 in-degree, so that the few that everybody links to do not crowd out the rest.
 """
 
@@ -25,24 +25,22 @@ from pipeline.sample.index import read_segments
 from pipeline.sample.pairs.graph import Links, Segments
 from pipeline.sample.pairs.linked import expected_appearances, target_weights
 from schemas.manifest import MANIFEST_NAME, Manifest
-from schemas.parquet import table_parts
-from schemas.tables.instances import LINKED
+from schemas.tables.instances import HELD_OUT_SPLITS, LINKED
 
 Counts = npt.NDArray[np.float64]
 
 _HEADING = "Which documents appear, with and without weighting"
-_HELD_OUT = ("validation", "validation_closed")
 _WEIGHTED, _UNIFORM = "weighted by 1 / in-degree", "uniform"
 
 
 def appearance_sections(
     shards: Path, train: Manifest, columns: pa.Table
 ) -> Iterator[ReportSection]:
-    """Yield a section for each corpus that pairs were linked in and that still lies there.
+    """Yield a section for each corpus with linked pairs that is still in its place.
 
     Args:
         shards: the shards folder.
-        train: its manifest of training.
+        train: the manifest of its training split.
         columns: corpus, relation, source_id, source_segment and target_id of training instances.
     """
     for number, described in enumerate(train.extra["corpora"]):
@@ -90,14 +88,14 @@ def _share(counts: npt.NDArray[Any], node: int) -> str:
 
 
 def _held_out(shards: Path, corpus: int) -> npt.NDArray[np.int32]:
-    """Return the documents that training must not see: those of A in validation."""
-    found = [np.zeros(0, np.int32)]
-    for split in _HELD_OUT:
-        folder = shards / split
-        for part in table_parts(folder) if (folder / MANIFEST_NAME).is_file() else ():
-            rows = pq.read_table(part, columns=["source_id"], filters=pc.field("corpus") == corpus)
-            found.append(rows.column(0).to_numpy())
-    return np.unique(np.concatenate(found))
+    """Return the documents that training must not see: those of segments A in validation."""
+    is_ours = pc.field("corpus") == corpus
+    found = [
+        pq.read_table(shards / split, columns=["source_id"], filters=is_ours).column(0).to_numpy()
+        for split in HELD_OUT_SPLITS
+        if (shards / split / MANIFEST_NAME).is_file()
+    ]
+    return np.unique(np.concatenate([np.zeros(0, np.int32), *found]))
 
 
 def expected_by_weighting(

@@ -1,4 +1,4 @@
-"""What the report says of a corpus: where its pages and links went, its graph, its lengths."""
+"""The report's chapter on a corpus: where its pages and links went, its graph, its lengths."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _MAX_GROUPS = 200
 
 
 def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
-    """Return all there is to say of a corpus folder, as far as its stages have run.
+    """Return the chapter on a corpus folder, as far as its stages have run.
 
     Args:
         corpus: a folder with finished pages.
-        around: a title whose neighbourhood is drawn large.
+        around: the title of a document whose neighbourhood is drawn large.
 
     Raises:
         GraphError: no document has the title `around`.
@@ -73,7 +73,7 @@ def corpus_chapter(corpus: Corpus, around: str | None = None) -> Chapter:
 
 
 _FEW_LINKS = 1 / 3
-"""Below this share of segments with a usable link, a third of linked pairs cannot be had."""
+"""Below this share of segments with a usable link, a third of the pairs cannot be linked."""
 
 
 def _verdict(corpus: Corpus) -> str:
@@ -112,7 +112,7 @@ def _overview(corpus: Corpus) -> ReportSection:
 
 
 def steps_of(corpus: Corpus) -> list[Step]:
-    """Return the flow from what was read to the edges and segments, as far as it went."""
+    """Return the flow from what was read to edges and segments, as far as the stages have run."""
     pages = corpus.manifest("pages")
     dropped_pages = _with_namespaces(pages)
     steps = [Step("Pages read", pages.rows_in, pages.rows_out, "pages kept", dropped_pages)]
@@ -148,7 +148,7 @@ _LEADS = (RESOLVED, REDIRECT)
 
 
 def _with_namespaces(pages: Manifest) -> dict[str, int]:
-    """Return the pages that were dropped, by reason, namespaces named as the dump names them."""
+    """Return the numbers of dropped pages by reason, with namespaces named as in the dump."""
     names = pages.extra.get("siteinfo", {}).get("namespace_names", {})
     named = {}
     for reason, count in pages.drops.items():
@@ -212,13 +212,8 @@ def _lengths(corpus: Corpus) -> ReportSection:
         )
     ]
     if corpus.has("segments"):
-        tokens = np.concatenate(
-            [np.zeros(0, np.int32)]
-            + [
-                pq.read_table(part, columns=["num_tokens"]).column(0).to_numpy()
-                for part in table_parts(corpus.path / "segments")
-            ]
-        )
+        segments = pq.read_table(corpus.path / "segments", columns=["num_tokens"])
+        tokens = segments.column(0).to_numpy()
         drawn.append(
             figure(
                 plots.histogram_plot("segment-lengths", tokens, "tokens of a segment"),
@@ -233,10 +228,10 @@ def _median(values: npt.NDArray[Any]) -> int:
 
 
 def text_lengths(corpus: Corpus) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the characters of pages, of evenly spread row groups of a large corpus, and their sum.
+    """Return the lengths of pages in characters; of a large corpus, those of some row groups.
 
     Returns:
-        int64 [P], and the number of all pages.
+        int64 [P], from row groups spread evenly, and the number of all pages.
     """
     parts = table_parts(corpus.path / "pages")
     groups = [

@@ -1,4 +1,4 @@
-"""What the report says of a data set: its mix, which documents appear, and pairs to read."""
+"""The report's chapter on a data set: its mix, which documents appear, and pairs to read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from linkbert.inspection.corpus import Row
 from linkbert.inspection.pairs import Pair, PairReader
+from linkbert.inspection.show_page import marked
 from linkbert.report import plots
 from linkbert.report.appearance import appearance_sections
 from linkbert.report.markup import (
@@ -31,17 +32,16 @@ from linkbert.report.markup import (
 from pipeline.engine.outputs import read_batches
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from schemas.parquet import table_parts
-from schemas.tables.instances import LINKED, RELATIONS
+from schemas.tables.instances import HELD_OUT_SPLITS, LINKED, RELATIONS, SPLITS
 
 _PAIRS_OF_EACH = 4
 _MAX_ROWS = 2_000_000
 _MAX_CHARS = 700
 _CONFIG_KEYS = ("weighting", "links", "link_scope", "target_segment", "mix_policy")
-_SPLITS = ("train", "validation", "validation_closed")
 
 
 def data_chapter(shards: Path) -> Chapter:
-    """Return all there is to say of a shards folder.
+    """Return the chapter on a shards folder.
 
     Raises:
         SchemaError: its training split is not finished.
@@ -60,7 +60,7 @@ def data_chapter(shards: Path) -> Chapter:
 
 
 _HIGH_CHANCE = 0.45
-"""Above this, what A allows tells the relation too often for it to be learned from B."""
+"""Above this, A alone gives the relation away too often for it to be learned from B."""
 
 
 def _verdict(train: Manifest) -> str:
@@ -80,7 +80,7 @@ def _overview(shards: Path, train: Manifest) -> ReportSection:
     rows: list[tuple[str, object]] = [("epochs", train.extra["num_epochs"])]
     rows += [
         (f"{split.replace('_', ' ')} instances", _rows_of(shards / split))
-        for split in _SPLITS
+        for split in SPLITS
         if _is_there(shards / split)
     ]
     rows += [(key.replace("_", " "), train.config[key]) for key in _CONFIG_KEYS]
@@ -102,7 +102,7 @@ def _steps(shards: Path, train: Manifest) -> Iterator[Step]:
     folders = [shards / corpus["path"] / "segments" for corpus in train.extra["corpora"]]
     if per_epoch and all(map(_is_there, folders)):
         num_segments = sum(map(_rows_of, folders))
-        held_out = sum(_rows_of(shards / split) for split in _SPLITS[1:])
+        held_out = sum(_rows_of(shards / split) for split in HELD_OUT_SPLITS)
         lost = {
             "held out for validation": held_out,
             "without an open relation": num_segments - per_epoch[0] - held_out,
@@ -140,7 +140,7 @@ _CLASS_NAMES = {
 
 
 def _read_columns(split: Path) -> pa.Table:
-    """Return the small columns of a split, of its first parts where it is large."""
+    """Return the small columns of a split; if it is large, of its first parts."""
     names = ["corpus", "relation", "num_tokens", "source_id", "source_segment", "target_id"]
     tables: list[pa.Table] = []
     for part in table_parts(split):
@@ -165,7 +165,7 @@ def _pairs(split: Path) -> ReportSection:
 
 
 def _choose_pairs(split: Path, reader: PairReader) -> list[Row]:
-    """Return the first pairs of each relation; of linked ones, those whose anchor stands in A."""
+    """Return the first pairs of each relation, of linked ones those with the anchor in A."""
     chosen: dict[int, list[Row]] = {label: [] for label in range(len(RELATIONS))}
     rows = (row for part in table_parts(split)[:1] for row in _first_rows(part))
     for row in rows:
@@ -197,13 +197,8 @@ def _pair(pair: Pair) -> str:
 
 def _marked(pair: Pair) -> str:
     """Return A's text with the anchors that link to B marked."""
-    text, pieces, at = pair.texts[0], [], 0
-    for link in sorted(pair.links, key=lambda link: link["start_char"]):
-        start, end = link["start_char"], link["end_char"]
-        if start >= at:
-            pieces += [escape(text[at:start]), f"<mark>{escape(text[start:end])}</mark>"]
-            at = end
-    return "".join([*pieces, escape(text[at:])])
+    spans = sorted((link["start_char"], link["end_char"], None) for link in pair.links)
+    return marked(pair.texts[0], spans, lambda anchor, _: f"<mark>{escape(anchor)}</mark>", escape)
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Example pages to browse: their text with every link highlighted, and where each leads."""
+"""Example pages to browse: their text with every link highlighted, and where it leads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from linkbert.inspection.corpus import Corpus, Row
-from linkbert.inspection.show_page import destinations
+from linkbert.inspection.show_page import destinations, marked
 from linkbert.report.markup import escape, title_of
 from linkbert.report.neighbourhood import draw_neighbourhood, neighbourhood
 from schemas.tables.mentions import RED, REDIRECT, RESOLVED, SELF
@@ -25,9 +25,9 @@ LEGEND = (
 
 
 def choose_examples(corpus: Corpus, num_linked: int, num_random: int) -> list[int]:
-    """Return nodes that link to each other, grown from the most linked one, and some at random.
+    """Return nodes that link to each other, starting from the most linked one, and random nodes.
 
-    The same corpus gives the same examples.
+    The same corpus always gives the same examples.
     """
     num_nodes = corpus.num_nodes
     if not num_nodes:
@@ -47,7 +47,7 @@ def choose_examples(corpus: Corpus, num_linked: int, num_random: int) -> list[in
 
 
 def example_list(corpus: Corpus, nodes: Sequence[int]) -> str:
-    """Return the search box and the pages of these nodes, each of which opens."""
+    """Return the search box and the pages of these nodes, each of which can be opened."""
     rows = corpus.nodes_by_id(list(nodes))
     pages = "".join(_example(corpus, rows[node], set(nodes)) for node in nodes)
     return (
@@ -83,31 +83,22 @@ def _marked_text(
     text = page["text"]
     end = len(text) if len(text) <= _MAX_CHARS else text.rfind(" ", 0, _MAX_CHARS)
     end = end if end > 0 else _MAX_CHARS
-    pieces, at = [], 0
-    for start, stop, mention, where in _placed(page["links"], mentions, said):
-        if start < at or stop > end:
-            continue
-        pieces += [escape(text[at:start]), _link(text[start:stop], mention, where, examples)]
-        at = stop
-    pieces.append(escape(text[at : max(at, end)]))
-    lines = "".join(pieces).split("\n")
+    places = sorted(
+        (
+            (link["start_char"], link["end_char"], (mention, where))
+            for link, mention, where in zip(page["links"], mentions, said, strict=True)
+            if link["start_char"] is not None and link["end_char"] <= end
+        ),
+        key=lambda place: place[:2],
+    )
+    shown = marked(text[:end], places, lambda a, of: _link(a, *of, examples), escape)
     more = "<p class='note'>… and more</p>" if end < len(text) else ""
-    return "".join(f'<p dir="auto">{line}</p>' for line in lines if line.strip()) + more
-
-
-def _placed(
-    links: Sequence[Row], mentions: Sequence[Row], said: Sequence[str]
-) -> list[tuple[int, int, Row, str]]:
-    found = [
-        (link["start_char"], link["end_char"], mention, where)
-        for link, mention, where in zip(links, mentions, said, strict=True)
-        if link["start_char"] is not None
-    ]
-    return sorted(found, key=lambda place: place[:2])
+    lines = (line for line in shown.split("\n") if line.strip())
+    return "".join(f'<p dir="auto">{line}</p>' for line in lines) + more
 
 
 def _link(anchor: str, mention: Row, where: str, examples: Collection[int]) -> str:
-    # A line of text is a paragraph, and a link must not span two.
+    # Each line of text becomes a paragraph, and a link must not span two of them.
     shown = escape(anchor).replace("\n", " ")
     kind = _CLASSES.get(mention["fate"], "other")
     attributes = f'class="to {kind}" title="{escape(where)}"'

@@ -1,4 +1,4 @@
-"""What the report says of an experiment: each hypothesis in a sentence, with its interval drawn."""
+"""The report's chapter on an experiment: a sentence and an interval for each hypothesis."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from schemas.errors import SchemaError
 RESULTS_NAME = "results.json"
 
 _VERDICTS = ("supported", "contradicted", "not shown")
-_KINDS = ("primary", "guard", "secondary")
+KINDS = ("primary", "guard", "secondary")
+"""Of hypotheses, in the order in which they are told."""
 
 Results = dict[str, Any]
 
 
 def experiment_chapter(folder: Path) -> Chapter:
-    """Return all there is to say of a finished experiment.
+    """Return the chapter on a finished experiment.
 
     Raises:
-        SchemaError: its results are damaged or of something else.
+        SchemaError: its results are damaged, or not those of an experiment.
     """
     results = _read(folder / RESULTS_NAME)
     sections = [
@@ -49,7 +50,7 @@ def experiment_chapter(folder: Path) -> Chapter:
 
 
 def _verdict(contrasts: Sequence[Results]) -> str:
-    """Count the primary hypotheses by verdict, and tell those that were decided."""
+    """Count the primary hypotheses by verdict, and state those that were decided."""
     primary = [each for each in contrasts if each["kind"] == "primary"]
     counts = {name: sum(each["verdict"] == name for each in primary) for name in _VERDICTS}
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -87,7 +88,7 @@ def _overview(results: Results) -> ReportSection:
 
 def _hypotheses(contrasts: Sequence[Results]) -> str:
     body = ""
-    for kind in _KINDS:
+    for kind in KINDS:
         chosen = [each for each in contrasts if each["kind"] == kind]
         items = "".join(f"<li>{escape(each['sentence'])}</li>" for each in chosen)
         body += f"<h4>{kind.capitalize()}</h4><ul>{items}</ul>" if chosen else ""
@@ -122,7 +123,7 @@ def _measures(measures: Results) -> Iterator[str]:
         arms = found["arms"]
         shown = [name for name in REPORTED_MEASURES if any(name in each for each in arms.values())]
         rows = [
-            [escape(arm), *(_cell(measured.get(name)) for name in shown)]
+            [escape(arm), *(value_and_interval(measured.get(name)) for name in shown)]
             for arm, measured in arms.items()
         ]
         caption = f"{split.replace('_', ' ')}, nats per masked token, 95 % interval"
@@ -130,7 +131,8 @@ def _measures(measures: Results) -> Iterator[str]:
         yield table(header, rows, caption)
 
 
-def _cell(measured: Results | None) -> str:
+def value_and_interval(measured: Results | None) -> str:
+    """Return a measure with its interval, "none" where nothing was measured."""
     if measured is None or measured["value"] is None or measured["interval"] is None:
         return "none"
     return _with_interval(measured["value"], measured["interval"])

@@ -1,7 +1,7 @@
 """Pieces of the report's HTML: everything that comes from a corpus is escaped here.
 
-Titles and texts may be in any script and may hold markup or characters that steer: they are shown
-as text, each isolated so that a right-to-left title does not turn its neighbours round.
+Titles and texts may be in any script and may contain markup or control characters. They are shown
+as text, each isolated so that a right-to-left title does not reorder its neighbours.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class ReportSection:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """What is said of one folder.
+    """The report on one folder.
 
     Attributes:
         name: its id in the page.
-        heading: above it.
+        heading: its heading.
         sections: its parts.
-        verdict: what came of it, in one or two sentences that only repeat figures.
+        verdict: the outcome, in one or two sentences that only repeat figures.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Chapter:
 
 
 def escape(text: object) -> str:
-    r"""Return any text as HTML, markup and control characters made harmless.
+    r"""Return any text as HTML, with markup and control characters made harmless.
 
     >>> escape("<b>&\x1b")
     '&lt;b&gt;&amp;\ufffd'
@@ -72,7 +72,7 @@ def title_of(text: object) -> str:
 
 
 def number_of(value: object) -> str:
-    """Return a figure as people read it.
+    """Return a number in readable form, as HTML.
 
     >>> number_of(12345), number_of(0.12345), number_of("x")
     ('12,345', '0.1235', 'x')
@@ -90,16 +90,16 @@ def facts(rows: Iterable[tuple[str, object]]) -> str:
 
 
 def number_of_plain(value: object) -> str:
-    """Return a figure as people read it, or a text as it is."""
+    """Return a number in readable form, or a text as it is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """Return a table of cells that are HTML already; it scrolls by itself where it is too wide.
+    """Return a table of cells that are HTML already; it scrolls if it is too wide for the page.
 
-    Columns that hold nothing but figures are aligned to the right.
+    Columns that contain only numbers are aligned to the right.
     """
     lines = list(rows)
     kinds = [_cell_class([row[place] for row in lines]) for place in range(len(header))]
@@ -128,13 +128,13 @@ def _cell_class(cells: Sequence[str]) -> str:
 def bars(
     rows: Sequence[tuple[str, float]], caption: str, *, kind: str = "", shares: bool = True
 ) -> str:
-    """Return one bar per row, its length in proportion, with the figure beside it.
+    """Return one bar per row, in proportion to its value, with the value beside it.
 
     Args:
         rows: label (HTML) and value.
         caption: what is shown.
         kind: a CSS class that sets the colour of the bars.
-        shares: give each value's share of them all as well.
+        shares: whether to give each value's share of the total as well.
     """
     most = max((value for _, value in rows), default=0) or 1
     total = sum(value for _, value in rows) or 1
@@ -152,7 +152,7 @@ def _share_cell(share: float) -> str:
 
 
 def heading_of(kind: str, folder: Path) -> str:
-    """Return the heading of a chapter: the kind alone where the folder is called after it.
+    """Return the heading of a chapter: only the kind if the folder is named after it.
 
     >>> heading_of("Corpus", Path("demo/corpus")), heading_of("Corpus", Path("simple"))
     ('Corpus', 'Corpus: simple')
@@ -170,12 +170,12 @@ def figure(svg: str, caption: str) -> str:
 
 
 def figures(items: Sequence[str]) -> str:
-    """Return plots side by side where the page is wide enough."""
+    """Return plots side by side, if the page is wide enough."""
     return f'<div class="figures">{"".join(items)}</div>'
 
 
 def _summary(chapters: Sequence[Chapter]) -> str:
-    """Return the verdict of each chapter, to be read before anything else."""
+    """Return the verdicts of all chapters, to be read before anything else."""
     items = "".join(
         f'<li><a href="#{chapter.name}">{title_of(chapter.heading)}</a>: '
         f"{escape(chapter.verdict)}</li>"
@@ -233,7 +233,7 @@ class Step:
 
 
 def flow(steps: Iterable[Step]) -> str:
-    """Return the steps as a list of boxes with counts; nothing that is lost has no name."""
+    """Return the steps as a list of boxes with counts; everything that is lost has a name."""
     boxes = []
     for step in steps:
         lost = "".join(

@@ -1,7 +1,7 @@
 """A document among its neighbours, laid out by networkx and drawn as SVG that links to examples.
 
-Drawn here and not by matplotlib, because labels are titles: the reader's browser has a font for
-every script and knows which way each runs.
+It is not drawn by matplotlib, because labels are titles: the reader's browser has a font for every
+script and knows its direction.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINE_HEIGHT, _HALF_TEXT, _CHAR_WIDTH = 14, 4, 7
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """A document, its best linked neighbours, and all edges among them."""
+    """A document, its most linked neighbours, and all edges among them."""
 
     start: int
     nodes: dict[int, Row]
@@ -29,7 +29,7 @@ class Neighbourhood:
 
 
 def neighbourhood(corpus: Corpus, node: Row, limit: int = 8) -> Neighbourhood:
-    """Return a document with up to `limit` neighbours each way, the best linked ones."""
+    """Return a document with up to `limit` neighbours in each direction, the most linked ones."""
     found = {node["node_id"]: node}
     for direction in ("out", "in"):
         rows = corpus.most_linked_neighbours(node["node_id"], direction, limit)
@@ -51,7 +51,7 @@ def draw_neighbourhood(
     Args:
         shown: what to draw.
         examples: nodes that link to the example page of their document.
-        name: distinct among the drawings of a page about the same document.
+        name: distinguishes several drawings of the same document on a page.
     """
     import networkx
 
@@ -76,7 +76,7 @@ def draw_neighbourhood(
         names.append(_drawn(_name(labels[node]), kind, page, is_named=True))
     title = escape(shown.nodes[shown.start]["title"])
     label = f"{title} and {len(shown.nodes) - 1} of its neighbours"
-    # Names above all circles: a node must not hide the name of another.
+    # Names come after all circles, so that no node hides the name of another.
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
         f'<svg class="graph" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
@@ -111,7 +111,7 @@ def _place(x: float, y: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """A title beside its node: where it begins or ends, and its base line."""
+    """A title beside its node: where it begins or ends, and its baseline."""
 
     text: str
     x: float
@@ -142,12 +142,12 @@ _Circle = tuple[float, float, float]
 def _place_labels(
     nodes: Mapping[int, Row], places: Mapping[int, tuple[float, float]], start: int
 ) -> dict[int, _Label]:
-    """Place each label beside its node, where it covers least: the start's first, then from above.
+    """Place each label beside its node where it covers least, first `start`'s, then downwards.
 
     Args:
         nodes: rows of nodes by id.
         places: where each of them is drawn.
-        start: the one that the drawing is about.
+        start: the node that the drawing is about.
     """
     circles = {node: (x, y, _radius(nodes[node])) for node, (x, y) in places.items()}
     placed: dict[int, _Label] = {}
@@ -168,7 +168,7 @@ def _place_labels(
 
 
 def _label_tries(row: Row, circle: _Circle) -> list[_Label]:
-    """Return where a label may stand, the best first: leaning inwards, level with its node."""
+    """Return the possible places of a label, the best first: inwards, level with its node."""
     x, y, radius = circle
     title = row["title"].replace("\n", " ")
     text = title if len(title) <= _MAX_LABEL else f"{title[: _MAX_LABEL - 1]}…"
@@ -206,7 +206,7 @@ def _name(label: _Label) -> str:
 
 
 def _drawn(drawn: str, kind: str, page: str, *, is_named: bool) -> str:
-    """Return a part of a node, a link where its document has a page; only its name is tabbed to."""
+    """Return a part of a node, as a link if its document has a page; only names take the focus."""
     if page:
         aside = "" if is_named else ' tabindex="-1" aria-hidden="true"'
         drawn = f'<a href="{page}"{aside}>{drawn}</a>'

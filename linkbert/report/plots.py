@@ -1,8 +1,8 @@
 """The report's plots: arrays in, SVG out, drawn by matplotlib.
 
-Text stays text (any font of the reader's machine shows it), and colours become CSS variables, so
-that a plot follows the page into dark mode. Series differ in line or marker as well as in colour.
-Titles of documents never enter a plot: they stand in tables, where any script is at home.
+Text stays text, shown in a font of the reader's machine, and colours become CSS variables, so that
+plots follow the page into dark mode. Series differ in line or marker as well as in colour. Titles
+of documents never appear in a plot, only in tables, where any script is safe.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ROW_INCHES = 0.26
 
 _MAX_POINTS = 400
 _NUM_BINS = 40
-# Placeholders that no plot has by chance, and what they become.
+# Placeholder colours that no plot has by chance, and what replaces them.
 _INK, _FAINT = "#010203", "#0a0b0c"
 _SERIES = ("#100001", "#100002", "#100003", "#100004")
 _VARIABLES = {_INK: "currentColor", _FAINT: "var(--line)"} | {
     placeholder: f"var(--series-{number})" for number, placeholder in enumerate(_SERIES, start=1)
 }
-# What the variables are in the page's light colours, for a file of its own.
+# The values of the variables in the page's light colours, for plots in files of their own.
 _FIXED = {
     "currentColor": "#1b1d1f", "var(--line)": "#d3d7db", "var(--series-1)": "#0063a3",
     "var(--series-2)": "#b84a00", "var(--series-3)": "#00705a", "var(--series-4)": "#8a3f78",
@@ -63,10 +63,10 @@ _SETTINGS = {
 
 
 def draw(name: str, fill: Callable[[Any], None], height: float = _INCHES[1]) -> str:
-    """Return the SVG of one plot, its legend above the axes and so off the curves.
+    """Return the SVG of one plot, with the legend above the axes, where it covers no curve.
 
     Args:
-        name: distinct within a page; ids in the SVG come from it.
+        name: distinct within a page; ids in the SVG are derived from it.
         fill: draws into the axes it is given.
         height: in inches.
 
@@ -96,15 +96,15 @@ def draw(name: str, fill: Callable[[Any], None], height: float = _INCHES[1]) -> 
 
 
 def _for_html(svg: str, name: str) -> str:
-    """Drop what only a file of its own needs, and let the page set sizes and colours."""
+    """Remove what only a separate file needs, and let the page set sizes and colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
-    # Every plot has an axes_1: ids become distinct within the page.
+    # Every plot has an axes_1: make ids distinct within the page.
     svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     for placeholder, variable in _VARIABLES.items():
         svg = svg.replace(placeholder, variable)
-    # The page's own fonts have every script; the file's are those of this machine.
+    # The reader's fonts cover every script; those named in the SVG are this machine's.
     return re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 sans-serif", svg).strip()
 
 
@@ -117,7 +117,7 @@ def write_plot(path: Path, svg: str) -> None:
 
 
 def degree_plot(counts: Mapping[str, Mapping[int, int]]) -> str:
-    """Return documents by degree on two log axes; degree 0 has no place there.
+    """Return documents by degree on two log axes, which cannot show degree 0.
 
     Args:
         counts: for each series, documents by degree.
@@ -143,14 +143,14 @@ def degree_plot(counts: Mapping[str, Mapping[int, int]]) -> str:
 
 
 def histogram_plot(name: str, values: Numbers, x_label: str, *, log: bool = False) -> str:
-    """Return how many values fall into each of 40 bins or fewer, on a log axis if they spread."""
+    """Return a histogram of at most 40 bins, on a log axis if `log`."""
     found = np.asarray(values, float)
 
     def fill(axes: Any) -> None:
         kept = found[found > 0] if log else found
         if len(kept):
             low, high = kept.min(), max(kept.max(), kept.min() + 1)
-            # Counts are whole: bins of unequal numbers of them would look like teeth.
+            # Values are whole numbers: bins with unequal numbers of them would look like teeth.
             width = np.ceil((high - low + 1) / _NUM_BINS)
             bins = (
                 np.geomspace(low, high, _NUM_BINS + 1)
@@ -202,7 +202,7 @@ def curve_plot(
         name: distinct within a page.
         series: for each curve, steps and values; long ones are averaged down to 400 points.
         y_label: what is shown.
-        markers: mark each point, where there are few.
+        markers: whether to mark each point; for short curves.
         reference: name and height of a level to compare with.
     """
 
@@ -210,7 +210,7 @@ def curve_plot(
         for number, (label, (steps, values)) in enumerate(series.items()):
             axes.plot(
                 *_thinned(np.asarray(steps, float), np.asarray(values, float)),
-                # A fifth curve has the first one's colour, not its line.
+                # A fifth curve has the colour of the first, but another line.
                 linestyle=_LINES[(number + number // len(_SERIES)) % len(_LINES)],
                 marker=_MARKERS[number % len(_MARKERS)] if markers else None,
                 markersize=4,
@@ -229,7 +229,7 @@ def curve_plot(
 
 
 def _whole_steps(axes: Any, steps: Sequence[float]) -> None:
-    """Mark whole steps alone, that of a single point too, which would get quarters around it."""
+    """Put ticks at whole steps only; around a single point there would be quarters of steps."""
     from matplotlib.ticker import MaxNLocator
 
     if len(set(steps)) == 1:
@@ -255,7 +255,7 @@ def interval_plot(
 
     Args:
         name: distinct within a page.
-        rows: label, value, low and high end, and the value of each seed.
+        rows: label, value, both ends of the interval, and the value of each seed.
         x_label: what is shown.
     """
 

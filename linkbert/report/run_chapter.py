@@ -1,4 +1,4 @@
-"""What the report says of a training run: curves, validation by relation, throughput."""
+"""The report's chapter on a training run: curves, validation by relation, throughput."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Lines = list[dict[str, Any]]
 
 
 def run_chapter(run: Path) -> Chapter:
-    """Return all there is to say of a run's folder, finished or not.
+    """Return the chapter on the folder of a run, finished or not.
 
     Raises:
-        SchemaError: there is no run in it, or one of its files is damaged.
+        SchemaError: the folder has no run, or one of its files is damaged.
     """
     described = _read_json(run / _RUN)
     steps, validations = read_lines(run / _METRICS), read_lines(run / _VALIDATION)
@@ -72,7 +72,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> Lines:
-    """Return the whole lines of a file of JSON lines; a kill may have cut off the last.
+    """Return the complete lines of a JSON lines file; a kill may have cut off the last one.
 
     Raises:
         SchemaError: a line is not JSON.
@@ -118,34 +118,23 @@ def _curves(steps: Lines) -> Iterator[str]:
     def smoothed(key: str) -> tuple[list[int], list[float]]:
         return at, smooth([line[key] for line in steps], max(1, len(steps) // _SMOOTHED_OVER))
 
-    yield figure(
-        plots.curve_plot("loss-mlm", {"MLM": smoothed("loss_mlm")}, "MLM loss, nat"),
-        "Masked language modelling loss of training batches.",
-    )
-    yield figure(
-        plots.curve_plot("loss-drp", {"DRP": smoothed("loss_drp")}, "DRP loss, nat"),
-        "Document relation prediction loss of training batches.",
-    )
     accuracies = {"MLM": smoothed("mlm_accuracy"), "DRP": smoothed("drp_accuracy")}
-    yield figure(
-        plots.curve_plot("accuracies", accuracies, "accuracy"), "Accuracy in training batches."
-    )
-    yield figure(
-        plots.curve_plot("rate", {"rate": (at, [line["lr"] for line in steps])}, "learning rate"),
-        "Learning rate.",
-    )
-    yield figure(
-        plots.curve_plot("norm", {"norm": smoothed("grad_norm")}, "gradient norm"),
-        "Norm of the gradient before clipping.",
-    )
-    yield figure(
-        plots.curve_plot("speed", {"speed": smoothed("tokens_per_second")}, "tokens per second"),
-        "Throughput.",
-    )
+    for name, series, label, caption in (
+        ("loss-mlm", {"MLM": smoothed("loss_mlm")}, "MLM loss, nat",
+         "Masked language modelling loss of training batches."),
+        ("loss-drp", {"DRP": smoothed("loss_drp")}, "DRP loss, nat",
+         "Document relation prediction loss of training batches."),
+        ("accuracies", accuracies, "accuracy", "Accuracy in training batches."),
+        ("rate", {"rate": (at, [line["lr"] for line in steps])}, "learning rate", "Learning rate."),
+        ("norm", {"norm": smoothed("grad_norm")}, "gradient norm",
+         "Norm of the gradient before clipping."),
+        ("speed", {"speed": smoothed("tokens_per_second")}, "tokens per second", "Throughput."),
+    ):  # fmt: skip
+        yield figure(plots.curve_plot(name, series, label), caption)
 
 
 def smooth(values: list[float], window: int) -> list[float]:
-    """Return the mean over up to `window` values that end at each.
+    """Return for each value the mean of it and up to `window` - 1 values before it.
 
     >>> smooth([1.0, 3.0, 5.0], 2)
     [1.0, 2.0, 4.0]
@@ -180,7 +169,7 @@ def _validation(lines: Lines) -> ReportSection:
 
 
 def _downstream(lines: Lines) -> ReportSection:
-    """Draw what fine-tunings of the weights of some steps scored on their task."""
+    """Show how the weights of some steps scored on a task after fine-tuning."""
     at, scores = [line["step"] for line in lines], [line["scores"] for line in lines]
     series = {
         name.replace("_", " "): (at, [each.get(name, np.nan) for each in scores])
@@ -204,28 +193,26 @@ def _validation_table(line: dict[str, Any]) -> str:
     rows = []
     for split, found in line["splits"].items():
         low, high = found["interval"]
-        interval = f"{low:.3f} to {high:.3f}"
-        name = split.replace("_", " ")
-        rows.append(_validation_row(name, "all", found, interval, f"{found['chance']:.3f}"))
+        whole = (
+            split.replace("_", " "),
+            "all",
+            f"{low:.3f} to {high:.3f}",
+            f"{found['chance']:.3f}",
+        )
+        parts = [(("", name, "", ""), each) for name, each in found["by_relation"].items()]
         rows += [
-            _validation_row("", relation, figures_of, "", "")
-            for relation, figures_of in found["by_relation"].items()
+            [
+                name,
+                relation,
+                f"{each['num_instances']:,}",
+                f"{each['drp_accuracy']:.3f}",
+                interval,
+                chance,
+                f"{each['mlm_loss']:.3f}",
+                f"{each['mlm_accuracy']:.3f}",
+            ]
+            for (name, relation, interval, chance), each in [(whole, found), *parts]
         ]
     header = ["split", "relation", "pairs", "DRP accuracy", "95 % interval", "guess from A",
               "MLM loss", "MLM accuracy"]  # fmt: skip
     return table(header, rows, f"after step {line['step']:,}")
-
-
-def _validation_row(
-    split: str, relation: str, found: dict[str, Any], interval: str, chance: str
-) -> list[str]:
-    return [
-        split,
-        relation,
-        f"{found['num_instances']:,}",
-        f"{found['drp_accuracy']:.3f}",
-        interval,
-        chance,
-        f"{found['mlm_loss']:.3f}",
-        f"{found['mlm_accuracy']:.3f}",
-    ]

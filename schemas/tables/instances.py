@@ -12,6 +12,9 @@ RANDOM = 1
 LINKED = 2
 RELATIONS = ("contiguous", "random", "linked")
 """Names of the classes of document relation prediction, indexed by their label."""
+HELD_OUT_SPLITS = ("validation", "validation_closed")
+"""In the first, training has not seen the article of A; in the second, neither article."""
+SPLITS = ("train", *HELD_OUT_SPLITS)
 
 SCHEMA = pa.schema(
     [
