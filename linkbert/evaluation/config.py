@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from schemas.errors import ConfigError
-
-SPLITS = ("validation", "validation_closed")
-"""Held-out pairs of which only A is unseen in training, and those of which both articles are."""
+from schemas.tables.instances import HELD_OUT_SPLITS
 
 REPORTED_MEASURES = (
     "gain", "alone_minus_linked", "alone_minus_random", "alone_minus_contiguous",
@@ -19,42 +17,39 @@ REPORTED_MEASURES = (
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How much is evaluated, and how.
+    """How much is evaluated, and how."""
 
-    Attributes:
-        seed: of masks, random partners and resampling.
-        passes: masks drawn of each held-out segment.
-        max_pairs: held-out pairs, or instances, of each split at most.
-        num_resamples: replicates behind an interval.
-        batch_size: instances computed at once.
-        train_pairs: linked pairs that ranking is fine-tuned on.
-        precision: number format to compute in; that of training makes evaluation as fast.
-        splits: held-out splits to evaluate; none named means every one that has instances.
-    """
-
-    seed: int = 0
-    passes: int = field(default=4, metadata={"help": "masks of each segment"})
-    max_pairs: int = field(default=5000, metadata={"help": "of each split at most"})
-    num_resamples: int = field(default=2000, metadata={"help": "replicates of an interval"})
-    batch_size: int = 64
-    train_pairs: int = field(default=2000, metadata={"help": "for ranking's fine-tuning"})
+    seed: int = 0  # of masks, random partners and resampling
+    passes: int = field(default=4, metadata={"help": "masks drawn for each held-out segment"})
+    max_pairs: int = field(
+        default=5000, metadata={"help": "pairs or instances of each split, at most"}
+    )
+    num_resamples: int = field(default=2000, metadata={"help": "replicates behind an interval"})
+    batch_size: int = 64  # instances computed at once
+    train_pairs: int = field(
+        default=2000, metadata={"help": "linked pairs to fine-tune on before ranking"}
+    )
     precision: str = field(
         default="fp32",
         metadata={"help": "number format to compute in", "choices": ("fp32", "bf16", "fp16")},
     )
     splits: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "held-out splits; else all that have instances", "choices": SPLITS},
+        metadata={
+            "help": "held-out splits; else all that have instances",
+            "choices": HELD_OUT_SPLITS,
+        },
     )
 
     def __post_init__(self) -> None:
         for name in ("passes", "max_pairs", "num_resamples", "batch_size", "train_pairs"):
             if getattr(self, name) < 1:
                 raise ConfigError(
-                    f"expected {name} of at least 1, found {getattr(self, name)}: change it"
+                    f"expected {name} of at least 1, found {getattr(self, name)}: raise it"
                 )
-        for split in self.splits:
-            if split not in SPLITS:
-                raise ConfigError(
-                    f"expected splits out of {', '.join(SPLITS)}, found {split!r}: change it"
-                )
+        unknown = set(self.splits) - set(HELD_OUT_SPLITS)
+        if unknown:
+            raise ConfigError(
+                f"expected splits to be among {', '.join(HELD_OUT_SPLITS)}, found "
+                f"{min(unknown)!r}: correct it"
+            )

@@ -1,6 +1,6 @@
-"""`linkbert evaluate`: a model folder against the held-out splits of a shards folder.
+"""`linkbert evaluate`: a model folder on the held-out splits of a shards folder.
 
-link-context   what a linked partner is worth for guessing A's masked tokens (`link_context`)
+link-context   how much a linked partner helps to guess A's masked tokens (`link_context`)
 drp            accuracy of document relation prediction, confusion matrix (`instances`)
 mlm            masked token loss by relation (`instances`)
 ranking        the linked segment among 31 hard negatives, after fine-tuning (`ranking`)
@@ -8,9 +8,8 @@ ranking        the linked segment among 31 hard negatives, after fine-tuning (`r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,11 +30,13 @@ from linkbert.training.distributed import Ranks
 from linkbert.training.optimizer import Precision, choose_precision
 from linkbert.training.run_folder import Shards, open_shards
 from linkbert.training.validation import SplitFigures, Validator
-from schemas.errors import CheckpointError, SchemaError
+from schemas.errors import CheckpointError, ConfigError, SchemaError
 from schemas.pair_frame import PairFrame
 
+KINDS = ("link-context", "drp", "mlm", "ranking")
+
 BERT_MASKING = (0.15, 0.8, 0.1)
-"""Shares of masked tokens, of [MASK] and of random tokens among them (BERT)."""
+"""BERT's share of masked tokens, and the shares of [MASK] and of random tokens among them."""
 
 
 def evaluate(
@@ -46,17 +47,19 @@ def evaluate(
     Args:
         kind: link-context, drp, mlm or ranking.
         model_folder: a Hugging Face folder; drp needs the relation head that `export` writes.
-        shards_folder: what `sample` wrote; the vocabulary must be the model's.
-        options: how much.
+        shards_folder: a folder that `sample` wrote, with the model's vocabulary.
+        options: how much to evaluate.
 
     Returns:
-        {split: figures}, the splits being validation and validation_closed.
+        {split: figures} for validation and validation_closed.
 
     Raises:
-        CheckpointError: the model cannot be read, or has no relation head where one is needed.
-        ConfigError: the vocabularies differ.
+        CheckpointError: the model cannot be read, or lacks the relation head that drp needs.
+        ConfigError: there is no such kind, or the vocabularies differ.
         SchemaError: nothing is held out.
     """
+    if kind not in KINDS:
+        raise ConfigError(f"expected kind to be one of {', '.join(KINDS)}, found {kind!r}")
     opened = open_shards(Path(shards_folder))
     model = load_model(Path(model_folder), opened)
     if kind == "drp" and not (Path(model_folder) / RELATION_HEAD_NAME).is_file():
@@ -64,18 +67,24 @@ def evaluate(
             f"expected {RELATION_HEAD_NAME}, the relation head, found none in {model_folder}: "
             "evaluate a folder that `linkbert export` wrote"
         )
+
+    def report(split: Split) -> dict[str, Any]:
+        if kind == "ranking":
+            return _ranking(Path(model_folder), split, opened, options)
+        if kind == "link-context":
+            scores = link_context_scores(model, split, opened, options)
+            return summarise_scores(scores, options.num_resamples, options.seed)
+        figures = figures_of(model, split, opened, options)
+        if kind == "mlm":
+            return mlm_report(figures)
+        return drp_report(figures, split.manifest.extra.get("drp_class_accuracy"))
+
     held_out = held_out_splits(opened, options.splits)
-    if kind == "ranking":
-        return {
-            name: _ranking(Path(model_folder), split, opened, options)
-            for name, split in held_out.items()
-        }
-    run = _KINDS[kind]
-    return {name: run(model, split, opened, options) for name, split in held_out.items()}
+    return {name: report(split) for name, split in held_out.items()}
 
 
 def held_out_splits(shards: Shards, names: Sequence[str] = ()) -> dict[str, Split]:
-    """Return the held-out splits that have instances, or those of them that are named.
+    """Return the held-out splits that have instances; only the named ones if names are given.
 
     Raises:
         SchemaError: there is none.
@@ -95,10 +104,10 @@ def held_out_splits(shards: Shards, names: Sequence[str] = ()) -> dict[str, Spli
 
 
 def load_model(folder: Path, shards: Shards) -> Network:
-    """Load a model on the best device at hand, once its vocabulary proves to be the shards'.
+    """Load a model onto the best device at hand, if its vocabulary is that of the shards.
 
     Raises:
-        CheckpointError: the folder is not an encoder's, or damaged.
+        CheckpointError: the folder does not hold an encoder, or is damaged.
         ConfigError: the vocabularies differ.
     """
     check_same_vocabulary(shards.tokenizer, folder)
@@ -107,20 +116,24 @@ def load_model(folder: Path, shards: Shards) -> Network:
 
 
 def best_device() -> torch.device:
-    """Return the GPU where there is one."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def evaluation_rule(shards: Shards, seed: int) -> MaskingRule:
-    """Return BERT's masking rule for the shards' vocabulary and their frame of a pair."""
+    """Return BERT's masking rule for the vocabulary and the pair frame of the shards."""
     frame = PairFrame.from_facts(shards.facts)
     return masking_rule(seed, ordinary_ids(shards.tokenizer), frame, BERT_MASKING)
 
 
 def link_context_scores(
-    model: Network, split: Split, shards: Shards, options: EvaluationOptions, focus_ids: Ids
+    model: Network,
+    split: Split,
+    shards: Shards,
+    options: EvaluationOptions,
+    focus_ids: Ids | None = None,
 ) -> PairScores:
-    """Score the masked tokens of a split's held-out A beside each partner."""
+    """Score the masked tokens of a split's held-out segments A beside each kind of partner."""
     pairs = held_out_pairs(split, shards.facts, options.max_pairs, options.seed)
     return score_pairs(
         model,
@@ -128,43 +141,19 @@ def link_context_scores(
         evaluation_rule(shards, options.seed),
         passes=options.passes,
         precision=precision_on(model, options.precision),
-        focus_ids=focus_ids,
+        focus_ids=np.zeros(0, np.int32) if focus_ids is None else focus_ids,
     )
 
 
-def _link_context(
-    model: Network, split: Split, shards: Shards, options: EvaluationOptions
-) -> dict[str, Any]:
-    scores = link_context_scores(model, split, shards, options, np.zeros(0, np.int32))
-    return summarise_scores(scores, options.num_resamples, options.seed)
-
-
 def precision_on(model: Network, name: str) -> Precision:
-    """Return a number format on the device of a model."""
+    """Return the number format of this name for the device of a model."""
     return choose_precision(name, next(model.parameters()).device)
-
-
-def relation_report(split: Split, figures: SplitFigures) -> dict[str, Any]:
-    """Return what the figures of a split tell of document relation prediction."""
-    return drp_report(figures, split.manifest.extra.get("drp_class_accuracy"))
-
-
-def _drp(
-    model: Network, split: Split, shards: Shards, options: EvaluationOptions
-) -> dict[str, Any]:
-    return relation_report(split, figures_of(model, split, shards, options))
-
-
-def _mlm(
-    model: Network, split: Split, shards: Shards, options: EvaluationOptions
-) -> dict[str, Any]:
-    return mlm_report(figures_of(model, split, shards, options))
 
 
 def figures_of(
     model: Network, split: Split, shards: Shards, options: EvaluationOptions
 ) -> SplitFigures:
-    """Compute masked tokens and relations of a split's first instances."""
+    """Predict the masked tokens and the relations of a split's first instances."""
     device = next(model.parameters()).device
     validator = Validator(
         splits={},
@@ -181,22 +170,13 @@ def figures_of(
 def _ranking(
     model_folder: Path, split: Split, shards: Shards, options: EvaluationOptions
 ) -> dict[str, Any]:
-    with TemporaryDirectory() as scratch:
-        scores = rank(
-            model_folder,
-            shards.train,
-            split,
-            shards.facts,
-            train_pairs=options.train_pairs,
-            max_queries=options.max_pairs,
-            seed=options.seed,
-            scratch=Path(scratch),
-        )
+    scores = rank(
+        model_folder,
+        shards.train,
+        split,
+        shards.facts,
+        train_pairs=options.train_pairs,
+        max_queries=options.max_pairs,
+        seed=options.seed,
+    )
     return ranking_report(scores, options.num_resamples, options.seed)
-
-
-_KINDS: dict[str, Callable[[Network, Split, Shards, EvaluationOptions], dict[str, Any]]] = {
-    "link-context": _link_context,
-    "drp": _drp,
-    "mlm": _mlm,
-}

@@ -3,11 +3,11 @@
 In: an instances table whose A are held out (`validation` or `validation_closed`). Out: for each
 linked instance its A with the linked B it was paired with, a random B, and the contiguous one.
 
-The contiguous B of A is the A of another row, since every held-out segment is A once. The random B
-is taken from the rows of relation random, where segments of random documents stand: of some drawn
-ones, the one whose length is nearest to the linked B's, so that a partner's length explains
-nothing. A document that the split shows linked to A's is not taken; a link it does not show would
-make the random partner better and the measured gain smaller.
+The contiguous B is the A of another row, since every held-out segment is A once. The random B comes
+from the rows whose relation is random: some are drawn, and the one closest in length to the linked
+B is chosen, so that differences in length cannot explain a result. Documents that are linked to A's
+in this split are not used; a link that the split does not show would make the random partner better
+and the measured gain smaller.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class HeldOutPair:
         a: ids of A.
         linked: ids of a segment of a document that A links to.
         random: ids of a segment of a random document.
-        contiguous: ids of the segment after A; None where A is the last.
+        contiguous: ids of the segment after A; None if A is the last one.
     """
 
     corpus: int
@@ -56,7 +56,7 @@ class HeldOutPair:
 
 
 def read_table(split: Split, max_instances: int | None = None) -> pa.Table:
-    """Return the first instances of a split, all of them where no limit is given."""
+    """Return the first instances of a split; without a limit, all of them."""
     stop = min(split.num_instances, max_instances or split.num_instances)
     reader = InstanceReader(split, seed=0)
     pieces = [reader.read(start, min(start + 4096, stop)) for start in range(0, stop, 4096)]
@@ -71,16 +71,16 @@ def read_table(split: Split, max_instances: int | None = None) -> pa.Table:
 def held_out_pairs(
     split: Split, facts: dict[str, Any], max_pairs: int, seed: int
 ) -> list[HeldOutPair]:
-    """Return up to `max_pairs` held-out pairs in stored order, which is a random one.
+    """Return up to `max_pairs` held-out pairs in stored order, which is random.
 
     Args:
         split: validation or validation_closed.
-        facts: what the manifest of the shards says of ids and their frame.
-        max_pairs: the most to return.
-        seed: of the choice of random partners.
+        facts: what the manifest of the shards says about ids and their frame.
+        max_pairs: the maximum number of pairs.
+        seed: the seed for the choice of random partners.
 
     Raises:
-        SchemaError: the split holds no linked or no random instance.
+        SchemaError: the split has no linked or no random instances.
     """
     rows = Rows(read_table(split), facts)
     linked = np.flatnonzero(rows.relation == LINKED)[:max_pairs]

@@ -1,8 +1,8 @@
 """Masked tokens and document relations of held-out instances, as pretraining computes them.
 
 In: the figures of a split's instances (`linkbert.training.validation`). Out: masked token loss and
-accuracy by relation; accuracy of document relation prediction with its confusion matrix, to be held
-against the best accuracy that a guess from the kind of A alone can have (LinkBERT,
+accuracy by relation; accuracy of document relation prediction with its confusion matrix, to be
+compared with the best accuracy possible for a guess from the kind of A alone (LinkBERT,
 arXiv:2203.15827, section 4.2).
 """
 
@@ -18,7 +18,7 @@ from schemas.tables.instances import RELATIONS
 
 
 def drp_report(figures: SplitFigures, class_accuracy: float | None) -> dict[str, Any]:
-    """Return accuracy, its 95 % interval, what to hold it against, and the confusion matrix."""
+    """Return the accuracy, its 95 % interval, baselines for it, and the confusion matrix."""
     found, relations = summarise(figures), figures.relations
     counts = np.bincount(relations, minlength=len(RELATIONS))
     return {
@@ -35,7 +35,7 @@ def drp_report(figures: SplitFigures, class_accuracy: float | None) -> dict[str,
 def confusion_matrix(
     relations: npt.NDArray[np.int8], predicted: npt.NDArray[np.int8]
 ) -> dict[str, dict[str, int]]:
-    """Count instances by their relation, then by the predicted one.
+    """Count instances by their relation and by the predicted one.
 
     >>> found = confusion_matrix(np.array([0, 0, 2], np.int8), np.array([0, 1, 2], np.int8))
     >>> found["contiguous"]
@@ -50,7 +50,7 @@ def confusion_matrix(
 
 
 def mlm_report(figures: SplitFigures) -> dict[str, Any]:
-    """Return masked token loss (nats), perplexity and accuracy, in all and by relation."""
+    """Return masked token loss (nats), perplexity and accuracy, overall and by relation."""
     found = summarise(figures)
     told = {"all": found, **found["by_relation"]}
     return {

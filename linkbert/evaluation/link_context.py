@@ -2,21 +2,22 @@
 
     gain = NLL(masked tokens of A | A + random B) - NLL(the same tokens | A + linked B)
 
-in nats per token, the same masks of A beside every partner, B unmasked, the relation head unused:
-so it compares models that have such a head with models that have none. It needs no fine-tuning.
+in nats per token. A has the same masks beside every partner, B has none, and the relation head is
+not used, so models with such a head can be compared with models without one. No fine-tuning is
+needed.
 
-The gain alone does not say that a linked partner helps: it is also positive where a random partner
-harms. A alone (`[CLS] A [SEP]`) parts the two:
+The gain by itself does not show that a linked partner helps: it is also positive if a random
+partner harms. A alone (`[CLS] A [SEP]`) separates the two:
 
     gain = (NLL(alone) - NLL(linked)) - (NLL(alone) - NLL(random))
             alone_minus_linked           alone_minus_random
 
-Each masked token counts as in B or not in B by whether the linked B holds it: the first part can be
-copied, the second must be known. Words of focus, where some are named, are counted by themselves.
+Masked tokens that the linked B contains and those that it does not are also counted separately: the
+former can be copied, the latter must be known. So are words of focus, if any are named.
 
-The contiguous B, where A has one, tells two things more: whether what was gained was paid for
-elsewhere, and whether the model reads any partner yet (alone_minus_contiguous). One that is not
-helped by the next segment of the same article cannot be expected to be helped by a linked one.
+The contiguous B, if A has one, shows two more things: whether the gain came at a cost elsewhere,
+and whether the model reads any partner yet (alone_minus_contiguous). A model that the next segment
+of the same article does not help cannot be expected to be helped by a linked one.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ class PairScores:
     """Sums over the masked tokens of each pair's A, over all passes.
 
     Attributes:
-        articles: int64 [P], the article of A, dense from 0.
+        articles: int64 [P], the article of A, numbered from 0 without gaps.
         losses: float64 [P, 4], negative log-likelihoods by condition; 0 without a contiguous B.
-        losses_in_b: the same over the tokens that the linked B holds.
+        losses_in_b: the same over the tokens that the linked B contains.
         num_masked: int64 [P].
-        num_in_b: int64 [P], masked tokens that the linked B holds.
+        num_in_b: int64 [P], masked tokens that the linked B contains.
         has_contiguous: bool [P].
         losses_focus: float64 [P, 4], the losses over the masked words of focus.
         num_focus: int64 [P], masked words of focus.
@@ -87,12 +88,12 @@ def score_pairs(
     """Score the masked tokens of every A beside each partner.
 
     Args:
-        model: on the device that it computes on.
-        pairs: what to score.
-        rule: of the masks; its seed decides them.
-        passes: how many masks of each A are drawn; more make the figure steadier.
+        model: the model, on the device that computes.
+        pairs: the pairs to score.
+        rule: how to mask; its seed decides the masks.
+        passes: how many masks to draw for each A; more of them give steadier figures.
         precision: number format to compute in.
-        focus_ids: tokens to count by themselves as well.
+        focus_ids: tokens to be counted separately as well.
     """
     parts = np.zeros((len(_PARTS), len(pairs), len(CONDITIONS)))
     counts = np.zeros((len(_PARTS), len(pairs)), np.int64)
@@ -153,7 +154,7 @@ def batch_of(
     mask_pass: int,
     rule: MaskingRule,
 ) -> tuple[Batch, npt.NDArray[np.int64]]:
-    """Lay pairs end to end with A alone masked; also return the pair of each masked token [M]."""
+    """Lay pairs end to end, only A masked; also return the pair of each masked token [M]."""
     partners = [_partner(pair, condition) for pair in pairs]
     sequences = [
         _sequence(pair.a, partner, rule.frame)
@@ -190,7 +191,7 @@ def _partner(pair: HeldOutPair, condition: str) -> Ids | None:
     if condition == "alone":
         return None
     if condition == "contiguous":
-        # Computed all the same where there is none, so that batches are alike; not counted.
+        # A pair without one is computed all the same, to keep batches alike, but not counted.
         return _NO_IDS if pair.contiguous is None else pair.contiguous
     return pair.linked if condition == "linked" else pair.random
 
@@ -210,16 +211,16 @@ def _keys(pairs: Sequence[HeldOutPair], mask_pass: int) -> InstanceKeys:
         corpora_B=column("corpus"),
         source_ids_B=column("source_id"),
         source_segments_B=column("source_segment"),
-        # B is not masked: what identifies it does not matter.
+        # B is not masked, so its identity does not matter.
         target_ids_B=zeros,
         target_segments_B=zeros,
     )
 
 
 def measures(scores: PairScores) -> tuple[dict[str, Figures], dict[str, Figures]]:
-    """Return sums and numbers of tokens of each measure by pair, each {name: float64 [P]}.
+    """Return the sums and the token counts of each measure by pair, each {name: float64 [P]}.
 
-    A measure is the ratio of the two sums over pairs, in nats per masked token.
+    A measure is the ratio of both, summed over pairs: nats per masked token.
     """
     linked, random, contiguous, alone = scores.losses.T
     linked_in, random_in, _, alone_in = scores.losses_in_b.T

@@ -1,14 +1,14 @@
 """Rank the linked segment of a held-out A among 31 hard negatives that BM25 finds for A.
 
-Every model is fine-tuned alike first: the same training pairs, the same negatives, the same fresh
-two-way head on [CLS], the same order and steps, so that no arm has the advantage of a relation head
-it was trained with. Then each query's candidates are ordered by that head.
+Every model is first fine-tuned in the same way: the same training pairs, the same negatives, the
+same new two-way head on [CLS], the same order and steps. So no arm benefits from a relation head
+that it was pretrained with. Then that head ranks the candidates of each query.
 
     train split       A + linked B is right, A + 3 segments that BM25 finds for A are wrong
     held-out split    1 linked B among 31 segments that BM25 finds for A ──▶ reciprocal rank
 
-Segments of A's document, and of documents that the split shows linked to it, are not negatives;
-a link that the split does not show makes a false negative, the same for every arm.
+Segments of A's document, and of documents linked to it in this split, are not used as negatives; a
+link that the split does not show makes a false negative, but the same one for every arm.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from schemas.tables.instances import LINKED
 NUM_NEGATIVES = 31
 _TRAIN_NEGATIVES = 3
 _LEARNING_RATE, _BATCH_SIZE = 1e-4, 32
-# How many of BM25's best segments are searched for allowed ones.
+# Negatives are chosen from so many of BM25's best segments.
 _NUM_FOUND = 200
-# Instances of the training split from which pairs and negatives are taken, for each pair wanted.
+# For each pair wanted, so many training instances are searched for pairs and negatives.
 _INSTANCES_A_PAIR = 10
 
 
@@ -54,7 +54,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class RankingScores:
-    """What a model made of the queries: int64 [Q] articles, dense from 0, and ranks from 1."""
+    """The ranks of the right candidates: int64 [Q] articles, numbered from 0, and ranks from 1."""
 
     articles: npt.NDArray[np.int64]
     ranks: npt.NDArray[np.int64]
@@ -67,18 +67,18 @@ def make_queries(
     num_negatives: int,
     max_instances: int | None,
 ) -> list[Query]:
-    """Return the first queries of a split, each with as many hard negatives as asked for.
+    """Return the first queries of a split, each with the given number of hard negatives.
 
     Raises:
-        SchemaError: no linked instance has so many.
+        SchemaError: no linked instance has that many.
     """
     import bm25s
 
-    # It announces every index that it builds.
+    # Otherwise it announces every index that it builds.
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     rows = Rows(read_table(split, max_instances), facts)
     size = len(rows.relation)
-    # Segments B of all rows; the same one may be there twice, but not among one's candidates.
+    # Segments B of all rows; one may occur twice, but not among the candidates of one query.
     segments = [rows.ids_b(row) for row in range(size)]
     index = bm25s.BM25()
     index.index([_words(ids) for ids in segments], show_progress=False)
@@ -121,7 +121,6 @@ def rank(
     train_pairs: int,
     max_queries: int,
     seed: int,
-    scratch: Path,
 ) -> RankingScores:
     """Fine-tune a model on training pairs and rank the held-out queries.
 
@@ -129,33 +128,36 @@ def rank(
         model_folder: a Hugging Face folder.
         train_split: where training pairs come from.
         held_out: where queries come from.
-        facts: what the manifest of the shards says of ids and their frame.
-        train_pairs: linked training pairs at most.
-        max_queries: held-out queries at most.
-        seed: of head, order and dropout.
-        scratch: a folder that the Trainer may use.
+        facts: what the manifest of the shards says about ids and their frame.
+        train_pairs: the maximum number of linked training pairs.
+        max_queries: the maximum number of held-out queries.
+        seed: the seed of head, order and dropout.
 
     Raises:
-        SchemaError: a split has no query.
+        SchemaError: a split yields no queries.
         CheckpointError: the model cannot be loaded.
     """
     from transformers import (
         AutoModelForSequenceClassification,
-        AutoTokenizer,
         DataCollatorWithPadding,
         set_seed,
     )
 
     from linkbert.finetuning.options import Hyper
-    from linkbert.finetuning.training import check_model, load, load_model, predict, train
+    from linkbert.finetuning.training import (
+        check_model,
+        load_model,
+        load_tokenizer,
+        predict,
+        train,
+    )
 
     check_model(model_folder)
-
     limit = _INSTANCES_A_PAIR * train_pairs
     learned = make_queries(train_split, facts, train_pairs, _TRAIN_NEGATIVES, limit)
     queries = make_queries(held_out, facts, max_queries, NUM_NEGATIVES, None)
     set_seed(seed)
-    tokenizer = load(AutoTokenizer, model_folder)
+    tokenizer = load_tokenizer(model_folder)
     model = load_model(AutoModelForSequenceClassification, model_folder, num_labels=2)
     frame = PairFrame.from_facts(facts)
     features = [
@@ -164,9 +166,7 @@ def rank(
         for place, feature in enumerate(_features_of(query, frame))
     ]
     hyper = Hyper(_LEARNING_RATE, _BATCH_SIZE, 1)
-    trainer = train(
-        model, features, DataCollatorWithPadding(tokenizer), hyper, seed=seed, folder=scratch
-    )
+    trainer = train(model, features, DataCollatorWithPadding(tokenizer), hyper, seed)
     asked = [feature for query in queries for feature in _features_of(query, frame)]
     logits = np.asarray(predict(trainer, asked)).reshape(len(queries), -1, 2)
     keys = np.array([query.article for query in queries], np.int64)
@@ -188,7 +188,7 @@ def _feature(a: Ids, b: Ids, frame: PairFrame) -> dict[str, Any]:
 
 
 def ranks_of(scores: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the rank of the first of each row's scores; equals rank before it.
+    """Return the rank of the first score in each row; equal scores rank before it.
 
     >>> ranks_of(np.array([[2.0, 1.0, 3.0], [1.0, 1.0, 1.0]])).tolist()
     [2, 3]
@@ -198,13 +198,13 @@ def ranks_of(scores: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def ranking_columns(scores: RankingScores) -> npt.NDArray[np.float64]:
-    """Return reciprocal rank, whether it is first, and 1 for each query, [Q, 3]."""
+    """Return the reciprocal rank, whether the rank is 1, and a 1 for each query, [Q, 3]."""
     first = scores.ranks == 1
     return np.stack([1 / scores.ranks, first, np.ones(len(scores.ranks))], axis=1)
 
 
 def ranking_report(scores: RankingScores, num_resamples: int, seed: int) -> dict[str, Any]:
-    """Return mean reciprocal rank and recall at 1 with their 95 % intervals, beside chance."""
+    """Return mean reciprocal rank and recall at 1 with their 95 % intervals, and chance level."""
     columns = ranking_columns(scores)
     drawn = resampled_sums([Clusters(scores.articles, columns)], num_resamples, seed)
     size = NUM_NEGATIVES + 1

@@ -2,20 +2,20 @@
 
 In: the scores of all arms and seeds. Out: the JSON of results.json. All arms of a seed scored the
 same tokens of the same pairs, so arms are compared pair by pair, and one set of replicates (seed,
-article, pair) serves all figures. What is compared was chosen before anything was trained:
+article, pair) serves all figures. The comparisons were chosen before anything was trained:
 
     primary    on pairs whose both ends are held out, linkbert against bert and random-links:
                gain; alone_minus_linked, also against zero (does a linked partner help at all);
-               alone_minus_random, also against zero (does a random partner harm); the first two
-               over the words of focus, where some are named
+               alone_minus_random, also against zero (does a random partner harm); if words of
+               focus are named, the first two over these words as well
     guard      contiguous loss of linkbert at most 0.02 nat above bert's
-    secondary  the other contrasts, their p-values corrected for their number (Holm)
+    secondary  the other contrasts, with p-values corrected for multiple testing (Holm)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,13 @@ from schemas.errors import StageError
 
 PRIMARY_SPLIT = "validation_closed"
 ZERO = "zero"
-"""What a measure of one arm alone is held against."""
+"""What a measure of a single arm is compared with."""
 
 GUARD_LIMIT = 0.02
-"""Nats per token by which the contiguous loss may grow: linkbert reads fewer contiguous pairs."""
+"""How many nats per token the contiguous loss may rise: linkbert reads fewer contiguous pairs."""
 
 _SIGNIFICANT = 0.05
+_CONTROLS = ("bert", "random-links")
 
 Figures = npt.NDArray[np.float64]
 Scores = dict[str, dict[int, dict[str, PairScores]]]
@@ -56,10 +57,10 @@ class Contrast:
 
     Attributes:
         kind: primary, guard or secondary.
-        split: of the held-out pairs.
-        measure: a name of `linkbert.evaluation.link_context.measures`.
-        arm: minuend.
-        against: subtrahend, an arm or `ZERO`.
+        split: the split of the held-out pairs.
+        measure: a name from `linkbert.evaluation.link_context.measures`, or mrr.
+        arm: the minuend.
+        against: the subtrahend, an arm or `ZERO`.
     """
 
     kind: str
@@ -72,9 +73,8 @@ class Contrast:
 def planned_contrasts(
     arms: Sequence[str], splits: Sequence[str], has_focus: bool = False
 ) -> list[Contrast]:
-    """Return what is compared, in this order, among the arms and splits at hand."""
-    closed, either = PRIMARY_SPLIT, "validation"
-    controls = ("bert", "random-links")
+    """Return the contrasts of the arms and splits at hand, in the order in which they are told."""
+    closed, either, controls = PRIMARY_SPLIT, "validation", _CONTROLS
     primary = [("gain", each) for each in controls]
     primary += [("alone_minus_linked", each) for each in (ZERO, *controls)]
     primary += [("alone_minus_random", each) for each in (ZERO, *controls)]
@@ -105,12 +105,12 @@ def compare(scores: Scores, num_resamples: int, ranking: Ranking | None = None) 
     seeds = list(scores[arms[0]])
     splits = list(scores[arms[0]][seeds[0]])
     has_focus = bool(scores[arms[0]][seeds[0]][splits[0]].num_focus.any())
+    tables = {split: _Table(_pairs_by_seed(scores, split), num_resamples) for split in splits}
     contrasts = planned_contrasts(arms, splits, has_focus)
-    tables = {split: _Table(scores, split, num_resamples) for split in splits}
-    found = [_compare_one(each, tables[each.split], len(seeds)) for each in contrasts]
-    ranked = _RankingTable(ranking, num_resamples) if ranking else None
+    found = [_compare_one(each, tables[each.split]) for each in contrasts]
+    ranked = _Table(_ranks_by_seed(ranking), num_resamples) if ranking else None
     if ranked:
-        found += ranked.contrasts()
+        found += [_compare_one(each, ranked) for each in _ranking_contrasts(arms)]
     secondary = {str(i): each["p"] for i, each in enumerate(found) if each["kind"] == "secondary"}
     for index, corrected in holm(secondary).items():
         found[int(index)]["p_holm"] = corrected
@@ -119,38 +119,79 @@ def compare(scores: Scores, num_resamples: int, ranking: Ranking | None = None) 
         each["sentence"] = sentence_of(each, len(seeds))
     return {
         "seeds": seeds,
-        "measures": {split: table.describe(arms) for split, table in tables.items()},
+        "measures": {split: table.describe() for split, table in tables.items()},
         "contrasts": found,
-        "ranking": ranked.describe() if ranked else {},
+        "ranking": ranked.describe()["arms"] if ranked else {},
     }
 
 
-class _Table:
-    """The figures of one split: sums by pair of every arm and measure, and their replicates."""
+def _ranking_contrasts(arms: Sequence[str]) -> list[Contrast]:
+    return [
+        Contrast("secondary", PRIMARY_SPLIT, "mrr", "linkbert", each)
+        for each in _CONTROLS
+        if "linkbert" in arms and each in arms
+    ]
 
-    def __init__(self, scores: Scores, split: str, num_resamples: int) -> None:
-        self._columns: dict[tuple[str, str], int] = {}
-        self._counts: dict[str, int] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    """What all arms made of the pairs, or the queries, of one seed.
+
+    Attributes:
+        articles: int64 [P], dense from 0.
+        sums: float64 [P] by arm and measure.
+        counts: float64 [P] by measure; a measure is the ratio of the two sums over pairs.
+    """
+
+    articles: npt.NDArray[np.int64]
+    sums: dict[tuple[str, str], Figures]
+    counts: dict[str, Figures]
+
+
+def _pairs_by_seed(scores: Scores, split: str) -> Iterator[_Seed]:
+    arms = list(scores)
+    for seed in scores[arms[0]]:
+        first = scores[arms[0]][seed][split]
+        sums: dict[tuple[str, str], Figures] = {}
+        for arm in arms:
+            own = scores[arm][seed][split]
+            if not _are_paired(first, own):
+                raise StageError(
+                    f"expected {arm} and {arms[0]} to score the same tokens with seed {seed}, "
+                    "found others: delete OUT/scores and run again"
+                )
+            measured, counts = measures(own)
+            sums |= {(arm, name): values for name, values in measured.items()}
+        yield _Seed(first.articles, sums, counts)
+
+
+def _ranks_by_seed(ranking: Ranking) -> Iterator[_Seed]:
+    arms = list(ranking)
+    for seed in ranking[arms[0]]:
+        articles = ranking[arms[0]][seed].articles
+        sums: dict[tuple[str, str], Figures] = {}
+        for arm in arms:
+            own = ranking[arm][seed]
+            if not np.array_equal(own.articles, articles):
+                raise StageError(
+                    f"expected all arms to rank the same queries with seed {seed}, found others: "
+                    "delete OUT/scores and run again"
+                )
+            mrr, is_first, one = ranking_columns(own).T
+            sums |= {(arm, "mrr"): mrr, (arm, "recall_at_1"): is_first}
+        yield _Seed(articles, sums, {"mrr": one, "recall_at_1": one})
+
+
+class _Table:
+    """Every measure of every arm: values, by seed as well, and their replicates."""
+
+    def __init__(self, seeds: Iterable[_Seed], num_resamples: int) -> None:
         clusters: list[Clusters] = []
-        arms = list(scores)
-        for seed in scores[arms[0]]:
-            first = scores[arms[0]][seed][split]
-            stacked: list[Figures] = []
-            for arm in arms:
-                own = scores[arm][seed][split]
-                if not _are_paired(first, own):
-                    raise StageError(
-                        f"expected {arm} and {arms[0]} to score the same tokens with seed {seed}, "
-                        "found others: delete OUT/scores and run again"
-                    )
-                sums, counts = measures(own)
-                for name, values in sums.items():
-                    self._columns[arm, name] = len(stacked)
-                    stacked.append(values)
-            for name, values in counts.items():
-                self._counts[name] = len(stacked)
-                stacked.append(values)
-            clusters.append(Clusters(first.articles, np.stack(stacked, axis=1)))
+        for each in seeds:
+            columns = [*each.sums.values(), *each.counts.values()]
+            clusters.append(Clusters(each.articles, np.stack(columns, axis=1)))
+            self._columns = {name: place for place, name in enumerate(each.sums)}
+            self._counts = {name: place for place, name in enumerate(each.counts, len(each.sums))}
         self._by_seed = [each.columns.sum(0) for each in clusters]
         self._num_pairs = [len(each.articles) for each in clusters]
         self._num_articles = [int(each.articles.max(initial=-1)) + 1 for each in clusters]
@@ -174,78 +215,15 @@ class _Table:
             "by_seed": [_ratio(float(minus(each)), each[by]) for each in self._by_seed],
         }
 
-    def describe(self, arms: Sequence[str]) -> dict[str, Any]:
-        """Return every measure of every arm with its interval."""
-        total = sum(self._by_seed)
-        found: dict[str, Any] = {
-            "num_pairs": self._num_pairs,
-            "num_articles": self._num_articles,
-            "arms": {arm: {} for arm in arms},
-        }
-        for (arm, measure), column in self._columns.items():
-            by = self._counts[measure]
-            found["arms"][arm][measure] = {
-                "value": _ratio(total[column], total[by]),
-                "interval": interval(self._drawn[:, column], self._drawn[:, by]),
-                "by_seed": [_ratio(each[column], each[by]) for each in self._by_seed],
-            }
-        return found
-
-
-class _RankingTable:
-    """Reciprocal ranks and first places of every arm, and their replicates."""
-
-    def __init__(self, ranking: Ranking, num_resamples: int) -> None:
-        self._arms = list(ranking)
-        clusters = []
-        for seed in ranking[self._arms[0]]:
-            own = [ranking[arm][seed] for arm in self._arms]
-            if any(not np.array_equal(own[0].articles, each.articles) for each in own):
-                raise StageError(
-                    f"expected all arms to rank the same queries with seed {seed}, found others: "
-                    "delete OUT/scores and run again"
-                )
-            columns = [ranking_columns(each) for each in own]
-            stacked = np.concatenate([*(each[:, :2] for each in columns), columns[0][:, 2:]], 1)
-            clusters.append(Clusters(own[0].articles, stacked))
-        self._by_seed = [each.columns.sum(0) for each in clusters]
-        self._drawn = resampled_sums(clusters, num_resamples, seed=0)
-
-    def contrasts(self) -> list[dict[str, Any]]:
-        """Return linkbert's mean reciprocal rank minus that of each control at hand."""
-        return [
-            self._difference("linkbert", against)
-            for against in ("bert", "random-links")
-            if "linkbert" in self._arms and against in self._arms
-        ]
-
-    def _difference(self, arm: str, against: str) -> dict[str, Any]:
-        plus, minus = 2 * self._arms.index(arm), 2 * self._arms.index(against)
-        drawn, counts = self._drawn[:, plus] - self._drawn[:, minus], self._drawn[:, -1]
-        total = sum(self._by_seed)
-        return {
-            "kind": "secondary", "split": PRIMARY_SPLIT, "measure": "mrr",
-            "arm": arm, "against": against,
-            "difference": _ratio(total[plus] - total[minus], total[-1]),
-            "interval": interval(drawn, counts),
-            "p": p_value(drawn / counts),
-            "by_seed": [_ratio(each[plus] - each[minus], each[-1]) for each in self._by_seed],
-        }  # fmt: skip
-
     def describe(self) -> dict[str, Any]:
-        """Return both measures of every arm with their intervals."""
-        total = sum(self._by_seed)
-        return {
-            arm: {
-                name: {
-                    "value": _ratio(total[2 * place + column], total[-1]),
-                    "interval": interval(self._drawn[:, 2 * place + column], self._drawn[:, -1]),
-                    "by_seed": [_ratio(s[2 * place + column], s[-1]) for s in self._by_seed],
-                }
-                for column, name in enumerate(("mrr", "recall_at_1"))
-            }
-            for place, arm in enumerate(self._arms)
-        }
+        """Return every measure of every arm with its interval."""
+        arms: dict[str, dict[str, Any]] = {}
+        for arm, measure in self._columns:
+            found = self.difference(arm, ZERO, measure)
+            value = {"value": found["difference"], **found}
+            del value["difference"], value["p"]
+            arms.setdefault(arm, {})[measure] = value
+        return {"num_pairs": self._num_pairs, "num_articles": self._num_articles, "arms": arms}
 
 
 def _are_paired(first: PairScores, other: PairScores) -> bool:
@@ -259,14 +237,12 @@ def _ratio(value: float, count: float) -> float | None:
     return float(value / count) if count else None
 
 
-def _compare_one(contrast: Contrast, table: _Table, num_seeds: int) -> dict[str, Any]:
-    names = ("kind", "split", "measure", "arm", "against")
-    told = {name: getattr(contrast, name) for name in names}
-    return {**told, **table.difference(contrast.arm, contrast.against, contrast.measure)}
+def _compare_one(contrast: Contrast, table: _Table) -> dict[str, Any]:
+    return asdict(contrast) | table.difference(contrast.arm, contrast.against, contrast.measure)
 
 
 def verdict_of(found: dict[str, Any]) -> str:
-    """Return supported, contradicted or not shown; for the guard: kept, broken or not shown.
+    """Return supported, contradicted or not shown; for the guard kept, broken or not shown.
 
     A primary hypothesis is decided by its interval, a secondary one by its corrected p-value.
     """
@@ -283,8 +259,8 @@ def verdict_of(found: dict[str, Any]) -> str:
     return "supported" if (low > 0) == is_higher_better else "contradicted"
 
 
-# How each measure is told of an arm; {more}, {better} and {higher} are reversed when the opposite
-# holds. The last word leads to the other arm.
+# How a claim about each measure is worded; {more}, {better} and {higher} are reversed if the
+# opposite holds. The name of the other arm follows.
 _CLAIMS = {
     "gain": "gains {more} from a linked partner than",
     "gain_in_b": "gains {more} from a linked partner, on tokens that stand in it, than",
@@ -320,7 +296,7 @@ _SPLITS = {"validation_closed": "both articles unseen", "validation": "A's artic
 
 
 def sentence_of(found: dict[str, Any], num_seeds: int) -> str:
-    """Return one plain sentence on a hypothesis; a null is called one."""
+    """Return one plain sentence on a hypothesis; it also says if nothing was shown."""
     where = _SPLITS[found["split"]]
     if found["interval"] is None:
         claim = _claim(found, _AS_CLAIMED)

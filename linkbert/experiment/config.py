@@ -1,10 +1,10 @@
-"""The description of an experiment: a TOML file one can read in a minute.
+"""The description of an experiment: a TOML file that can be read in a minute.
 
     corpus = "corpus"                     a folder up to `segment`, or a packed one
     arms = ["bert", "linkbert", "random-links", "no-drp", "uniform", "tfidf"]
     seeds = [0, 1]
     config = "demo"                       preset or TOML file of pretraining
-    epochs = 2                            plans drawn; must suffice for all steps
+    epochs = 2                            plans drawn; must be enough for all steps
     [set]                                 keys of that config
     max_steps = 400
 
@@ -14,22 +14,27 @@ The paper's base and large path (LinkBERT, arXiv:2203.15827, section 5.1) starts
     warm_up_corpus = "other"              documents outside the corpus, with the same tokenizer
     warm_up_steps = 2000                  one run on them; all arms start from its export
     [warm_up_set]                         keys of pretraining that differ there
-    freeze_encoder = true                 as where the encoder has no masked token head yet
+    freeze_encoder = true                 for an encoder without a masked token head
 
-Arms differ in where segment B comes from and in the weight of the relation loss, in nothing else
-(LinkBERT, arXiv:2203.15827, section 5 and its ablations).
+Arms differ only in where segment B comes from and in the weight of the relation loss (LinkBERT,
+arXiv:2203.15827, section 5 and its ablations).
 """
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from linkbert.evaluation.config import SPLITS
-from linkbert.training.config import PretrainConfig, load_config, read_toml
+from linkbert.training.config import (
+    PretrainConfig,
+    check_keys,
+    load_config,
+    read_toml,
+    typed_values,
+)
 from schemas.errors import ConfigError
+from schemas.tables.instances import HELD_OUT_SPLITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,10 @@ class Arm:
     """One way to train.
 
     Attributes:
-        shards: name of its training data; arms of one name share them.
+        shards: the name of its training data; arms may share shards.
         sampling: options of `sample` that differ from the default.
         overrides: keys of pretraining that differ.
-        has_relations: it learns all three relations.
+        has_relations: whether it learns all three relations.
     """
 
     shards: str
@@ -57,7 +62,7 @@ ARMS = {
     "uniform": Arm("uniform", {"weighting": "uniform"}),
     "tfidf": Arm("tfidf", {"links": "tfidf"}),
 }
-"""BERT's own pairs, LinkBERT, and LinkBERT with one thing changed at a time."""
+"""BERT's own pairs, LinkBERT, and LinkBERT with one change at a time."""
 
 HELD_OUT_SHARDS = "linkbert"
 """Every arm is evaluated on the held-out pairs of these shards."""
@@ -69,31 +74,32 @@ class ExperimentConfig:
 
     Attributes:
         corpus: folder with nodes, csr, segments, tokens and tokenizer, or a packed one.
-        arms: names of `ARMS`.
-        seeds: every arm runs once with each; it decides weights, masks, pairs, held-out articles.
+        arms: names from `ARMS`.
+        seeds: every arm runs once with each; a seed decides weights, masks, pairs and held-out
+            articles.
         config: preset or TOML file of pretraining.
-        overrides: `key=value` for it.
+        overrides: `key=value` entries that replace its own.
         epochs: plans drawn; every step must read a new instance.
-        max_tokens: of a segment, cut anew for this experiment; 0 takes the corpus as it is cut.
-        link_scope: see `sample`, as the next three.
-        target_segment: of a linked document.
-        mix: wanted parts of contiguous, random and linked in the arms with links.
-        mix_policy: of the whole plan, or of each A by itself.
+        max_tokens: length of the segments cut for this experiment; 0 keeps those of the corpus.
+        link_scope: an option of `sample`, like the next three.
+        target_segment: which segment of a linked document.
+        mix: parts of contiguous, random and linked pairs in the arms with links.
+        mix_policy: whether the mix is that of the whole plan or of each A by itself.
         init: a Hugging Face BERT folder that all arms start from; "" draws weights from the seed.
-        warm_up_corpus: documents outside the corpus to warm up on, "" for none. One run, with
-            BERT's own pairs; what it exports is where all arms start.
+        warm_up_corpus: documents outside the corpus to warm up on, "" for none. One run with
+            BERT's own pairs; all arms start from its export.
         warm_up_steps: optimizer steps of the warm-up.
-        warm_up_overrides: `key=value` of pretraining that differ in the warm-up.
-        validation_fraction: documents held out, half of them in linked clusters.
-        passes: masks drawn of each held-out segment.
-        max_pairs: the most held-out pairs of each split.
-        curve_pairs: held-out pairs, both articles unseen, to score before the first step of a run
-            and after each validation as well; 0 scores at its end only.
-        splits: held-out splits to score; none named means every one that has instances.
-        focus_words: words whose masked tokens are measured by themselves as well.
+        warm_up_overrides: `key=value` entries of pretraining that differ in the warm-up.
+        validation_fraction: share of documents held out, half of them in linked clusters.
+        passes: masks drawn for each held-out segment.
+        max_pairs: maximum number of held-out pairs of each split.
+        curve_pairs: held-out pairs, both articles unseen, that are also scored before the first
+            step of a run and after each validation; 0 scores a run only at its end.
+        splits: held-out splits to score; empty for all that have instances.
+        focus_words: words whose masked tokens are also measured separately.
         num_resamples: replicates of the bootstrap.
-        ranking_pairs: training pairs of fine-tuning for ranking; 0 leaves ranking out.
-        ranking_queries: the most queries to rank.
+        ranking_pairs: training pairs for ranking; 0 leaves ranking out.
+        ranking_queries: maximum number of queries to rank.
     """
 
     corpus: str
@@ -150,25 +156,32 @@ class ExperimentConfig:
     def _check_names(self) -> None:
         unknown = [name for name in self.arms if name not in ARMS]
         if unknown:
-            raise ConfigError(f"expected arms out of {', '.join(ARMS)}, found {unknown[0]!r}")
-        strange = [name for name in self.splits if name not in SPLITS]
+            raise ConfigError(f"expected arms among {', '.join(ARMS)}, found {unknown[0]!r}")
+        strange = [name for name in self.splits if name not in HELD_OUT_SPLITS]
         if strange:
-            raise ConfigError(f"expected splits out of {', '.join(SPLITS)}, found {strange[0]!r}")
+            raise ConfigError(
+                f"expected splits among {', '.join(HELD_OUT_SPLITS)}, found {strange[0]!r}"
+            )
         for name in ("arms", "seeds"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
-                raise ConfigError(f"expected {name} without repetition, found {list(values)}")
+                raise ConfigError(f"expected distinct {name}, at least one, found {list(values)}")
 
     def pretraining(self, arm: str) -> PretrainConfig:
         """Return the configuration of pretraining of an arm."""
         return load_config(self.config, [*self.overrides, *ARMS[arm].overrides])
 
-    def warming_up(self) -> PretrainConfig:
+    def warming_up(self, first_steps: int | None = None) -> PretrainConfig:
         """Return the configuration of the warm-up: that of the arms, with its own steps and keys.
 
-        Its learning rate rises for the same share of the steps.
+        Its learning rate rises for the same share of the steps as that of the arms.
+
+        Args:
+            first_steps: the arms' `max_steps` before it was raised, so that raising it leaves the
+                warm-up as it was.
         """
-        config = load_config(self.config, [*self.overrides, *self.warm_up_overrides])
+        begun = [] if first_steps is None else [f"max_steps={first_steps}"]
+        config = load_config(self.config, [*self.overrides, *begun, *self.warm_up_overrides])
         share = config.warmup_steps / config.max_steps
         steps = self.warm_up_steps
         return replace(config, max_steps=steps, warmup_steps=round(share * steps))
@@ -188,8 +201,8 @@ class ExperimentConfig:
         }
 
     def identity(self) -> dict[str, Any]:
-        """Return what may not change while results are kept; arms and seeds may be added."""
-        # Where a folder lies may change; what it holds, each run and each shards folder know.
+        """Return what must not change while results are kept; arms and seeds may be added."""
+        # Folders may be moved; each run and each shards folder knows what they contained.
         free = (
             "corpus", "max_tokens", "init", "warm_up_corpus", "warm_up_overrides", "arms", "seeds",
             "num_resamples", "ranking_queries", "ranking_pairs", "curve_pairs",
@@ -209,11 +222,11 @@ _TYPES = {
     for each in fields(ExperimentConfig)
     if each.name not in ("overrides", "warm_up_overrides")
 }
-"""What stands in the TOML file under each key, as the annotations of the fields say it."""
+"""The type of each key's value in the TOML file, as in the annotations of the fields."""
 
 
 def load_experiment(path: Path) -> ExperimentConfig:
-    """Read an experiment; a relative corpus is relative to the file.
+    """Read an experiment; relative folders are relative to its file.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key or a value out of range.
@@ -222,51 +235,30 @@ def load_experiment(path: Path) -> ExperimentConfig:
     if "corpus" not in values:
         raise ConfigError(f"expected the key corpus, found none in {path}: name a folder")
     tables = {name: _set_keys(values, name, path) for name in ("set", "warm_up_set")}
-    _check_types(values, path)
-    folders = [name for name in ("corpus", "init", "warm_up_corpus") if values.get(name)]
-    values |= {name: str(path.parent / values[name]) for name in folders}
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    given: dict[str, Any] = {**values, **lists}
+    check_keys(values, str(path), tuple(_TYPES))
+    given = typed_values(values, _TYPES, str(path))
+    folders = [name for name in ("corpus", "init", "warm_up_corpus") if given.get(name)]
+    given |= {name: str(path.parent / given[name]) for name in folders}
     config = ExperimentConfig(
         **given, overrides=tables["set"], warm_up_overrides=tables["warm_up_set"]
     )
-    for arm in config.arms:
-        config.pretraining(arm)
-    if config.warm_up_steps:
-        config.warming_up()
+    try:
+        for arm in config.arms:
+            config.pretraining(arm)
+        if config.warm_up_steps:
+            config.warming_up()
+    except ConfigError as error:
+        raise ConfigError(f"{error}, for the pretraining that {path} describes") from error
     return config
 
 
 def _set_keys(values: dict[str, Any], name: str, path: Path) -> tuple[str, ...]:
-    """Take a table out of a file's values, as `key=value` each."""
+    """Remove a table from a file's values; return its entries as `key=value`."""
     table = values.pop(name, {})
     if not isinstance(table, dict):
-        raise ConfigError(f"expected [{name}] as a table, found {table!r} in {path}")
+        raise ConfigError(f"expected [{name}] to be a table, found {table!r} in {path}")
+    check_keys(table, f"[{name}] of {path}")
     return tuple(f"{key}={_toml(value)}" for key, value in table.items())
-
-
-def _check_types(values: dict[str, Any], path: Path) -> None:
-    for key, value in values.items():
-        if key not in _TYPES:
-            closest = difflib.get_close_matches(key, list(_TYPES), 1, 0.0)[0]
-            raise ConfigError(f"unknown key {key!r} in {path}: the closest is {closest!r}")
-        wanted = _TYPES[key]
-        if not _is_of_type(value, wanted):
-            spelled = f"a list of {_item(wanted)}" if _item(wanted) else wanted
-            raise ConfigError(f"expected {key} as {spelled}, found {value!r} in {path}")
-
-
-def _item(wanted: str) -> str:
-    """Return the type of the items of a tuple's annotation, "" where it is none."""
-    return wanted.removeprefix("tuple[").removesuffix(", ...]") if wanted[:5] == "tuple" else ""
-
-
-def _is_of_type(value: object, wanted: str) -> bool:
-    """Tell whether a value of TOML is a str, int, float, or a list of one of them."""
-    if item := _item(wanted):
-        return isinstance(value, list) and all(_is_of_type(each, item) for each in value)
-    kinds = {"str": (str,), "int": (int,), "float": (int, float)}[wanted]
-    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _toml(value: object) -> str:

@@ -1,10 +1,11 @@
 """The positive control: a made corpus in which knowing the linked page helps by construction.
 
-Each *place* has a page that states eight facts of it. *Stories* link to places, a paragraph each,
-and repeat the facts of the place. Facts are drawn at random, so that nothing but the place's own
-page tells them: not its name, not the rest of the story, not any other page. No segment states a
-fact twice, and no two segments of one document tell of the same place: only a linked partner holds
-what another segment repeats. So only training on linked pairs teaches a model to look for it there.
+Each *place* has a page that states eight facts about it. *Stories* link to places, one per
+paragraph, and repeat the facts of the place. Facts are drawn at random, so that only the place's
+own page reveals them: not its name, nor the rest of the story, nor any other page. No segment
+states a fact twice, and no two segments of a document are about the same place: only a linked
+partner contains what another segment repeats. So only training on linked pairs teaches a model to
+look for it there.
 
     place   Tavon Relis shows crimson herons, oak benches, copper bells and granite towers.
                                               ▼ a link to the place's page
@@ -12,8 +13,8 @@ what another segment repeats. So only training on linked pairs teaches a model t
             crimson herons by oak benches.
             No widow found the narrow bridge at noon.
 
-Places that are held out have facts that no training text states. A model that reads the linked
-page guesses them in the story; one that does not cannot do better than one in sixteen.
+Held-out places have facts that no training text states. A model that reads the linked page guesses
+them in the story; one that does not cannot do better than chance, one in sixteen.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ CONTROL_VOCABULARY = TokenizerConfig(vocab_size=1000, lowercase=True)
 """Every word is one token."""
 
 CONTROL_SEGMENTS = SegmentConfig(max_tokens=24, min_tokens=8)
-"""A page of a place is one segment, and so is each paragraph of a story."""
+"""The page of a place is one segment, and so is each paragraph of a story."""
 
 FACT_WORDS = tuple(word for words in _FACTS for word in words)
-"""The values of facts; no other word of the corpus is one of them."""
+"""The words of facts; they occur nowhere else in the corpus."""
 
-# Wordings of the same are equally long and keep one order: a model this small finds a place in
-# the other segment by its position long before it finds it by what stands around it.
+# Variants of a sentence have the same length and order: a model this small learns to find a word in
+# the other segment by its position long before it learns to find it by its surroundings.
 _PLACES = (
     "{name} shows {0} {1} , {2} {3} , {4} {5} and {6} {7}",
     "{name} has {0} {1} , {2} {3} , {4} {5} or {6} {7}",
@@ -101,7 +102,7 @@ class ControlSize:
         num_places: pages with facts, at most 2,304.
         num_stories: pages that link to places.
         num_visits: paragraphs of each story that link to a place; one more has no place.
-        seed: of every draw.
+        seed: the seed of every draw.
     """
 
     num_places: int = 1000
@@ -111,7 +112,7 @@ class ControlSize:
 
 
 def control_experiment(corpus: str) -> ExperimentConfig:
-    """Return what is compared on a control corpus."""
+    """Return the experiment on a control corpus."""
     return ExperimentConfig(
         corpus=corpus,
         arms=("bert", "linkbert", "random-links"),
@@ -126,8 +127,8 @@ def control_experiment(corpus: str) -> ExperimentConfig:
         overrides=(
             "hidden_size=64", "intermediate_size=256", "max_position_embeddings=64",
             "max_steps=700", "warmup_steps=100", "batch_size=64", "micro_batch_size=64",
-            # Reading B is learned suddenly, after many masked facts: so more of them per step, a
-            # rate that stays, and weights that let a narrow network pass tokens on from the start.
+            # Reading B is learned suddenly, after many masked facts. Hence more of them per step,
+            # a steady rate, and weights that let a narrow network pass tokens on from the start.
             "mask_prob=0.3", "learning_rate=3e-3", "schedule=warmup-stable-decay",
             "initial_std=0.1",
             "validation_instances=64", "validate_every=700", "checkpoint_every=350",
@@ -169,7 +170,7 @@ def control_documents(size: ControlSize) -> Iterator[dict[str, Any]]:
 
 
 def _names(count: int, rng: np.random.Generator) -> list[str]:
-    """Return distinct names of two words, each word common to many names."""
+    """Return distinct names of two words, each word shared by many names."""
     pairs = rng.permutation(len(_SYLLABLES) ** 2)[:96].tolist()
     words = ["".join(_SYLLABLES[part] for part in divmod(each, len(_SYLLABLES))) for each in pairs]
     first = [f"{word.capitalize()}n" for word in words[:48]]
@@ -179,7 +180,7 @@ def _names(count: int, rng: np.random.Generator) -> list[str]:
 
 
 def _filled(rng: np.random.Generator, form: str, facts: Sequence[str] = (), name: str = "") -> str:
-    """Fill a form; a word's frequency falls with its rank, as in language."""
+    """Fill a form; the frequency of words falls with their rank, as in language."""
     given = {"name": name, **{str(place): fact for place, fact in enumerate(facts)}}
     parts = []
     for part in form.replace("{", "}").split("}"):

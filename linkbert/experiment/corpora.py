@@ -3,7 +3,7 @@
     a folder up to `segment`, or a packed one ────────────────▶ as it is cut
     with max_tokens: a folder up to `tokenizer` ──segment─────▶ OUT.corpus, OUT.warm-up
 
-The new folder holds links to the tables that do not depend on the cut, so it costs little.
+The new folder links to the tables that do not depend on the cut, so it costs little.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def prepare_corpora(
 
     Args:
         config: see `linkbert.experiment.config`.
-        out: folder of the experiment; corpora lie beside it.
-        overwrite: cut again what was cut differently.
+        out: the folder of the experiment; corpora are written beside it.
+        overwrite: whether to cut again what was cut differently.
 
     Raises:
-        ConfigError: a packed corpus is cut differently.
+        ConfigError: a packed corpus was cut differently.
         StageError: a corpus is unfinished, or the pack is damaged.
     """
     corpus = _prepare(config.corpus, f"{out}.corpus", config.max_tokens, overwrite)

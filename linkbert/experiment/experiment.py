@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from linkbert.experiment.run import (
     ranking_scores,
     run_arms,
 )
+from linkbert.report.run_chapter import read_lines
 from linkbert.training.metrics import METRICS_NAME
 from schemas.errors import ConfigError
 
@@ -34,18 +34,18 @@ def experiment(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train, evaluate and compare all arms, or go on where it was cut off.
+    """Train, evaluate and compare all arms, resuming where an earlier call was interrupted.
 
     Args:
         config: see `linkbert.experiment.config`.
         out: folder to write.
         sample: writes a shards folder; see `linkbert.experiment.run.Sampler`.
-        corpus_fingerprint: of what is sampled.
-        overwrite: delete an experiment that lies in the folder.
+        corpus_fingerprint: the fingerprint of what is sampled.
+        overwrite: whether to delete an experiment in the folder.
         quiet: no progress lines.
 
     Returns:
-        What the command prints: verdicts, and where the report lies.
+        What the command prints: findings, and the path of the report.
 
     Raises:
         ConfigError: the folder holds another experiment, or something else.
@@ -80,7 +80,7 @@ def collect(
     for place in places if config.ranking_pairs else ():
         ranking.setdefault(place.arm, {})[place.seed] = ranking_scores(config, place)
     return {
-        # Where the corpus lies is not part of the result.
+        # The path of the corpus is not part of the result.
         "config": {name: value for name, value in asdict(config).items() if name != "corpus"},
         "corpus": corpus_fingerprint,
         "arms": arms,
@@ -101,7 +101,7 @@ def _tokens_differ(arms: dict[str, dict[str, Any]]) -> float:
 
 
 def _curve(places: list[Place]) -> dict[str, list[Point]]:
-    """Return the points of the warm-up and of every run that has some."""
+    """Return the points of the warm-up and of every run, if there are any."""
     folders = [places[0].root / "runs" / WARM_UP, *(each.path("runs") for each in places)]
     found = {folder.name: read_curve(folder) for folder in folders}
     return {name: points for name, points in found.items() if points}
@@ -110,7 +110,6 @@ def _curve(places: list[Place]) -> dict[str, list[Point]]:
 def _losses(places: list[Place]) -> dict[str, list[list[float]]]:
     losses: dict[str, list[list[float]]] = {}
     for place in places:
-        lines = (place.path("runs") / METRICS_NAME).read_text().splitlines()
-        found = [float(json.loads(line)["loss_mlm"]) for line in lines]
-        losses.setdefault(place.arm, []).append(found)
+        lines = read_lines(place.path("runs") / METRICS_NAME)
+        losses.setdefault(place.arm, []).append([float(each["loss_mlm"]) for each in lines])
     return losses

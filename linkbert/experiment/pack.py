@@ -2,10 +2,10 @@
 
     CORPUS ──pack──▶ FILE (tar of xz) ──unpack──▶ a folder with the tables that `sample` reads
 
-The tokens of `segments` are left out, because `tokens` holds the same, and so are pages and
-mentions. Manifests stay as they are, so that what is sampled from the unpacked folder is byte for
-byte what is sampled from the corpus; `linkbert check` rightly calls the folder incomplete.
-`_packed.json` has the digests of the files as they lie in the pack, for `sample` to verify.
+Pages and mentions are left out, and so are the tokens of `segments`, because `tokens` has them.
+Manifests stay as they are, so sampling from the unpacked folder gives the same bytes as sampling
+from the corpus; `linkbert check` rightly calls the folder incomplete. `_packed.json` has the
+digests of the files as they are in the pack, for `sample` to verify.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ _TABLES = ("nodes", "csr", "segments", "tokens", "tokenizer")
 _NODE_COLUMNS = ("in_degree",)
 _SEGMENT_COLUMNS = ("node_id", "segment_index", "num_tokens", "target_ids")
 
-# Ids are pairs of bytes: the model of each byte is told which of the two it is, and how the other
-# begins.
+# Ids are pairs of bytes: these settings let xz model the two bytes of a pair separately.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 1, "pb": 1}]
 
 
@@ -60,14 +59,14 @@ def pack_corpus(corpus: str, out: str) -> int:
 
 def _content(table: str, path: str) -> bytes:
     if path.endswith(".offsets.npy"):
-        # Nothing of `sample` reads them: sizes of segments say the same.
+        # `sample` does not read them: the sizes of the segments say the same.
         return b""
     if not path.endswith(".parquet"):
         return files.read_bytes(path)
     columns = _NODE_COLUMNS if table == "nodes" else _SEGMENT_COLUMNS
     content = pq.read_table(path, columns=list(columns), use_threads=False)
     buffer = io.BytesIO()
-    # Left uncompressed: xz does it better over the whole.
+    # Uncompressed, because xz compresses the whole better than its parts.
     pq.write_table(content, buffer, compression="none")
     return buffer.getvalue()
 
@@ -79,7 +78,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def unpack_corpus(packed: str, folder: str) -> None:
-    """Unpack into a folder, which appears whole; an existing one is left as it is.
+    """Unpack into a folder, which appears only when complete; an existing one is left as it is.
 
     Raises:
         StageError: the file is not a packed corpus.
@@ -107,5 +106,5 @@ def unpack_corpus(packed: str, folder: str) -> None:
 
 
 def corpus_fingerprint(corpus: str) -> str:
-    """Return the fingerprint of what sampling reads of a corpus, packed or not."""
+    """Return the fingerprint of what `sample` reads of a corpus, packed or not."""
     return load_manifest(files.join(corpus, "segments")).fingerprint()

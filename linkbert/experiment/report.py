@@ -1,4 +1,4 @@
-"""The report of an experiment for a person: report.md with its figures; results.json beside it.
+"""The report of an experiment: report.md with its figures for people, and results.json.
 
 results.json:
 
@@ -6,13 +6,13 @@ results.json:
     corpus        fingerprint of the segments
     arms          {arm: {seed: {training, mlm, drp, ranking}}}; training: step, tokens, seconds, ...
     tokens_differ  largest relative difference of tokens read between two arms of a seed
-    curve         {run: [{step, tokens, pairs, measure, measure_low, measure_high}]}, if asked for
-    seeds         those compared
+    curve         {run: [{step, tokens, pairs, measure, measure_low, measure_high}]}, if wanted
+    seeds         the seeds compared
     measures      {split: {num_pairs, num_articles, arms: {arm: {measure: {value, interval,
                   by_seed}}}}}; losses and gains in nats per masked token, counts by seed
     contrasts     [{kind, split, measure, arm, against, difference, interval, p, p_holm (secondary
                   only), by_seed, verdict, sentence}]
-    ranking       {arm: {mrr, recall_at_1: {value, interval, by_seed}}}, where it was asked for
+    ranking       {arm: {mrr, recall_at_1: {value, interval, by_seed}}}, if wanted
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from linkbert.evaluation.config import REPORTED_MEASURES
 from linkbert.experiment.curve import curve_lines
+from linkbert.report.experiment_chapter import KINDS, value_and_interval
 from linkbert.report.plots import Numbers, curve_plot, interval_plot, write_plot
 from schemas.manifest import write_json, write_whole
 
@@ -79,7 +80,7 @@ def _draw(folder: Path, results: dict[str, Any], losses: dict[str, list[list[flo
 
 
 def _smooth(values: Figures) -> tuple[Numbers, Numbers]:
-    """Return steps and running means over a fiftieth of them."""
+    """Return steps, and running means over a fiftieth of them."""
     width = max(1, len(values) // 50)
     means = np.convolve(values, np.ones(width) / width, "valid")
     return np.arange(len(means)) + (width + 1) / 2, means
@@ -98,7 +99,7 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "## Hypotheses"
     yield ""
-    for kind in ("primary", "guard", "secondary"):
+    for kind in KINDS:
         chosen = [each for each in results["contrasts"] if each["kind"] == kind]
         if chosen:
             yield f"{kind.capitalize()}:"
@@ -124,9 +125,9 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
     yield (
         "The gain is about masked tokens of this corpus at this size and training; it says nothing "
         "of question answering or any other task, of larger models or of longer training. With "
-        f"{len(results['seeds'])} seeds the spread between seeds is known badly: where it is "
-        "about twice the standard error that articles give one seed, a 95 % interval from two or "
-        "three seeds holds the truth in 80 to 85 % of simulated cases only."
+        f"{len(results['seeds'])} seeds the spread between seeds is poorly known: if it is about "
+        "twice the standard error of a single seed, a 95 % interval from two or three seeds "
+        "contains the true value in only 80 to 85 % of simulated cases."
     )
 
 
@@ -139,15 +140,8 @@ def _measure_lines(split: str, found: dict[str, Any]) -> Iterator[str]:
     yield f"| arm | {' | '.join(shown)} |"
     yield f"|---|{'---|' * len(shown)}"
     for arm, measured in found["arms"].items():
-        cells = [_cell(measured[name]) for name in shown]
+        cells = [value_and_interval(measured[name]) for name in shown]
         yield f"| {arm} | {' | '.join(cells)} |"
-
-
-def _cell(measured: dict[str, Any]) -> str:
-    if measured["value"] is None or measured["interval"] is None:
-        return "none"
-    low, high = measured["interval"]
-    return f"{measured['value']:.4f} ({low:.4f} to {high:.4f})"
 
 
 def _training_lines(results: dict[str, Any]) -> Iterator[str]:
@@ -186,4 +180,5 @@ def _ranking_lines(results: dict[str, Any]) -> Iterator[str]:
     yield "| arm | MRR | recall at 1 |"
     yield "|---|---|---|"
     for arm, found in results["ranking"].items():
-        yield f"| {arm} | {_cell(found['mrr'])} | {_cell(found['recall_at_1'])} |"
+        cells = (value_and_interval(found[name]) for name in ("mrr", "recall_at_1"))
+        yield f"| {arm} | {' | '.join(cells)} |"

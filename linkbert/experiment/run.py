@@ -8,8 +8,9 @@
            ──score───▶ OUT/scores/<arm>-seed-S.npz, .json    the same held-out pairs and masks
            ──compare─▶ OUT/results.json, report.md, figures/
 
-An arm whose scores lie there is never computed again; one that was cut off goes on from its last
-checkpoint. Sampling is done by a function that is passed in, because it belongs to the pipeline.
+An arm with scores is never computed again, unless `max_steps` is raised; one that was interrupted
+resumes from its last checkpoint. The function that samples is passed in, because sampling belongs
+to the pipeline.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import hashlib
 import io
 import json
 import logging
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +35,20 @@ from linkbert.evaluation.evaluate import (
     link_context_scores,
     load_model,
     precision_on,
-    relation_report,
 )
 from linkbert.evaluation.held_out import Ids
-from linkbert.evaluation.instances import mlm_report
+from linkbert.evaluation.instances import drp_report, mlm_report
 from linkbert.evaluation.link_context import PairScores
 from linkbert.evaluation.ranking import RankingScores, rank
 from linkbert.experiment.config import ARMS, HELD_OUT_SHARDS, ExperimentConfig
 from linkbert.experiment.curve import CurveTask
 from linkbert.export.export import export
 from linkbert.model.vocabulary import read_tokenizer
-from linkbert.training.config import PretrainConfig
-from linkbert.training.run_folder import open_shards
+from linkbert.training.config import PretrainConfig, differences
+from linkbert.training.run_folder import RUN_NAME, open_shards, read_run
 from linkbert.training.trainer import PretrainResult, pretrain
 from schemas.errors import ConfigError, StageError
-from schemas.manifest import write_json, write_whole
+from schemas.manifest import MANIFEST_NAME, write_json, write_whole
 from schemas.parquet import table_parts
 
 logger = logging.getLogger(__name__)
@@ -58,23 +59,23 @@ finished folder is left as it is."""
 
 IDENTITY_NAME = "experiment.json"
 WARM_UP = "warm-up"
-"""What the run before all arms is called."""
+"""The name of the run before all arms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the parts of one arm and seed lie."""
+    """Where the files of one arm and seed are."""
 
     root: Path
     arm: str
     seed: int
 
     def path(self, folder: str, suffix: str = "") -> Path:
-        """Return where the arm's part of a folder lies."""
+        """Return the path of the arm's file or folder within a folder of the experiment."""
         return self.root / folder / f"{self.arm}-seed-{self.seed}{suffix}"
 
     def shards(self, name: str) -> Path:
-        """Return the shards of a name, of this seed."""
+        """Return the path of the shards of this name and seed."""
         return self.root / "shards" / f"{name}-seed-{self.seed}"
 
 
@@ -84,40 +85,66 @@ def run_arms(
     """Train and score every arm with every seed; return their places, seed by seed.
 
     Raises:
-        ConfigError: the folder holds another experiment, or the epochs do not suffice.
+        ConfigError: the folder holds another experiment, or there are not enough epochs.
         StageError: arms of a seed do not read the same segments A in the same order.
     """
-    _check_identity(config, out, corpus_fingerprint)
-    init = _warm_up(config, out, sample, quiet)
+    stages = _stages(config, out, corpus_fingerprint)
+    init = _warm_up(config, out, sample, stages[0], quiet)
     places = [Place(out, arm, seed) for seed in config.seeds for arm in config.arms]
     for number, place in enumerate(places, 1):
         if place.path("scores", ".json").is_file():
             continue
         logger.info("arm %d of %d: %s, seed %d", number, len(places), place.arm, place.seed)
         _prepare_shards(config, place, sample)
-        _score(config, place, _train(config, place, init, quiet))
+        _score(config, place, _train(config, place, init, stages, quiet))
     return places
 
 
-def _check_identity(config: ExperimentConfig, out: Path, corpus_fingerprint: str) -> None:
+def _stages(config: ExperimentConfig, out: Path, corpus_fingerprint: str) -> list[int]:
+    """Check or begin the folder; return how many steps every arm is trained to, stage by stage.
+
+    There are several stages if `max_steps` has been raised: arms that are added later must pass
+    through the learning rates of those that were trained before.
+
+    Raises:
+        ConfigError: the folder holds another experiment, or there are not enough epochs.
+    """
     path = out / IDENTITY_NAME
     wanted = json.loads(json.dumps({"corpus": corpus_fingerprint, **config.identity()}))
-    if path.is_file():
-        found = json.loads(path.read_text())
-        different = [key for key in wanted if found.get(key) != wanted[key]]
-        if different:
+    max_steps = wanted["pretraining"]["max_steps"]
+    if not path.is_file():
+        if out.exists() and any(out.iterdir()):
             raise ConfigError(
-                f"expected the experiment that was begun in {out}, found other values of "
-                f"{', '.join(different)}: choose another --out or --overwrite"
+                f"expected a new folder or an experiment, found another folder: {out}"
             )
-    elif out.exists() and any(out.iterdir()):
-        raise ConfigError(f"expected a new folder or an experiment, found another folder: {out}")
-    else:
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, wanted)
+        return [max_steps]
+    found = json.loads(path.read_text())
+    stages: list[int] = found.get("stages", [found["pretraining"]["max_steps"]])
+    others = wanted.keys() - {"pretraining"}
+    different = [key for key in sorted(others) if found.get(key) != wanted[key]]
+    different += differences(found["pretraining"], wanted["pretraining"])
+    if different:
+        raise ConfigError(
+            f"expected the experiment that was begun in {out}, found other values of "
+            f"{', '.join(different)}: choose another --out or --overwrite"
+        )
+    if max_steps > stages[-1]:
+        stages.append(max_steps)
+        for manifest in sorted(out.glob(f"shards/*-seed-*/train/{MANIFEST_NAME}")):
+            _check_epochs(config, manifest.parents[1], config.pretraining("linkbert"))
+        # These come from fewer steps. The identity is written last, so that after a kill in between
+        # they are deleted all the same.
+        for name in ("scores", "models"):
+            shutil.rmtree(out / name, ignore_errors=True)
+        write_json(path, wanted | {"stages": stages})
+    return stages
 
 
-def _warm_up(config: ExperimentConfig, out: Path, sample: Sampler, quiet: bool) -> Path | None:
+def _warm_up(
+    config: ExperimentConfig, out: Path, sample: Sampler, first_steps: int, quiet: bool
+) -> Path | None:
     """Return the folder that all arms start from: that of a warm-up, `init`, or none."""
     init = Path(config.init) if config.init else None
     if not config.warm_up_steps:
@@ -127,7 +154,7 @@ def _warm_up(config: ExperimentConfig, out: Path, sample: Sampler, quiet: bool) 
         held_out = config.sampling(HELD_OUT_SHARDS, first.seed)
         sample(config.corpus, first.shards(HELD_OUT_SHARDS), held_out)
     shards, run, model = (out / name / WARM_UP for name in ("shards", "runs", "models"))
-    pretraining = config.warming_up()
+    pretraining = config.warming_up(first_steps)
     options = {
         "seed": first.seed,
         "links": "none",
@@ -140,7 +167,7 @@ def _warm_up(config: ExperimentConfig, out: Path, sample: Sampler, quiet: bool) 
         raise ConfigError(
             f"expected at most {available // pretraining.batch_size} warm_up_steps of "
             f"{pretraining.batch_size} instances, found {pretraining.max_steps}: {available} "
-            f"instances lie in {config.warm_up_corpus}"
+            f"instances are in {config.warm_up_corpus}"
         )
     logger.info("warming up on %s: %d steps", config.warm_up_corpus, pretraining.max_steps)
     pretrain(
@@ -154,7 +181,7 @@ def _warm_up(config: ExperimentConfig, out: Path, sample: Sampler, quiet: bool) 
 def _curve_of(
     config: ExperimentConfig, place: Place, pretraining: PretrainConfig
 ) -> CurveTask | None:
-    """Return what scores a run whenever it is validated, where that is asked for."""
+    """Return the task that scores a run whenever it is validated, if a curve is wanted."""
     if not config.curve_pairs:
         return None
     options = EvaluationOptions(
@@ -175,17 +202,20 @@ def _prepare_shards(config: ExperimentConfig, place: Place, sample: Sampler) -> 
     )
     if reference != digest:
         raise StageError(
-            f"expected the arm {place.arm} to read the segments A of {HELD_OUT_SHARDS} in their "
+            f"expected the arm {place.arm} to read the segments A of {HELD_OUT_SHARDS} in the same "
             "order, found others: some segments were dropped; the arms cannot be compared"
         )
-    pretraining = config.pretraining(place.arm)
-    available = open_shards(place.shards(own)).train.num_instances
+    _check_epochs(config, place.shards(own), config.pretraining(place.arm))
+
+
+def _check_epochs(config: ExperimentConfig, shards: Path, pretraining: PretrainConfig) -> None:
+    available = open_shards(shards).train.num_instances
     needed = pretraining.max_steps * pretraining.batch_size
     if needed > available:
         per_epoch = available // config.epochs
         raise ConfigError(
-            f"expected epochs that hold {needed} instances, found {available} in {config.epochs}: "
-            f"set epochs = {-(-needed // per_epoch)}, or fewer max_steps"
+            f"expected {needed} instances for max_steps, found {available} in epochs = "
+            f"{config.epochs}: set epochs = {-(-needed // per_epoch)}, or lower max_steps"
         )
 
 
@@ -195,34 +225,39 @@ def sequence_digest(folder: Path) -> str:
     for path in table_parts(folder):
         table = pq.read_table(path, columns=["corpus", "source_id", "source_segment"])
         columns = [column.to_numpy() for column in table.columns]
-        # By row, so that where one shard ends does not show.
+        # Row by row, so that the digest does not depend on where a shard ends.
         digest.update(np.ascontiguousarray(np.stack(columns, axis=1)).tobytes())
     return digest.hexdigest()
 
 
 def _train(
-    config: ExperimentConfig, place: Place, init: Path | None, quiet: bool
+    config: ExperimentConfig, place: Place, init: Path | None, stages: Sequence[int], quiet: bool
 ) -> PretrainResult:
-    pretraining = config.pretraining(place.arm)
-    result = pretrain(
-        place.shards(ARMS[place.arm].shards),
-        place.path("runs"),
-        pretraining,
-        seed=place.seed,
-        init=init,
-        quiet=quiet,
-        downstream=_curve_of(config, place, pretraining),
-    )
-    export(place.path("runs"), place.path("models"))
+    run = place.path("runs")
+    begun = read_run(run)["identity"]["config"]["max_steps"] if (run / RUN_NAME).is_file() else 0
+    for max_steps in stages:
+        if max_steps < begun:
+            continue
+        pretraining = replace(config.pretraining(place.arm), max_steps=max_steps)
+        result = pretrain(
+            place.shards(ARMS[place.arm].shards),
+            run,
+            pretraining,
+            seed=place.seed,
+            init=init,
+            quiet=quiet,
+            downstream=_curve_of(config, place, pretraining),
+        )
+    export(run, place.path("models"))
     return result
 
 
 def _score(config: ExperimentConfig, place: Place, trained: PretrainResult) -> None:
-    """Write the scores of a trained arm; the JSON file comes last and marks it as finished."""
+    """Write the scores of a trained arm; the JSON file is written last and marks it as finished."""
     place.path("scores").parent.mkdir(exist_ok=True)
     opened = open_shards(place.shards(HELD_OUT_SHARDS))
     model = load_model(place.path("models"), opened)
-    # In the number format of training: half precision takes half the time.
+    # Like training in half precision if there is any: it takes half the time.
     precision = precision_on(model, config.pretraining(place.arm).precision).name
     options = EvaluationOptions(
         seed=place.seed, passes=config.passes, max_pairs=config.max_pairs, precision=precision,
@@ -237,17 +272,21 @@ def _score(config: ExperimentConfig, place: Place, trained: PretrainResult) -> N
             arrays[f"{name}/{key}"] = getattr(scores, key)
         figures = figures_of(model, split, opened, options)
         found["mlm"][name] = mlm_report(figures)
-        found["drp"][name] = relation_report(split, figures)
+        found["drp"][name] = drp_report(figures, split.manifest.extra.get("drp_class_accuracy"))
     if not ARMS[place.arm].has_relations:
         del found["drp"]
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    with write_whole(place.path("scores", ".npz")) as file:
-        file.write(buffer.getvalue())
+    _write_arrays(place.path("scores", ".npz"), arrays)
     told = asdict(trained)
     kept = ("step", "tokens", "instances", "first_loss", "last_loss", "relations", "seconds")
     found |= {"training": {key: told[key] for key in kept}, "precision": precision}
     write_json(place.path("scores", ".json"), found)
+
+
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    with write_whole(path) as file:
+        file.write(buffer.getvalue())
 
 
 def _focus_ids(tokenizer_path: Path, words: Sequence[str]) -> Ids:
@@ -267,9 +306,9 @@ def _focus_ids(tokenizer_path: Path, words: Sequence[str]) -> Ids:
 
 
 def ranking_scores(config: ExperimentConfig, place: Place) -> RankingScores:
-    """Rank with a trained arm, fine-tuned like every other, or read the result.
+    """Fine-tune a trained arm like every other and rank with it, or read the result of that.
 
-    The file's name holds the amounts, so a result of other amounts is never taken for this one.
+    The file's name holds both amounts, so results of other amounts are never mistaken for it.
     """
     amounts = f".ranking-{config.ranking_pairs}-{config.ranking_queries}"
     path = place.path("scores", f"{amounts}.npz")
@@ -283,18 +322,14 @@ def ranking_scores(config: ExperimentConfig, place: Place) -> RankingScores:
             train_pairs=config.ranking_pairs,
             max_queries=config.ranking_queries,
             seed=place.seed,
-            scratch=place.root / "scratch",
         )
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, articles=found.articles, ranks=found.ranks)
-        with write_whole(path) as file:
-            file.write(buffer.getvalue())
+        _write_arrays(path, {"articles": found.articles, "ranks": found.ranks})
     with np.load(path, allow_pickle=False) as arrays:
         return RankingScores(arrays["articles"], arrays["ranks"])
 
 
 def load_scores(place: Place) -> tuple[dict[str, PairScores], dict[str, Any]]:
-    """Read the scores of a finished arm: those of pairs by split, and its other figures."""
+    """Read the scores of a finished arm: those of its pairs by split, and its other figures."""
     with np.load(place.path("scores", ".npz"), allow_pickle=False) as arrays:
         splits = dict.fromkeys(name.split("/")[0] for name in arrays.files)
         scores = {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from linkbert.finetuning.options import FinetuneOptions
 
 KINDS = ("qa", "classify", "tag", "choice")
-"""What can be learned; each is a module of this room."""
+"""The kinds of tasks; each is a module of this package."""
 
 
 def finetune(
@@ -24,7 +24,7 @@ def finetune(
     task: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Fine-tune on data of a kind, as `finetune_qa` and its like do; `task` is for `classify`."""
+    """Fine-tune on a kind of task, as `finetune_qa` and the like do; `task` is for `classify`."""
     function = getattr(import_module(f"linkbert.finetuning.{kind}"), f"finetune_{kind}")
     further = {"task_name": task} if kind == "classify" else {}
     found: dict[str, Any] = function(model, data, out, options, overwrite=overwrite, **further)

@@ -1,11 +1,12 @@
-"""The figures of every task, in percent.
+"""The metrics of every task, in percent.
 
 Questions: exact match and F1 as the official scripts of SQuAD v1.1, v2 and HotpotQA count them.
-Answers are lower-cased, freed of punctuation and of the articles a, an, the, and their blanks
-joined; F1 is over words as multisets; a question counts its best gold answer. In v2 a question
-without an answer has the gold answer "", and F1 is then 1 only where the prediction is empty too.
+Answers are lower-cased, punctuation and the articles a, an and the are removed, and runs of white
+space collapsed. F1 compares multisets of words, and a question is scored by its best gold answer.
+In v2 a question without an answer has the gold answer "", so F1 is 1 only if the prediction is
+empty too.
 
-Classes: scikit-learn's. Tags: whole entities, as conlleval counts them.
+Classes: scikit-learn's metrics. Tags: whole entities, as conlleval counts them.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _DECISIONS = frozenset(("yes", "no", "noanswer"))
 
 _ENTITY_TAG = re.compile(r"O|[BIESLUM](-.+)?")
 _SAME_PREFIX = {"L": "E", "U": "S", "M": "I"}
-"""BILOU and BMES spell the prefixes of BIOES otherwise."""
+"""Prefixes in BILOU and BMES, and what BIOES has for them."""
 
 
 def normalise_answer(text: str) -> str:
-    """Return an answer as it is compared.
+    """Return an answer in the form in which answers are compared.
 
     >>> normalise_answer("The  Eiffel-Tower, a tower.")
     'eiffeltower tower'
@@ -39,7 +40,7 @@ def normalise_answer(text: str) -> str:
 
 
 def exact_match(prediction: str, gold: str) -> float:
-    """Return 1.0 where both are the same once normalised.
+    """Return 1.0 if both are the same after normalisation.
 
     >>> exact_match("the Broncos", "Broncos!"), exact_match("Broncos", "Denver Broncos")
     (1.0, 0.0)
@@ -48,12 +49,12 @@ def exact_match(prediction: str, gold: str) -> float:
 
 
 def f1(prediction: str, gold: str, *, has_decisions: bool = False) -> float:
-    """Return the harmonic mean of precision and recall of words.
+    """Return the harmonic mean of the precision and recall of words.
 
     Args:
-        prediction: an answer.
-        gold: a right one.
-        has_decisions: whether "yes", "no" and "noanswer" are right as a whole or not at all, as in
+        prediction: the answer given.
+        gold: a right answer.
+        has_decisions: whether "yes", "no" and "noanswer" must match as a whole, as in
             hotpot_evaluate_v1.py.
 
     >>> f1("Denver Broncos", "the Denver Broncos team"), f1("", "x"), f1("", "")
@@ -82,9 +83,9 @@ def score_answers(
     """Return the means over all questions, in percent.
 
     Args:
-        predictions: answer by question id; a missing one counts as wrong.
-        golds: gold answers by question id; none means that there is no answer.
-        has_decisions: whether HotpotQA's rule for "yes" and "no" holds (see `f1`).
+        predictions: answers by question id; a missing one counts as wrong.
+        golds: gold answers by question id; an empty list means that there is no answer.
+        has_decisions: whether HotpotQA's rule for "yes" and "no" applies (see `f1`).
 
     >>> score_answers({"q": "Rome"}, {"q": ["Rome", "the city"], "r": []})
     {'exact_match': 50.0, 'f1': 50.0}
@@ -93,7 +94,7 @@ def score_answers(
     for question, answers in golds.items():
         if question not in predictions:
             continue
-        # Answers that normalise to nothing cannot be found; the official script drops them.
+        # Like the official script, ignore answers of which normalisation leaves nothing.
         kept = [answer for answer in answers if normalise_answer(answer)] or [""]
         exact_sum += max(exact_match(predictions[question], answer) for answer in kept)
         f1_sum += max(
@@ -106,16 +107,16 @@ def score_answers(
 def score_classes(
     predicted: npt.NDArray[np.int64], gold: npt.NDArray[np.int64], *, negative: int | None = None
 ) -> dict[str, float]:
-    """Return the metrics of classes.
+    """Return the metrics of a classification.
 
     Args:
-        predicted: int [N], numbers of classes.
+        predicted: int [N], class numbers.
         gold: int [N], the right ones.
-        negative: a class that is no finding (ChemProt, DDI and GAD have one): F1 leaves it out.
+        negative: a class that means no finding, as in ChemProt, DDI and GAD: F1 leaves it out.
 
     Returns:
         accuracy; macro_f1, the mean over classes; micro_f1, over all decisions (equal to accuracy
-        where no class is negative); f1, of class 1; matthews, the correlation.
+        if no class is negative); f1, that of class 1; matthews, the correlation.
 
     >>> found = score_classes(np.array([1, 0, 1]), np.array([1, 1, 1]))
     >>> found["f1"], found["macro_f1"]
@@ -126,7 +127,7 @@ def score_classes(
     classes = np.union1d(predicted, gold).tolist()
     num_classes, labels = len(classes), [each for each in classes if each != negative]
     given: dict[str, Any] = {"labels": labels, "zero_division": 0.0}
-    # No finding, neither predicted nor gold, has no F1: it counts as 0.
+    # Without any finding, predicted or gold, F1 is undefined: it counts as 0.
     mean = {
         name: float(f1_score(gold, predicted, average=name, **given)) if labels else 0.0
         for name in ("macro", "micro")
@@ -136,7 +137,7 @@ def score_classes(
         "macro_f1": mean["macro"],
         "micro_f1": mean["micro"],
         "f1": float(f1_score(gold == 1, predicted == 1, zero_division=0.0)),
-        # Without a second class there is nothing to correlate.
+        # With a single class there is nothing to correlate.
         "matthews": float(matthews_corrcoef(gold, predicted)) if num_classes > 1 else 0.0,
     }
     return {name: 100 * value for name, value in found.items()}
@@ -145,7 +146,7 @@ def score_classes(
 def score_label_sets(
     predicted: npt.NDArray[np.bool_], gold: npt.NDArray[np.bool_]
 ) -> dict[str, float]:
-    """Return micro and macro F1 over labels, and how often all labels of a text are right.
+    """Return micro and macro F1 over labels, and how often a text's labels are all right.
 
     Args:
         predicted: bool [N, C], whether each text has each label.
@@ -165,7 +166,7 @@ def score_label_sets(
 def score_numbers(
     predicted: npt.NDArray[np.float64], gold: npt.NDArray[np.float64]
 ) -> dict[str, float]:
-    """Return the correlations of scores, float [N] each; a constant has none, nor has NaN."""
+    """Return the correlations of scores, float [N] each; 0 if one side is constant or has NaN."""
     from scipy.stats import pearsonr, spearmanr
 
     can_vary = bool(np.ptp(predicted) > 0 and np.ptp(gold) > 0)
@@ -175,7 +176,7 @@ def score_numbers(
 
 
 def are_entity_tags(tags: set[str]) -> bool:
-    """Tell whether tags mark entities: BIO, BIOES, BILOU or BMES, with a kind or bare.
+    """Tell whether tags mark entities: BIO, BIOES, BILOU or BMES, with or without a type.
 
     >>> are_entity_tags({"B", "I", "O"}), are_entity_tags({"B-PER", "O"}), are_entity_tags({"NN"})
     (True, True, False)
@@ -184,9 +185,9 @@ def are_entity_tags(tags: set[str]) -> bool:
 
 
 def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """Return the entities of a sentence as conlleval reads BIO: first and last word, and kind.
+    """Return the entities of a sentence as conlleval reads BIO: first and last word, and type.
 
-    BIOES is read too: E ends an entity, S is one by itself. Bare tags have the kind "".
+    BIOES is understood too: E ends an entity, S is a whole one. Tags without a type have type "".
 
     >>> sorted(spans(["B-PER", "I-PER", "O", "I-LOC", "B-LOC", "I-PER"]))
     [(0, 1, 'PER'), (3, 3, 'LOC'), (4, 4, 'LOC'), (5, 5, 'PER')]
@@ -214,7 +215,7 @@ def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
 def score_tags(
     predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], *, has_entities: bool
 ) -> dict[str, float]:
-    """Return accuracy of words and, where tags mark entities, F1 of whole entities.
+    """Return the accuracy of words and, if tags mark entities, the F1 of whole entities.
 
     >>> score_tags([["B", "O", "O", "B"]], [["B", "I", "O", "B"]], has_entities=True)
     {'f1': 50.0, 'accuracy': 75.0}

@@ -1,7 +1,7 @@
-"""What is tried in fine-tuning: hyper-parameters, grids of the paper, seeds.
+"""What fine-tuning tries: hyper-parameters, the paper's grids, seeds.
 
-Grids: LinkBERT (arXiv:2203.15827), appendix B and the released scripts. GLUE is fine-tuned at
-length 128, question answering at 384 with stride 128.
+The grids are those of LinkBERT (arXiv:2203.15827), appendix B and the released scripts, which
+fine-tune GLUE at length 128 and question answering at 384 with a stride of 128.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from schemas.errors import CheckpointError, ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Hyper:
-    """One setting."""
+    """One setting of a grid."""
 
     learning_rate: float
     batch_size: int
@@ -46,62 +46,67 @@ IDENTITY_NAMES = (
     "fraction", "max_length", "stride", "distractors", "text_columns", "label_columns",
     "label_kind", "label_separator", "negative_label",
 )  # fmt: skip
-"""Options, besides settings and seeds, that change what a run comes to."""
+"""Options besides settings and seeds that change the result of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinetuneOptions:
-    """What to try, and on how much.
+    """What to try, and on how much."""
 
-    Attributes:
-        seeds: of the new head, the order and dropout; each gives one run per setting.
-        grid: `paper` tries the paper's grid for the size of the model; `none` the setting below.
-        learning_rate: peak, linearly warmed up over a tenth of the steps, then to 0.
-        batch_size: sequences per step, of all processes together.
-        epochs: passes over the training data.
-        fraction: of the training data, drawn by the seed 0.
-        max_length: tokens of a sequence.
-        stride: tokens that windows of one context share, at most a third of a window.
-        distractors: documents of other articles added to each held-out context.
-        metric: of dev, chooses among settings; the first of the task's where None.
-        strict: whether an answer that does not stand where its file says is refused, not moved.
-        text_columns: columns of one or two texts: names, or places from 1 where there is no header.
-        label_columns: column of the label; several are one label each, 0 or 1.
-        label_kind: `class` is one of two or more, `several` any number of labels, `score` a number.
-        label_separator: parts several labels in one column.
-        negative_label: class that is no finding; F1 leaves it out.
-    """
-
-    seeds: tuple[int, ...] = field(default=(0,), metadata={"help": "one run per seed"})
-    grid: str = field(default="none", metadata={"help": "settings to try", "choices": GRIDS})
-    learning_rate: float = field(default=3e-5, metadata={"help": "peak"})
-    batch_size: int = field(default=16, metadata={"help": "examples per step"})
-    epochs: int = field(default=3, metadata={"help": "over training data"})
-    fraction: float = field(default=1.0, metadata={"help": "of training data", "metavar": "F"})
+    seeds: tuple[int, ...] = field(
+        default=(0,), metadata={"help": "of the new head, order and dropout; one run each"}
+    )
+    grid: str = field(
+        default="none",
+        metadata={"help": "paper: all settings the paper tried for this size", "choices": GRIDS},
+    )
+    learning_rate: float = field(
+        default=3e-5, metadata={"help": "peak, after a tenth of the steps; then falls to 0"}
+    )
+    batch_size: int = field(default=16, metadata={"help": "sequences per step, over all processes"})
+    epochs: int = field(default=3, metadata={"help": "passes over the training data"})
+    fraction: float = field(
+        default=1.0, metadata={"help": "of the training data, drawn by seed 0", "metavar": "F"}
+    )
     max_length: int = field(default=128, metadata={"help": "tokens of a sequence"})
-    stride: int = field(default=128, metadata={"help": "tokens windows share"})
-    distractors: int = field(default=0, metadata={"help": "documents added to dev contexts"})
-    metric: str | None = field(default=None, metadata={"help": "of dev, chooses the setting"})
-    strict: bool = field(default=False, metadata={"help": "refuse misplaced answers"})
+    stride: int = field(
+        default=128, metadata={"help": "tokens shared by windows, at most a third of one"}
+    )
+    distractors: int = field(
+        default=0, metadata={"help": "other articles' texts added to each held-out context"}
+    )
+    metric: str | None = field(
+        default=None,
+        metadata={"help": "score on dev that chooses the setting; else the task's first"},
+    )
+    strict: bool = field(
+        default=False, metadata={"help": "refuse an answer that is not where its file says"}
+    )
     text_columns: tuple[str, ...] = field(
-        default=(), metadata={"help": "one or two; names, or places from 1"}
+        default=(), metadata={"help": "one or two: names, or positions from 1 without a header"}
     )
-    label_columns: tuple[str, ...] = field(default=(), metadata={"help": "several are 0/1 each"})
+    label_columns: tuple[str, ...] = field(
+        default=(), metadata={"help": "column of the label; several hold a 0 or 1 each"}
+    )
     label_kind: str = field(
-        default="auto", metadata={"help": "what a label is", "choices": LABEL_KINDS}
-    )
+        default="auto",
+        metadata={
+            "help": "one class, several labels of a text, or a score", "choices": LABEL_KINDS
+        },
+    )  # fmt: skip
     label_separator: str | None = field(
-        default=None, metadata={"help": "parts several labels", "metavar": "CHAR"}
+        default=None, metadata={"help": "separates several labels in one column", "metavar": "CHAR"}
     )
     negative_label: str | None = field(
-        default=None, metadata={"help": "class that F1 leaves out", "metavar": "LABEL"}
+        default=None,
+        metadata={"help": "class that means no finding; F1 leaves it out", "metavar": "LABEL"},
     )
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
-            raise ConfigError(f"expected fraction above 0 and up to 1, found {self.fraction}")
+            raise ConfigError(f"expected a fraction above 0 and up to 1, found {self.fraction}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ConfigError(f"expected seeds without repetition, found {list(self.seeds)}")
+            raise ConfigError(f"expected distinct seeds, at least one, found {list(self.seeds)}")
         for name in ("batch_size", "epochs", "max_length", "stride"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} of at least 1, found {getattr(self, name)}")
@@ -111,15 +116,16 @@ class FinetuneOptions:
                 f"{self.distractors} and {self.learning_rate}"
             )
         for name, choices in (("grid", GRIDS), ("label_kind", LABEL_KINDS)):
-            if getattr(self, name) not in choices:
+            found = getattr(self, name)
+            if found not in choices:
                 raise ConfigError(
-                    f"expected {name} out of {', '.join(choices)}, found {getattr(self, name)!r}"
+                    f"expected {name} to be one of {', '.join(choices)}, found {found!r}"
                 )
         if len(self.text_columns) > 2:
-            raise ConfigError(f"expected one or two text_columns, found {len(self.text_columns)}")
+            raise ConfigError(f"expected at most two text_columns, found {len(self.text_columns)}")
 
     def metric_of(self, names: Sequence[str]) -> str:
-        """Return the metric that chooses among settings: the wanted one, else the task's first.
+        """Return the metric that chooses among settings: the one asked for, else the task's first.
 
         Raises:
             ConfigError: the task has no such metric.
@@ -127,7 +133,9 @@ class FinetuneOptions:
         if self.metric is None:
             return names[0]
         if self.metric not in names:
-            raise ConfigError(f"expected --metric out of {', '.join(names)}, found {self.metric!r}")
+            raise ConfigError(
+                f"expected --metric to be one of {', '.join(names)}, found {self.metric!r}"
+            )
         return self.metric
 
     def settings(self, model: Path, is_question_answering: bool) -> list[Hyper]:
@@ -139,12 +147,12 @@ class FinetuneOptions:
 
 
 def usual_length(kind: str) -> int:
-    """Return the paper's tokens of a sequence for a kind of task."""
+    """Return the paper's sequence length, in tokens, for a kind of task."""
     return _QA_LENGTH if kind == "qa" else _OTHER_LENGTH
 
 
 def size_of(model: Path) -> str:
-    """Return which of the paper's sizes a model is nearest to: tiny, base or large.
+    """Return the paper's size that a model comes closest to: tiny, base or large.
 
     Raises:
         CheckpointError: the folder has no readable config.json.

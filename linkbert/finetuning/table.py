@@ -1,10 +1,10 @@
-"""The table over settings and seeds, and the folder it lies in.
+"""The table over settings and seeds, and the folder it is kept in.
 
-OUT/finetune.json   what is fine-tuned on what: a continuation must be the same
-OUT/runs/           the scores of each setting and seed; what is there is not run again
+OUT/finetune.json   what is fine-tuned on what; a continuation must have the same
+OUT/runs/           the scores of each setting and seed; a run with scores is not repeated
 OUT/model/          the run that scored best on dev, as a Hugging Face folder
-OUT/predictions/    what that run predicts for each held-out file
-OUT/results.json    mean and standard deviation over seeds, and the best setting
+OUT/predictions/    that run's predictions for each held-out file
+OUT/results.json    means and standard deviations over seeds, and the best setting
 OUT/results.md      the same as a table
 """
 
@@ -33,7 +33,7 @@ from schemas.model_folder import digest_of, sha256_of
 logger = logging.getLogger(__name__)
 
 _IDENTITY_NAME = "finetune.json"
-_MODEL, _PREDICTIONS, _RUNS, _SCRATCH = "model", "predictions", "runs", "trainer"
+_MODEL, _PREDICTIONS, _RUNS = "model", "predictions", "runs"
 _LOCK_NAME = ".lock"
 _MODEL_FILES = ("config.json", "*token*.json", "vocab*", "merges.txt", "*.model")
 
@@ -42,13 +42,13 @@ Score = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What one run came to.
+    """The result of one run.
 
     Attributes:
-        scores: of each held-out split, in percent.
-        model: of transformers.
-        tokenizer: of transformers.
-        predictions: text of each file of predictions, by its name.
+        scores: the scores of each held-out split, in percent.
+        model: a model of transformers.
+        tokenizer: its tokenizer.
+        predictions: the text of each file of predictions, by its name.
     """
 
     scores: dict[str, Score]
@@ -63,14 +63,14 @@ RunOne = Callable[[Hyper, int], Trained]
 
 @dataclass(frozen=True, slots=True)
 class TableJob:
-    """What a table is about; it identifies the runs that lie in its folder.
+    """What a table is about; it identifies the runs in its folder.
 
     Attributes:
-        task: its name.
+        task: the name of the task.
         model: a Hugging Face folder.
         data: the files, the training file first.
-        metric: of dev, chooses among settings and runs.
-        counts: what was read from each file, and what was left out.
+        metric: the score on dev that chooses among settings and runs.
+        counts: how much was read from each file, and how much left out.
     """
 
     task: str
@@ -91,13 +91,13 @@ def run_table(
 ) -> dict[str, Any]:
     """Run every setting with every seed and write the table; finished runs are kept.
 
-    The setting with the best mean on `dev` is chosen; its other splits are told. The model and
-    the predictions of the run that scored best on `dev` are kept. Under torchrun all processes
-    train each run together, and the first one writes.
+    The setting with the best mean on `dev` is chosen, and its scores on the other splits are
+    reported. The model and the predictions of the run that scored best on `dev` are kept. Under
+    torchrun all processes train each run together, and the first one writes.
 
     Raises:
-        ConfigError: the folder holds runs of something else.
-        StageError: another process writes in it, or the model cannot be written.
+        ConfigError: the folder holds other runs.
+        StageError: another process is writing to it, or the model cannot be written.
     """
     refuse_foreign(out)
     with join_ranks() as ranks, lock_run(out) if ranks.is_writer else nullcontext():
@@ -122,7 +122,7 @@ def _run_all(
 ) -> dict[tuple[Hyper, int], dict[str, Score]]:
     done = {key: json.loads(path.read_text()) for key, path in paths.items() if path.is_file()}
     best_score = max((each["dev"][metric] for each in done.values()), default=-math.inf)
-    ranks.wait()  # nobody adds a run before all have looked
+    ranks.wait()  # no process may add a run before all have looked
     for number, ((hyper, seed), path) in enumerate(paths.items(), 1):
         if (hyper, seed) in done:
             continue
@@ -140,7 +140,7 @@ def _run_all(
 
 
 def _keep(trained: Trained, out: Path) -> None:
-    """Write model and predictions beside the old ones, then put them in their place.
+    """Write the model and its predictions beside the old ones, then replace those.
 
     Raises:
         StageError: a file cannot be written.
@@ -156,7 +156,7 @@ def _keep(trained: Trained, out: Path) -> None:
         trained.tokenizer.save_pretrained(aside[_MODEL])
     except OSError:
         raise
-    except Exception as error:  # safetensors and tokenizers raise their own for a full disk
+    except Exception as error:  # safetensors and tokenizers have their own for a full disk
         raise StageError(
             f"expected to write the model to {aside[_MODEL]}, found {error}: check the permissions "
             "and the free space; the same command resumes"
@@ -167,16 +167,16 @@ def _keep(trained: Trained, out: Path) -> None:
 
 
 def _begin(job: TableJob, options: FinetuneOptions, out: Path, *, overwrite: bool) -> None:
-    """Clear what is in the way, and check or write what identifies the folder.
+    """Clear away leftovers, and check or write what identifies the folder.
 
     Raises:
-        ConfigError: the folder holds runs of something else.
+        ConfigError: the folder holds other runs.
     """
     path = out / _IDENTITY_NAME
     for each in sorted(out.iterdir()):
         is_old = overwrite and path.is_file() and each.name != _LOCK_NAME
-        # The identity goes last: a kill in between must not make the rest look foreign.
-        if each != path and (is_old or _is_left_behind(each)):
+        # The identity is deleted last: after a kill in between, the rest must not look foreign.
+        if each != path and (is_old or each.name.endswith(ASIDE_SUFFIX)):
             _remove(each)
     for each in (out / _RUNS).glob(f".*{ASIDE_SUFFIX}"):
         each.unlink()
@@ -189,7 +189,7 @@ def _begin(job: TableJob, options: FinetuneOptions, out: Path, *, overwrite: boo
         "metric": job.metric,
         **{name: getattr(options, name) for name in IDENTITY_NAMES},
     }
-    # As it is read back: JSON has lists where options have tuples.
+    # As it will be read back: JSON has no tuples.
     wanted = json.loads(json.dumps(wanted))
     if not path.is_file():
         write_json(path, wanted)
@@ -198,13 +198,13 @@ def _begin(job: TableJob, options: FinetuneOptions, out: Path, *, overwrite: boo
     different = [name for name in wanted if found.get(name) != wanted[name]]
     if different:
         raise ConfigError(
-            f"expected the fine-tuning that was begun in {out}, found another "
+            f"expected the fine-tuning that was begun in {out}, found a different "
             f"{', '.join(different)}: choose another --out, or --overwrite"
         )
 
 
 def model_identity(folder: Path) -> str:
-    """Return the SHA-256 of the files that a model and its tokenizer are read from.
+    """Return the SHA-256 of the files of a model and its tokenizer.
 
     Raises:
         CheckpointError: the folder has no weights.
@@ -214,25 +214,20 @@ def model_identity(folder: Path) -> str:
 
 
 def refuse_foreign(out: Path) -> None:
-    """Refuse a folder that holds anything else than a fine-tuning.
+    """Refuse a folder that holds anything but a fine-tuning.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it holds something else.
     """
     if not out.is_dir() or (out / _IDENTITY_NAME).is_file():
         return
-    foreign = [each.name for each in sorted(out.iterdir()) if not _is_left_behind(each)]
-    foreign = [name for name in foreign if name != _LOCK_NAME]
+    names = sorted(each.name for each in out.iterdir())
+    foreign = [name for name in names if name != _LOCK_NAME and not name.endswith(ASIDE_SUFFIX)]
     if foreign:
         raise ConfigError(
-            f"expected a new folder or one of a fine-tuning, found {foreign[0]} in {out}: choose "
+            f"expected a new folder or an earlier fine-tuning, found {foreign[0]} in {out}: choose "
             "another --out"
         )
-
-
-def _is_left_behind(path: Path) -> bool:
-    """Tell whether a killed fine-tuning may have left a file or folder."""
-    return path.name.endswith(ASIDE_SUFFIX) or path.name == _SCRATCH
 
 
 def _remove(path: Path) -> None:
@@ -266,7 +261,7 @@ def _write_table(result: dict[str, Any], out: Path) -> None:
 
 
 def _summary(by_seed: dict[int, dict[str, Score]]) -> dict[str, Any]:
-    """Return mean and standard deviation over seeds of every score of every split."""
+    """Return the mean and the standard deviation over seeds of each score of each split."""
     first = next(iter(by_seed.values()))
     return {
         split: {
@@ -278,7 +273,7 @@ def _summary(by_seed: dict[int, dict[str, Score]]) -> dict[str, Any]:
 
 
 def _mean_and_deviation(values: list[float]) -> dict[str, Any]:
-    # One seed has no deviation: none is claimed.
+    # A single seed has no deviation.
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "sd": deviation, "by_seed": values}
 

@@ -1,7 +1,7 @@
 """Tagging of words: entities or parts of speech.
 
-In: a model and files of tagged sentences, in CoNLL columns, CoNLL-U or JSON. Out: a table of F1 of
-whole entities and accuracy of words, and the best run's model with its tags.
+In: a model and files of tagged sentences, in CoNLL columns, CoNLL-U or JSON. Out: a table with the
+F1 of whole entities and the accuracy of words, and the best run's model with its tags.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from linkbert.finetuning.data.files import DEV, TRAIN, find_files
+from linkbert.finetuning.data.files import DEV, TRAIN, DataFiles
 from linkbert.finetuning.data.sentences import Sentence, read_sentences
 from linkbert.finetuning.features import PackedFeatures
 from linkbert.finetuning.metrics import are_entity_tags, score_tags
-from linkbert.finetuning.options import FinetuneOptions, Hyper
-from linkbert.finetuning.table import TableJob, Trained, run_table
+from linkbert.finetuning.options import FinetuneOptions
 from linkbert.finetuning.training import (
-    check_model,
+    Judged,
+    Predict,
+    Task,
     draw_fraction,
-    fit,
     labelled,
     load_tokenizer,
     longest_sequence,
-    predict,
+    run_task,
 )
 from schemas.errors import SchemaError
 
@@ -36,10 +35,10 @@ logger = logging.getLogger(__name__)
 
 _OUTSIDE = "O"
 _IGNORED = -100
-"""Label that the loss leaves out: the pieces after a word's first, and special tokens."""
+"""The loss ignores this label; a word's later pieces and special tokens have it."""
 
 _BYTE_LEVEL = "ByteLevel"
-"""Tokenizers of RoBERTa's kind take the blank before a word as part of it."""
+"""Tokenizers like RoBERTa's take the blank before a word as part of the word."""
 
 
 def finetune_tag(
@@ -50,103 +49,72 @@ def finetune_tag(
     *,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Fine-tune a tagger; return the table (see `linkbert.finetuning.table.run_table`).
+    """Fine-tune a tagger; arguments, result and errors are those of `finetune_qa`.
 
     A word is tagged by its first piece. Words beyond the longest sequence count as "O". A tag that
-    training never showed cannot be learned; it counts as wrong.
-
-    Args:
-        model: a Hugging Face folder.
-        data: a folder with train, dev and perhaps test, or these files.
-        out: folder to write.
-        options: what to try.
-        overwrite: whether an earlier fine-tuning in `out` is deleted.
-
-    Raises:
-        ConfigError: `out` holds something else.
-        SchemaError: the data have another form.
-        CheckpointError: the model cannot be loaded.
-        StageError: another process writes in `out`.
+    does not occur in training cannot be learned; it counts as wrong.
     """
-    check_model(model)
-    files = find_files(data)
-    read = {
-        name: read_sentences(path) for name, path in {TRAIN: files.train, **files.held_out}.items()
-    }
+    return run_task(_prepare, model, data, out, options=options, overwrite=overwrite)
+
+
+def _prepare(model: Path, files: DataFiles, options: FinetuneOptions) -> Task:
+    read = {name: read_sentences(path) for name, path in files.by_split.items()}
     tags = {tag for each in read[TRAIN] for tag in each.tags}
     if len(tags) < 2:
-        raise SchemaError(f"expected two tags or more in {files.train}, found {min(tags)!r} only")
+        raise SchemaError(f"expected at least two tags in {files.train}, found {min(tags)!r} only")
     has_entities = are_entity_tags(tags | {tag for each in read[DEV] for tag in each.tags})
     if not has_entities and all(tag.isdigit() for tag in tags):
         logger.warning(
-            "tags are numbers, so F1 of entities cannot be computed: give their names instead"
+            "tags are numbers, so the F1 of entities cannot be computed: use their names instead"
         )
-    task = _TagTask(
-        model,
-        draw_fraction(read[TRAIN], options.fraction),
-        {name: read[name] for name in files.held_out},
-        sorted(tags | {_OUTSIDE}),
-        has_entities,
-        longest_sequence(model, options.max_length),
-        out / "trainer",
+    max_length = longest_sequence(model, options.max_length)
+    tagger = _Tagger(_load_tokenizer(model), sorted(tags | {_OUTSIDE}), max_length)
+
+    def judge(predict: Predict, name: str) -> Judged:
+        predicted = tagger.predicted(predict, read[name], name)
+        scores = score_tags(
+            predicted, [each.tags for each in read[name]], has_entities=has_entities
+        )
+        return {f"{name}.conll": _as_conll(read[name], predicted)}, scores
+
+    return Task(
+        name="tag",
+        metrics=("f1", "accuracy") if has_entities else ("accuracy",),
+        counts={name: {"num_sentences": len(each)} for name, each in read.items()},
+        head="AutoModelForTokenClassification",
+        collator="DataCollatorForTokenClassification",
+        tokenizer=tagger.tokenizer,
+        encode=lambda: tagger.encode(draw_fraction(read[TRAIN], options.fraction))[0],
+        splits=tuple(files.held_out),
+        judge=judge,
+        config=labelled(tagger.tags),
     )
-    settings = options.settings(model, is_question_answering=False)
-    metric = options.metric_of(("f1", "accuracy") if has_entities else ("accuracy",))
-    counts = {name: {"num_sentences": len(each)} for name, each in read.items()}
-    job = TableJob("tag", model, files.paths, metric, counts)
-    return run_table(job, options, settings, task.run, out, overwrite=overwrite)
 
 
-@dataclass(frozen=True)
-class _TagTask:
-    """What is learned and tagged."""
+def _load_tokenizer(model: Path) -> Any:
+    tokenizer = load_tokenizer(model)
+    if _BYTE_LEVEL not in repr(tokenizer.backend_tokenizer.pre_tokenizer):
+        return tokenizer
+    # Words are encoded one by one, but must become the pieces that they are after a blank.
+    return load_tokenizer(model, add_prefix_space=True)
 
-    model: Path
-    rows: list[Sentence]
-    splits: dict[str, list[Sentence]]
+
+@dataclass(frozen=True, slots=True)
+class _Tagger:
+    """Encodes sentences, and turns logits back into the tags of words."""
+
+    tokenizer: Any
     tags: list[str]
-    has_entities: bool
     max_length: int
-    scratch: Path
 
-    def run(self, hyper: Hyper, seed: int) -> Trained:
-        """Fine-tune with a setting and a seed, and tag every held-out sentence."""
-        from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
-
-        trainer, found = fit(
-            self,
-            AutoModelForTokenClassification,
-            DataCollatorForTokenClassification,
-            hyper,
-            seed,
-            **labelled(self.tags),
-        )
-        for name, sentences in self.splits.items():
-            predicted = self._predicted(trainer, sentences, name)
-            gold = [each.tags for each in sentences]
-            found.scores[name] = score_tags(predicted, gold, has_entities=self.has_entities)
-            found.predictions[f"{name}.conll"] = _as_conll(sentences, predicted)
-        return found
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        tokenizer = load_tokenizer(self.model)
-        if _BYTE_LEVEL not in repr(tokenizer.backend_tokenizer.pre_tokenizer):
-            return tokenizer
-        # Words come one by one: each must begin as it does after a blank.
-        return load_tokenizer(self.model, add_prefix_space=True)
-
-    @cached_property
-    def features(self) -> PackedFeatures:
-        return self._encode(self.rows)[0]
-
-    def _predicted(self, trainer: Any, sentences: list[Sentence], name: str) -> list[list[str]]:
-        features, places = self._encode(sentences)
-        best = np.asarray(predict(trainer, features)).argmax(-1)
+    def predicted(self, predict: Predict, sentences: list[Sentence], name: str) -> list[list[str]]:
+        """Return the tag of each word."""
+        features, places = self.encode(sentences)
+        best = np.asarray(predict(features)).argmax(-1)
         num_beyond = sum(place < 0 for own in places for place in own)
         if num_beyond:
             logger.warning(
-                "%d words of %s lie beyond %d tokens, or have none, and count as O: "
+                "%d words of %s are beyond the first %d tokens, or have none, and count as O: "
                 "raise --max-length",
                 num_beyond, name, self.max_length,
             )  # fmt: skip
@@ -155,8 +123,8 @@ class _TagTask:
             for row, own in enumerate(places)
         ]
 
-    def _encode(self, sentences: list[Sentence]) -> tuple[PackedFeatures, list[list[int]]]:
-        """Return features, and the place of each word's first piece, -1 where it was cut off."""
+    def encode(self, sentences: list[Sentence]) -> tuple[PackedFeatures, list[list[int]]]:
+        """Return features, and the position of each word's first piece, -1 if it was cut off."""
         numbers = {tag: number for number, tag in enumerate(self.tags)}
         features = PackedFeatures(len(self.tokenizer))
         places = []
@@ -177,7 +145,7 @@ class _TagTask:
 
 
 def _as_conll(sentences: Sequence[Sentence], predicted: Sequence[Sequence[str]]) -> str:
-    """Return words with gold and predicted tag, as conlleval reads them."""
+    """Return words with their gold and predicted tags, in conlleval's format."""
     blocks = (
         "".join(f"{' '.join(row)}\n" for row in zip(each.words, each.tags, tags, strict=True))
         for each, tags in zip(sentences, predicted, strict=True)

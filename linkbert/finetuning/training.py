@@ -1,19 +1,24 @@
-"""One fine-tuning run through transformers' Trainer."""
+"""Fine-tuning runs through transformers' Trainer, whatever the task."""
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 
-from linkbert.finetuning.options import Hyper
-from linkbert.finetuning.table import Trained
+from linkbert.finetuning.data.files import DataFiles, find_files
+from linkbert.finetuning.options import FinetuneOptions, Hyper
+from linkbert.finetuning.table import Score, TableJob, Trained, run_table
 from linkbert.model.family_folder import family_config, transformers_config
 from linkbert.model.weights import check_files
 from linkbert.training.optimizer import choose_precision
@@ -23,22 +28,29 @@ from schemas.model_folder import TOKENIZER_NAME, try_tokenizer
 
 logger = logging.getLogger(__name__)
 
+Predict = Callable[[Any], Any]
+"""Return a model's logits of rows, in their order."""
+
+Judged = tuple[dict[str, str], Score | None]
+"""The text of each file of predictions by its name, and the scores; None without right answers."""
+
 _WARMUP_SHARE = 0.1
 _EVAL_BATCH_SIZE = 64
 
 _OFFSET_POSITIONS = frozenset(
     ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet")
 )
-"""Model types that count positions from the number of the padding token on."""
+"""Model types whose positions begin after the number of the padding token."""
 
 
 def check_model(folder: Path) -> None:
-    """Hold a model folder from outside to what its files must be, before transformers reads them.
+    """Check the files of a model folder before transformers reads them.
 
-    Damaged files make libraries abort the process, or fill the memory; here each is one line.
+    Damaged files can make libraries abort the process or fill the memory; here each one is an error
+    of one line.
 
     Raises:
-        CheckpointError: the folder is not an encoder's, or a file of it is damaged.
+        CheckpointError: the folder does not hold an encoder, or one of its files is damaged.
     """
     if not folder.is_dir():
         raise CheckpointError(f"expected a Hugging Face folder, found none at {folder}")
@@ -49,15 +61,13 @@ def check_model(folder: Path) -> None:
 
 
 def load(factory: Any, model: Path, config: Any = None, **options: Any) -> Any:
-    """Call `factory.from_pretrained`, quietly; `config` is the folder's own where None.
+    """Call `factory.from_pretrained` quietly; without a `config`, with the folder's own.
 
     Raises:
-        CheckpointError: the folder is not a model's.
+        CheckpointError: the folder cannot be loaded.
     """
     import transformers
 
-    if not model.is_dir():
-        raise CheckpointError(f"expected a Hugging Face folder, found none at {model}")
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -65,7 +75,7 @@ def load(factory: Any, model: Path, config: Any = None, **options: Any) -> Any:
         return factory.from_pretrained(model, local_files_only=True, config=config, **options)
     except CheckpointError:
         raise
-    # A damaged folder makes transformers raise anything, from a KeyError to safetensors' own.
+    # On a damaged folder transformers may raise anything, from KeyError to safetensors' own errors.
     except Exception as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(
@@ -74,13 +84,13 @@ def load(factory: Any, model: Path, config: Any = None, **options: Any) -> Any:
 
 
 def load_model(factory: Any, folder: Path, **head: Any) -> Any:
-    """Load a model with a new head for a task; its body must be the folder's.
+    """Load a model's body from its folder, with a new head for a task.
 
-    `head` are entries of its configuration, such as `num_labels`. Weights of the body that the
-    folder lacks are drawn anew and named in the log: a pooler, often.
+    `head` holds entries of the configuration, such as `num_labels`. Weights of the body that the
+    folder lacks, often those of a pooler, are drawn anew and named in the log.
 
     Raises:
-        CheckpointError: the folder is not a model's, or no weight of the body is in it.
+        CheckpointError: the folder cannot be loaded, or has no weight of the body.
     """
     config = transformers_config(folder)
     for name, value in head.items():
@@ -92,19 +102,19 @@ def load_model(factory: Any, folder: Path, **head: Any) -> Any:
     if lost and len(lost) == len(body):
         raise CheckpointError(
             f"expected weights of a {type(model.base_model).__name__} in {folder}, found none that "
-            "fits: its config.json is another model's, or its weights have other names"
+            "fits: its config.json belongs to another model, or its weights have other names"
         )
     if lost:
         told = ", ".join(lost[:3]) + (" ..." if len(lost) > 3 else "")
-        logger.warning("%d weights that %s lacks are drawn anew: %s", len(lost), folder, told)
+        logger.warning("%s lacks %d weights, which are drawn anew: %s", folder, len(lost), told)
     return model
 
 
 def longest_sequence(model: Path, wanted: int) -> int:
-    """Return the tokens of a sequence: as many as wanted, if the model has positions for them.
+    """Return the length of a sequence, in tokens: the wanted one, or all positions of the model.
 
     Raises:
-        CheckpointError: the folder is not a model's.
+        CheckpointError: there is no model in the folder.
     """
     config = transformers_config(model)
     positions = getattr(config, "max_position_embeddings", None) or wanted
@@ -114,7 +124,7 @@ def longest_sequence(model: Path, wanted: int) -> int:
 
 
 def labelled(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the options of `from_pretrained` that make a head for these labels, by name."""
+    """Return the entries of a configuration that give a head these labels."""
     return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
@@ -123,60 +133,96 @@ def labelled(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def num_processes() -> int:
-    """Return how many processes train together: those that torchrun started, else 1."""
+    """Return how many processes train together: those started by torchrun, or 1."""
     from torch import distributed
 
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-class Learnable(Protocol):
-    """What `fit` asks of a task.
+@dataclass(frozen=True)
+class Task:
+    """What a kind of fine-tuning learns, and how it is judged.
 
     Attributes:
-        model: a Hugging Face folder.
-        tokenizer: of that folder.
-        features: rows with inputs and labels, by number.
-        scratch: a folder that the Trainer may write to.
+        name: what the table of results calls it.
+        metrics: those of dev; the first one chooses among settings unless another is asked for.
+        counts: what was read from each file.
+        head: name of the class in transformers that adds the head to an encoder.
+        collator: name of the class in transformers that makes a batch of rows.
+        tokenizer: the model's.
+        encode: returns the training rows with inputs and labels, by number.
+        splits: names of the held-out files.
+        judge: predicts a split by the function that it is given, and scores the predictions.
+        config: entries of the model's configuration, such as `num_labels`.
     """
 
-    @property
-    def model(self) -> Path: ...  # noqa: D102
-    @property
-    def tokenizer(self) -> Any: ...  # noqa: D102
-    @property
-    def features(self) -> Any: ...  # noqa: D102
-    @property
-    def scratch(self) -> Path: ...  # noqa: D102
+    name: str
+    metrics: Sequence[str]
+    counts: dict[str, dict[str, int]]
+    head: str
+    collator: str
+    tokenizer: Any
+    encode: Callable[[], Any]
+    splits: Sequence[str]
+    judge: Callable[[Predict, str], Judged]
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def rows(self) -> Any:
+        """The encoded training rows, the same for every run."""
+        return self.encode()
 
 
-def fit(
-    task: Learnable, factory: Any, collator: Any, hyper: Hyper, seed: int, **head: Any
-) -> tuple[Any, Trained]:
-    """Train a model with a new head on a task; return the Trainer, and what is still to be scored.
+def run_task(
+    prepare: Callable[[Path, DataFiles, FinetuneOptions], Task],
+    model: Path,
+    data: Sequence[Path],
+    out: Path,
+    *,
+    options: FinetuneOptions,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Fine-tune with every setting and seed, and return the table.
 
-    Args:
-        task: what is learned.
-        factory: the class of transformers that has the head.
-        collator: the class that makes a batch of rows.
-        hyper: the setting.
-        seed: of the head, the order and dropout.
-        **head: entries of the configuration, such as `num_labels`.
+    `prepare` reads the data; `linkbert.finetuning.qa.finetune_qa` explains the rest.
     """
-    from transformers import set_seed
+    check_model(model)
+    files = find_files(data)
+    task = prepare(model, files, options)
+    job = TableJob(task.name, model, files.paths, options.metric_of(task.metrics), task.counts)
+    settings = options.settings(model, is_question_answering=task.name == "qa")
+    run = functools.partial(_train_and_judge, task, model)
+    return run_table(job, options, settings, run, out, overwrite=overwrite)
 
-    set_seed(seed)
-    model = load_model(factory, task.model, **head)
-    trainer = train(
-        model, task.features, collator(task.tokenizer), hyper, seed=seed, folder=task.scratch
-    )
-    return trainer, Trained({}, trainer.model, task.tokenizer)
+
+def _train_and_judge(task: Task, folder: Path, hyper: Hyper, seed: int) -> Trained:
+    import transformers
+
+    transformers.set_seed(seed)
+    model = load_model(getattr(transformers, task.head), folder, **task.config)
+    collator = getattr(transformers, task.collator)(task.tokenizer)
+    trainer = train(model, task.rows, collator, hyper, seed)
+    found = Trained({}, trainer.model, task.tokenizer)
+    for name in task.splits:
+        predictions, scores = task.judge(functools.partial(predict, trainer), name)
+        found.predictions.update(predictions)
+        if scores is not None:
+            found.scores[name] = scores
+    return found
+
+
+def prediction_lines(rows: Iterable[tuple[Any, Any, Any]]) -> str:
+    """Return the id, the prediction and the right answer of each row as JSON lines."""
+    names = ("id", "prediction", "gold")
+    lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def load_tokenizer(folder: Path, **options: Any) -> Any:
     """Return the tokenizer of a Hugging Face folder.
 
     Raises:
-        CheckpointError: the folder is not a model's.
+        CheckpointError: it cannot be loaded.
     """
     from transformers import AutoTokenizer
 
@@ -188,29 +234,27 @@ def train(
     features: Any,
     collator: Callable[[list[Any]], dict[str, Any]],
     hyper: Hyper,
-    *,
     seed: int,
-    folder: Path,
 ) -> Any:
     """Train a model in place; return the Trainer, which also predicts.
 
-    A non-finite loss is warned of; its scores will be bad, but a grid goes on.
+    A non-finite loss is only a warning, so that the rest of a grid is still tried.
 
     Args:
-        model: of transformers.
+        model: a model of transformers.
         features: rows with inputs and labels, by number.
         collator: makes a batch of rows.
-        hyper: the setting; its batch is that of all processes together.
-        seed: of order and dropout; the caller's `set_seed` drew the head.
-        folder: scratch space of the Trainer.
+        hyper: the setting; its batch size counts all processes together.
+        seed: of order and dropout; the caller has drawn the head.
 
     Raises:
-        ConfigError: the batch cannot be shared by the processes that torchrun started.
+        ConfigError: the processes started by torchrun cannot share the batch evenly.
     """
     from transformers import PrinterCallback, Trainer
 
-    with warnings.catch_warnings():
-        # Advice about devices that the machine lacks.
+    # The Trainer insists on a folder, though nothing is saved.
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        # They are about devices that the machine does not have.
         warnings.simplefilter("ignore")
         trainer = Trainer(
             model=model,
@@ -218,22 +262,22 @@ def train(
             train_dataset=features,
             data_collator=collator,
         )
-        # It writes to stdout, where only results go.
+        # It would write to stdout, which is for results only.
         trainer.remove_callback(PrinterCallback)
         found = trainer.train()
     if not math.isfinite(found.training_loss):
         logger.warning(
-            "the loss became %s at learning rate %g with seed %d: lower the rate",
+            "the loss became %s at learning rate %g with seed %d: lower the learning rate",
             found.training_loss, hyper.learning_rate, seed,
         )  # fmt: skip
     return trainer
 
 
-def training_arguments(num_rows: int, hyper: Hyper, seed: int, folder: Path) -> Any:
+def training_arguments(num_rows: int, hyper: Hyper, seed: int, folder: str | Path) -> Any:
     """Return the Trainer's arguments: one device per process, and the batch shared by all.
 
     Raises:
-        ConfigError: the batch cannot be shared by the processes that torchrun started.
+        ConfigError: the processes started by torchrun cannot share the batch evenly.
     """
     from transformers import TrainingArguments
 
@@ -241,7 +285,7 @@ def training_arguments(num_rows: int, hyper: Hyper, seed: int, folder: Path) -> 
     if hyper.batch_size % size:
         raise ConfigError(
             f"expected a batch size that {size} processes can share, found {hyper.batch_size}: "
-            f"take a multiple of {size}, or fewer processes"
+            f"choose a multiple of {size}, or start fewer processes"
         )
     steps = math.ceil(num_rows / hyper.batch_size) * hyper.epochs
     has_gpu = torch.cuda.is_available()
@@ -265,21 +309,21 @@ def training_arguments(num_rows: int, hyper: Hyper, seed: int, folder: Path) -> 
         remove_unused_columns=False,
         dataloader_pin_memory=has_gpu,
     )
-    # With several GPUs and one process the Trainer would multiply the batch by their number
-    # (DataParallel), while the steps are counted for one: the first GPU trains alone.
+    # With several GPUs in one process the Trainer would multiply the batch by their number
+    # (DataParallel), but the steps above are counted for one GPU: the first one trains alone.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
 def predict(trainer: Any, features: Any) -> Any:
-    """Return the logits of features, in their order."""
+    """Return the logits of rows, in their order."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return trainer.predict(features).predictions
 
 
 def draw_fraction(rows: Sequence[Any], fraction: float) -> list[Any]:
-    """Return a drawn fraction of rows, at least one, in their order; the same for every seed.
+    """Return a random fraction of rows, at least one, in their order; the same for every seed.
 
     >>> len(draw_fraction(range(100), 0.1)), draw_fraction([7], 0.1)
     (10, [7])

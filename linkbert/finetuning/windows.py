@@ -1,11 +1,11 @@
 """Windows over long contexts, and the best span over all windows of a question.
 
-In: questions (`qa_data`). Out: packed windows to train on, or each question's answer. A context
-longer than a window is cut into windows that share `stride` tokens; where a window does not hold
-the answer, [CLS] is the answer (Devlin et al., BERT, arXiv:1810.04805, section 4.3).
+In: questions (`data.questions`). Out: packed windows to train on, or each question's answer. A
+context that is longer than a window is cut into windows that overlap by `stride` tokens; in a
+window without the answer, [CLS] is the answer (Devlin et al., BERT, arXiv:1810.04805, section 4.3).
 
-Windows are cut a few questions at a time. Where tokens lie in the context is kept only while
-answers are read from a model's scores.
+Windows are cut a few questions at a time, and the offsets of their tokens are kept only until the
+answers have been read from a model's scores.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from schemas.errors import CheckpointError
 logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float32]
-Predict = Callable[[PackedFeatures], tuple[FloatArray, FloatArray]]
-"""Scores of each token to begin and to end the answer, float [W, T]; padding may follow."""
+Predict = Callable[[PackedFeatures], tuple[FloatArray, ...]]
+"""Return each token's logits to begin and to end the answer, float [W, T]; padding may follow."""
 
 _MODEL_INPUTS = ("input_ids", "token_type_ids")
 _MAX_ANSWER_TOKENS = 30
 _NUM_CANDIDATES = 20
 _CUT_AT_ONCE = 32
-"""Questions whose windows a tokenizer holds as lists at one time, 171 kB per window of 384."""
+"""Questions encoded at one time: as lists, a window of 384 tokens takes 171 kB."""
 _ANSWERED_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a context after its question.
+    """A question and a part of its context.
 
     Attributes:
-        question: number of the question.
-        feature: inputs of the model.
-        first: place of the first token of the context.
-        offsets: int32 [C, 2], begin and end in the context of each of its tokens, in characters.
+        question: the number of the question.
+        feature: the inputs of the model.
+        first: the position of the first token of the context.
+        offsets: int32 [C, 2], where each token of the context begins and ends, in characters.
     """
 
     question: int
@@ -54,28 +54,30 @@ class Window:
 
 
 def shorten_questions(questions: Sequence[Question], tokenizer: Any, limit: int) -> list[Question]:
-    """Keep the first tokens of each question, as BERT does, and say how many were longer."""
-    found = []
+    """Cut each question after its first tokens, as BERT does, and log how many were longer."""
+    found, num_cut = [], 0
     for start in range(0, len(questions), _ANSWERED_AT_ONCE):
         part = questions[start : start + _ANSWERED_AT_ONCE]
         texts = [each.question.strip() for each in part]
         encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
         for each, text, offsets in zip(part, texts, encoded["offset_mapping"], strict=True):
             is_long = len(offsets) > limit
+            num_cut += is_long
             found.append(replace(each, question=text[: offsets[limit - 1][1]] if is_long else text))
-    num_cut = sum(
-        len(new.question) < len(old.question.strip())
-        for new, old in zip(found, questions, strict=True)
-    )
     if num_cut:
-        logger.warning("%d of %d questions cut after %d tokens", num_cut, len(found), limit)
+        logger.warning("%d of %d questions were cut after %d tokens", num_cut, len(found), limit)
     return found
+
+
+def _question_limit(max_length: int) -> int:
+    """Return the tokens that a question may take: half a window, less the special ones."""
+    return max_length // 2 - 2
 
 
 def cut_windows(
     questions: Sequence[Question], tokenizer: Any, max_length: int, stride: int
 ) -> Iterator[Window]:
-    """Encode questions with their contexts, in as many windows as it takes."""
+    """Encode questions with their contexts, in as many windows as needed."""
     for start in range(0, len(questions), _CUT_AT_ONCE):
         part = questions[start : start + _CUT_AT_ONCE]
         encoded = tokenizer(
@@ -97,10 +99,10 @@ def cut_windows(
 
 
 def _copied(text: str) -> str:
-    """Return an equal text that is freed when the tokenizer is done with it.
+    """Return a copy of a text, to be freed as soon as the tokenizer is done with it.
 
-    A text that is not ASCII keeps the UTF-8 it was once asked for as long as it lives: the contexts
-    themselves would take half as much again.
+    A string that is not ASCII caches its UTF-8 once it was asked for, as long as it lives: the
+    contexts themselves would take half as much memory again.
     """
     return "".join((text[:1], text[1:]))
 
@@ -108,11 +110,12 @@ def _copied(text: str) -> str:
 def training_windows(
     questions: Sequence[Question], tokenizer: Any, max_length: int, stride: int
 ) -> PackedFeatures:
-    """Return all windows with the tokens that begin and end the answer.
+    """Return all windows with the first and the last token of the answer.
 
     Raises:
         CheckpointError: the tokenizer puts no [CLS] before its texts.
     """
+    questions = shorten_questions(questions, tokenizer, _question_limit(max_length))
     found = PackedFeatures(len(tokenizer))
     for window in cut_windows(questions, tokenizer, max_length, stride):
         if tokenizer.cls_token_id not in window.feature["input_ids"]:
@@ -128,7 +131,7 @@ def training_windows(
 
 
 def answer_tokens(question: Question, window: Window) -> tuple[int, int] | None:
-    """Return the first and last token of the first answer, None where the window lacks it."""
+    """Return the first and last token of the first answer, None if the window lacks it."""
     if not question.starts:
         return None
     start = question.starts[0]
@@ -149,23 +152,26 @@ def answer_questions(
     *,
     may_be_empty: bool,
 ) -> dict[str, str]:
-    """Return each question's answer by its id, some hundred questions at a time.
+    """Return the answers by question id, working on a few hundred questions at a time.
 
     Args:
-        questions: what is asked.
-        tokenizer: of the model.
-        window: tokens of a window, and those that two share.
+        questions: the questions to answer.
+        tokenizer: the model's.
+        window: the length of a window and of the overlap of two windows, in tokens.
         predict: the model.
         may_be_empty: whether a question may have no answer (SQuAD v2).
     """
     answers: dict[str, str] = {}
+    questions = shorten_questions(questions, tokenizer, _question_limit(window[0]))
     for start in range(0, len(questions), _ANSWERED_AT_ONCE):
         part = questions[start : start + _ANSWERED_AT_ONCE]
         windows = list(cut_windows(part, tokenizer, *window))
         features = PackedFeatures(len(tokenizer))
         for each in windows:
             features.append(each.feature)
-        answers |= best_answers(part, windows, *predict(features), may_be_empty=may_be_empty)
+        # Some models return more than the scores of both ends.
+        starts, ends, *_ = predict(features)
+        answers |= best_answers(part, windows, starts, ends, may_be_empty=may_be_empty)
     return answers
 
 
@@ -177,11 +183,11 @@ def best_answers(
     *,
     may_be_empty: bool,
 ) -> dict[str, str]:
-    """Return the best span of each question over its windows, "" where none is better than [CLS].
+    """Return the best span of each question over its windows, "" if [CLS] scores higher.
 
     Args:
-        questions: what was asked.
-        windows: as they were cut.
+        questions: the questions asked.
+        windows: those of these questions.
         starts: float [W, T], logits of each token to begin the answer; padding may follow.
         ends: the same for its end.
         may_be_empty: whether a question may have no answer (SQuAD v2).
@@ -190,7 +196,7 @@ def best_answers(
     empty: dict[int, float] = {}
     for row, window in enumerate(windows):
         number = window.question
-        # The window that is surest of an answer speaks for the question.
+        # [CLS] must score higher than the best span in every window, so its lowest score counts.
         none = float(starts[row][0] + ends[row][0])
         empty[number] = min(empty.get(number, none), none)
         found = _best_span(window, starts[row], ends[row])
@@ -198,7 +204,7 @@ def best_answers(
             continue
         score, (first, last) = found
         if number not in best or score > best[number][0]:
-            # A byte-level tokenizer counts the blank before a word as part of it.
+            # For a byte-level tokenizer the blank before a word is part of the word.
             best[number] = score, questions[number].context[first:last].strip()
     answers = {}
     for number, question in enumerate(questions):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -163,10 +163,10 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         """Check types and ranges."""
         for each in fields(self):
-            _check_type(each.name, getattr(self, each.name), str(each.type))
-            if isinstance(getattr(self, each.name), float):
-                is_finite = math.isfinite(getattr(self, each.name))
-                self._check(each.name, is_finite, "a finite number")
+            value = getattr(self, each.name)
+            self._check(each.name, _is_of_type(value, str(each.type)), f"of type {each.type}")
+            if isinstance(value, float):
+                self._check(each.name, math.isfinite(value), "a finite number")
         for name in _POSITIVE:
             self._check(name, getattr(self, name) > 0, "a number above 0")
         for name in _PROBABILITIES:
@@ -227,9 +227,9 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> PretrainCon
         ConfigError: no such preset or file, an unknown key, or a value out of range.
     """
     values = _read_toml(name_or_path)
-    _check_keys(values, name_or_path)
+    check_keys(values, name_or_path)
     given = dict(parse_override(text) for text in overrides)
-    _check_keys(given, "--set")
+    check_keys(given, "--set")
     if (
         type(given.get("max_steps")) is int
         and "warmup_steps" not in given
@@ -246,7 +246,7 @@ def config_from_dict(values: dict[str, Any], where: str) -> PretrainConfig:
     Raises:
         ConfigError: a key is unknown or missing, or a value out of range.
     """
-    _check_keys(values, where)
+    check_keys(values, where)
     try:
         return PretrainConfig(**values)
     except TypeError as error:
@@ -316,8 +316,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     raise ConfigError(f"expected a file of TOML, found {found} in {path}: name another file")
 
 
-def _check_keys(values: dict[str, Any], where: str) -> None:
-    known = [each.name for each in fields(PretrainConfig)]
+def check_keys(values: Mapping[str, Any], where: str, known: Sequence[str] = ()) -> None:
+    """Refuse unknown keys; the known ones are those of pretraining unless others are given.
+
+    Raises:
+        ConfigError: there is one; the message says `where`, and which key may have been meant.
+    """
+    known = known or [each.name for each in fields(PretrainConfig)]
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
@@ -325,10 +330,33 @@ def _check_keys(values: dict[str, Any], where: str) -> None:
             raise ConfigError(f"unknown key {key!r} in {where}: {hint}")
 
 
-def _check_type(name: str, value: Any, type_name: str) -> None:
-    accepted = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}[type_name]
-    if not isinstance(value, accepted) or (type_name != "bool" and isinstance(value, bool)):
-        raise ConfigError(f"expected {name} to be of type {type_name}, found {value!r}")
+def typed_values(
+    values: Mapping[str, Any], annotations: Mapping[str, str], where: str
+) -> dict[str, Any]:
+    """Return values of a TOML file as the fields of a dataclass take them: lists as tuples.
+
+    >>> typed_values({"seeds": [1, 2]}, {"seeds": "tuple[int, ...]"}, "FILE")
+    {'seeds': (1, 2)}
+
+    Raises:
+        ConfigError: a value does not have the type of its field.
+    """
+    found = {}
+    for key, value in values.items():
+        kind = annotations[key].removesuffix(" | None")
+        item = kind.removeprefix("tuple[").removesuffix(", ...]")
+        is_list = isinstance(value, list)
+        members = value if is_list else [value]
+        if is_list != (item != kind) or not all(_is_of_type(each, item) for each in members):
+            what = f"of type {kind}" if item == kind else f"a list of {item}"
+            raise ConfigError(f"expected {key} to be {what} in {where}, found {value!r}")
+        found[key] = tuple(value) if is_list else value
+    return found
+
+
+def _is_of_type(value: object, name: str) -> bool:
+    accepted = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}[name]
+    return isinstance(value, accepted) and (name == "bool" or not isinstance(value, bool))
 
 
 def _required() -> list[str]:

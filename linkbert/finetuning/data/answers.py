@@ -1,6 +1,6 @@
-"""Where answers stand in their contexts, and what held-out contexts are made of.
+"""Where answers occur in their contexts, and what held-out contexts are made of.
 
-In: questions as a file tells them. Out: questions whose answers can be pointed to, contexts with
+In: questions as they were read. Out: questions whose answers a model can point to, contexts with
 distracting documents, and the two halves of a held-out file.
 """
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _WORDS_AT_ONCE = 64
 _INSIDE_WORD_CHARS = 100
-"""By so many characters an occurrence inside a word ("he" in "the") counts as further away."""
+"""Penalty, in characters of distance, for an occurrence inside a word ("he" in "the")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Question:
     """A question about a context.
 
     Attributes:
-        question_id: of the data set.
-        question: text.
-        context: text, of one or several documents.
-        answers: as they stand in the context; none where there is none, or it stands nowhere.
-        starts: where each begins in the context, in characters.
+        question_id: its id in the data set.
+        question: its text.
+        context: the text of one or several documents.
+        answers: the answers as the context spells them; empty if none occurs in it.
+        starts: where each of them begins in the context, in characters.
         group: the document or article; distractors come from other groups.
-        golds: answers that count as right; none where there is no answer.
+        golds: the answers that count as right; empty if the question has no answer.
     """
 
     question_id: str
@@ -50,21 +50,16 @@ class Question:
     golds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A question whose answers stand where it says, and how many did not before."""
+def place_answers(
+    question: Question, path: Path, *, is_strict: bool
+) -> tuple[Question, dict[str, int]]:
+    """Move each answer to its occurrence nearest to its start; leave out those found nowhere.
 
-    question: Question
-    num_answers: int
-    num_moved: int
-    num_lost: int
-
-
-def place_answers(question: Question, path: Path, *, is_strict: bool) -> Placed:
-    """Move each answer to where it stands nearest to its start; leave out those found nowhere.
+    Returns:
+        The question, and its `num_answers`, `num_moved` and `num_lost`.
 
     Raises:
-        SchemaError: `is_strict`, and an answer stands elsewhere.
+        SchemaError: `is_strict`, and an answer is not where it should be.
     """
     answers, starts = [], []
     num_moved = 0
@@ -73,7 +68,7 @@ def place_answers(question: Question, path: Path, *, is_strict: bool) -> Placed:
         if not is_right and is_strict:
             raise SchemaError(
                 f"expected {answer!r} at character {start} of the context of question "
-                f"{question.question_id} in {path}, found another text: correct the file, or "
+                f"{question.question_id} in {path}, found other text: correct the file, or "
                 "leave out --strict"
             )
         found = (
@@ -83,17 +78,18 @@ def place_answers(question: Question, path: Path, *, is_strict: bool) -> Placed:
             num_moved += not is_right
             answers.append(question.context[found[0] : found[1]])
             starts.append(found[0])
-    # HotpotQA's answers that stand nowhere have no place to begin with.
-    num_answers = max(len(question.answers), bool(question.golds))
     placed = replace(question, answers=tuple(answers), starts=tuple(starts))
-    return Placed(placed, num_answers, num_moved, num_answers - len(answers))
+    # An answer of HotpotQA's that occurs nowhere never had a place.
+    num_answers = max(len(question.answers), bool(question.golds))
+    num_lost = num_answers - len(answers)
+    return placed, {"num_answers": num_answers, "num_moved": num_moved, "num_lost": num_lost}
 
 
 def nearest(text: str, answer: str, start: int) -> tuple[int, int] | None:
-    """Return begin and end of the occurrence of an answer nearest to a place, None without one.
+    """Return begin and end of the occurrence of an answer nearest to a position, None without one.
 
-    Blanks of one kind and number may stand for others, and capitals for small letters where the
-    answer stands nowhere as it is spelled. Whole words are preferred.
+    Any white space matches any other. Case is ignored only if the answer does not occur as it is
+    spelled. Whole words are preferred.
 
     >>> nearest("the man said he would", "he", 9), nearest("a  b", "a b", 0), nearest("x", "y", 0)
     ((13, 15), (0, 4), None)
@@ -103,7 +99,7 @@ def nearest(text: str, answer: str, start: int) -> tuple[int, int] | None:
     form = r"\s+".join(re.escape(word) for word in answer.split())
     found: list[tuple[int, int]] = []
     for rule in (re.NOFLAG, re.IGNORECASE) if form else ():
-        # Looked for ahead, so that occurrences may overlap.
+        # A lookahead consumes nothing, so occurrences may overlap.
         found = found or [m.span(1) for m in re.finditer(f"(?=({form}))", text, rule)]
     return min(found, key=lambda span: _distance(text, span, start), default=None)
 
@@ -113,7 +109,7 @@ def _distance(text: str, span: tuple[int, int], start: int) -> int:
 
 
 def is_whole(text: str, begin: int, end: int) -> bool:
-    """Tell whether a span of a text cuts no word.
+    """Tell whether a span begins and ends at word boundaries.
 
     >>> is_whole("Annapolis", 0, 4), is_whole("Anna, 4", 0, 4)
     (False, True)
@@ -126,16 +122,17 @@ def is_whole(text: str, begin: int, end: int) -> bool:
 def supported_span(
     answer: str, paragraphs: Iterable[Sequence[Any]], facts: Iterable[Sequence[Any]], prefix: str
 ) -> tuple[str, int | None]:
-    """Join HotpotQA's paragraphs to a context; say where in it the answer stands, None if nowhere.
+    """Join HotpotQA's paragraphs into a context; return it and the start of the answer, or None.
 
-    It stands in a sentence that supports it, else in the paragraph of one, else in its title: an
-    equal string in a distracting paragraph is no answer. Where no fact is told any place will do.
+    The answer is looked for in the supporting sentences, then in the rest of their paragraphs, then
+    in the titles of those: an equal string in a distracting paragraph is not the answer. If no
+    supporting facts are given, any paragraph will do.
 
     Args:
-        answer: its text; whole words only.
+        answer: its text, matched as whole words.
         paragraphs: title and sentences of each.
-        facts: title, and number (or numbers) of the sentence, of each supporting sentence.
-        prefix: begins the context; a decision ("yes", "no") stands there.
+        facts: title and sentence number (or numbers) of each supporting sentence.
+        prefix: the beginning of the context, where the decisions ("yes", "no") are.
     """
     sentences_of: dict[str, set[int]] = {}
     for title, numbers, *_ in facts:
@@ -169,7 +166,7 @@ def _first_whole(text: str, answer: str, begin: int, end: int) -> int | None:
 
 
 def findable(questions: list[Question], path: Path) -> list[Question]:
-    """Leave out questions whose answer stands nowhere in the context: nothing points to it.
+    """Leave out questions whose answer is not in the context: there is nothing to point to.
 
     Raises:
         SchemaError: none is left.
@@ -177,35 +174,35 @@ def findable(questions: list[Question], path: Path) -> list[Question]:
     found = [each for each in questions if each.starts or not each.golds]
     if not found:
         raise SchemaError(
-            f"expected answers that stand in their contexts, found none in {path}: "
+            f"expected answers that occur in their contexts, found none in {path}: "
             "choose another training file"
         )
     if len(found) < len(questions):
         logger.warning(
-            "%d of %d training questions left out: their answer is not in the context",
+            "%d of %d training questions were left out: their answer is not in the context",
             len(questions) - len(found), len(questions),
         )  # fmt: skip
     return found
 
 
 def add_distractors(questions: Sequence[Question], number: int, seed: int) -> list[Question]:
-    """Put contexts of other articles before and after each context, in a drawn order.
+    """Put contexts of other articles before and after each context, in random order.
 
     LinkBERT (arXiv:2203.15827), section 5.3, adds one or two documents to SQuAD's contexts.
 
     Raises:
-        SchemaError: there are not so many contexts of other articles.
+        SchemaError: the other articles do not have that many contexts.
     """
     contexts = list(dict.fromkeys((each.context, each.group) for each in questions))
     by_text: dict[str, set[str]] = {}
     for context, group in contexts:
         by_text.setdefault(context, set()).add(group)
-    # A text that several articles have can serve any of them.
+    # A text that occurs in several articles can distract in any of them.
     owned = Counter(next(iter(groups)) for groups in by_text.values() if len(groups) == 1)
     most = max(owned.values(), default=0)
     if len(by_text) - most < number:
         raise SchemaError(
-            f"expected {number} contexts of other articles to take distractors from, found "
+            f"expected {number} contexts of other articles as distractors, found "
             f"{len(by_text) - most}: ask for fewer --distractors"
         )
     key = counter_key(seed, "distractors")
@@ -231,7 +228,7 @@ def _endless(key: UInt64Array) -> Iterator[int]:
 
 
 def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:
-    """Split held-out questions into dev and test by a draw on the group (MRQA has no test)."""
+    """Split held-out questions into dev and test, whole groups at a time (MRQA has no test)."""
     groups = sorted({each.group for each in questions})
     words = counter_bits(counter_key(0, "halves"), np.arange(len(groups)))
     order = np.argsort(words)

@@ -1,4 +1,4 @@
-"""Questions with options, one of which is right, from the forms of SWAG, MedQA, MMLU, ARC, RACE."""
+"""Questions with options, one of them right, in the formats of SWAG, MedQA, MMLU, ARC and RACE."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from linkbert.finetuning.data.files import is_json, json_values, read_table
 from schemas.errors import SchemaError
 
 _LEAST_COLUMNS = 4
-"""Of a table: the question, two options, and the letter of the right one."""
+"""A table has at least the question, two options, and the letter of the right one."""
 _KEPT_BACK = (None, "", -1, "-1")
 _LETTERS = "ABCDEFGHIJ"
 _RIGHT_KEYS = ("answer_idx", "answerKey", "answerkey", "answer", "label")
@@ -23,10 +23,10 @@ class Choice:
     """A question with its options.
 
     Attributes:
-        choice_id: what the file calls it, else its number from 0.
-        question: text.
-        options: what may be chosen.
-        right: number of the right option, None where it is kept back.
+        choice_id: its id in the file, else its number from 0.
+        question: its text.
+        options: the texts to choose from.
+        right: the number of the right option, None if it is kept back.
     """
 
     choice_id: str
@@ -36,16 +36,16 @@ class Choice:
 
 
 def read_choices(path: Path) -> list[Choice]:
-    """Read questions with options; the form is told by the content.
+    """Read questions with options, recognising the format by its content.
 
-    Objects, or rows under names of columns, are the released LinkBERT repository's and SWAG's
-    (sent1, sent2, ending0 and so on, label), MedQA's (question, options by letter, answer_idx),
-    MMLU's (question, choices, answer; or columns A to D), ARC's (choices with text and label,
-    answerKey) or RACE's (article, question, options, answer). A table without names is MMLU's:
-    question, options, letter of the right one.
+    Objects, or rows below a header, have the keys of the released LinkBERT repository and SWAG
+    (sent1, sent2, ending0 and so on, label), of MedQA (question, options by letter, answer_idx), of
+    MMLU (question, choices, answer; or columns A to D), of ARC (choices with text and label,
+    answerKey) or of RACE (article, question, options, answer). A table without a header is MMLU's:
+    question, options, and the letter of the right one.
 
     Raises:
-        SchemaError: a question has another form, or not as many options as the first.
+        SchemaError: a question has another format, or not as many options as the first.
     """
     found: list[Choice] = []
     for number, row in enumerate(_rows_of(path)):
@@ -71,7 +71,7 @@ def read_choices(path: Path) -> list[Choice]:
 
 
 def _rows_of(path: Path) -> Iterator[Any]:
-    """Yield objects, or rows of a table: by the names of its columns where it has them."""
+    """Yield objects, or the rows of a table: as objects too if it has a header."""
     if is_json(path):
         yield from json_values(path)
         return
@@ -106,7 +106,7 @@ def _from_object(row: dict[str, Any], number: int) -> Choice:
 
 
 def _options_of(given: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the texts of options, and what the file calls each; nothing where it does not.
+    """Return the texts of options and their labels in the file, if it has labels.
 
     >>> _options_of({"B": "no", "A": "yes"})
     (('yes', 'no'), ('A', 'B'))
@@ -135,12 +135,12 @@ def _from_table(row: list[str], number: int) -> Choice:
 
 
 def _right(told: Any, options: Sequence[str], labels: Sequence[str]) -> int | None:
-    """Return the number of the right option, None where it is kept back.
+    """Return the number of the right option, None if it is kept back.
 
     Args:
-        told: what the file calls it, its number from 0, its letter, or its text.
-        options: texts.
-        labels: what the file calls them; none where it does not.
+        told: its label in the file, its number from 0, its letter, or its text.
+        options: their texts.
+        labels: their labels in the file, if it has labels.
 
     >>> [_right(told, "wxyz", ()) for told in ("C", 2, "y", -1)]
     [2, 2, 2, None]

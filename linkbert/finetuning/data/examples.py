@@ -1,7 +1,7 @@
-"""Sentences, or pairs of them, with their labels: from GLUE's files and from any table or JSON.
+"""Labelled sentences or sentence pairs, from GLUE's files or from any table or JSON.
 
-In: CSV, TSV or JSON with columns of any name. Out: examples, and what their labels are: one class
-of several, any number of labels, or a score.
+In: CSV, TSV or JSON, whatever the columns are called. Out: examples, and what kind of labels they
+have: one class each, any number of labels, or a score.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from schemas.errors import ConfigError, SchemaError
 logger = logging.getLogger(__name__)
 
 _MOST_SHORT_ROWS = 0.01
-"""Share of rows without all columns that is left out; QQP has some. Above, the task is wrong."""
+"""Up to this share, rows that lack columns are left out, as in QQP; above it the task is wrong."""
 
 _TEXT_COLUMNS = (
     ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
     ("question", "sentence"), ("text1", "text2"), ("text_a", "text_b"), ("sentence",), ("text",),
     ("content",), ("review",), ("tweet",), ("document",),
 )  # fmt: skip
-"""What columns of texts are called, in lower case; the first that a file has are taken."""
+"""Usual names of text columns, in lower case; the first names that a file has are used."""
 _LABEL_COLUMNS = (
     "label", "labels", "gold_label", "class", "category", "score", "sentiment", "target",
 )  # fmt: skip
@@ -36,22 +36,22 @@ _ID_COLUMNS = ("index", "id", "idx", "_id", "pairid")
 
 _NLI_CLASSES = {"entailment", "neutral", "contradiction"}
 _NO_GOLD = "-"
-"""SNLI's and MultiNLI's label where the annotators do not agree."""
+"""The label in SNLI and MultiNLI if the annotators did not agree."""
 _UNLABELLED = (("",), ("-1",))
-"""What test files have where the label is kept back, in every row."""
+"""What every row of a test file has if the labels are kept back."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelTask:
-    """Which columns hold what, and what is counted.
+    """Which columns hold what, and how predictions are scored.
 
     Attributes:
-        name: of GLUE, or "classify".
-        texts: columns of the texts: names, or places from 1 where the file has no header.
-        labels: column of the label; several are one label each, 0 or 1.
-        metrics: what is told; the first chooses among settings.
-        kind: what a label is; "auto" until the training data tell it.
-        submission: GLUE's name of the file of predictions.
+        name: a task of GLUE, or "classify".
+        texts: the columns of the texts: names, or positions from 1 if the file has no header.
+        labels: the column of the label; several columns hold a 0 or 1 for one label each.
+        metrics: what is reported; the first one chooses among settings.
+        kind: the kind of label; "auto" until the training data have shown it.
+        submission: GLUE's name for the file of predictions.
     """
 
     name: str
@@ -63,7 +63,7 @@ class LabelTask:
 
     @property
     def has_header(self) -> bool:
-        """Tell whether columns have names."""
+        """Tell whether columns are given by name."""
         names = (*self.texts, *self.labels)
         return not names or not all(each.isdigit() for each in names)
 
@@ -95,7 +95,7 @@ _METRICS = {
     SCORE: ("spearman", "pearson"),
 }
 _FURTHER_METRICS = ("f1", "matthews")
-"""Of two classes; told where asked for."""
+"""Metrics of two classes, reported on request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class Example:
 
     Attributes:
         texts: one or two.
-        labels: one class or score; any number where a text has several; None where it is kept back.
-        row_id: what the file calls the row, else its number from 0.
+        labels: one class or score, or any number of labels; None if they are kept back.
+        row_id: the row's id in the file, else its number from 0.
     """
 
     texts: tuple[str, ...]
@@ -118,10 +118,10 @@ class ExampleFile:
     """What a file holds.
 
     Attributes:
-        examples: those that can be used.
+        examples: the usable ones.
         num_short: rows left out because they lack columns.
         num_unlabelled: rows left out because they have no label.
-        kind: what its labels are.
+        kind: the kind of its labels.
     """
 
     examples: list[Example]
@@ -131,22 +131,22 @@ class ExampleFile:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the counts as the table of results tells them."""
+        """Return the counts for the table of results."""
         found = {"num_examples": len(self.examples)}
         found |= {"num_short": self.num_short} if self.num_short else {}
         return found | ({"num_unlabelled": self.num_unlabelled} if self.num_unlabelled else {})
 
 
 def task_of(name: str | None, data: Path, options: FinetuneOptions) -> LabelTask:
-    """Return the task by its name, or by the name of the data's folder, with the wanted columns.
+    """Return the task of this name, or of the data folder's name, with the columns asked for.
 
-    A folder that is named like none of GLUE's tasks holds any classification.
+    In a folder whose name is not a task of GLUE, the task is a classification like any other.
 
     Raises:
         ConfigError: there is no task of this name.
     """
     if name is not None and name.lower() not in TASKS:
-        raise ConfigError(f"expected --task out of {', '.join(TASKS)}, found {name!r}")
+        raise ConfigError(f"expected --task to be one of {', '.join(TASKS)}, found {name!r}")
     folder = (data if data.is_dir() else data.parent).name.lower()
     wants_own = bool(options.text_columns or options.label_columns)
     found = TASKS.get((name or ("" if wants_own else folder)).lower())
@@ -163,7 +163,7 @@ def task_of(name: str | None, data: Path, options: FinetuneOptions) -> LabelTask
 
 
 def metrics_of(task: LabelTask, options: FinetuneOptions) -> tuple[str, ...]:
-    """Return what is told of a task, what chooses first."""
+    """Return the metrics to report, the one that chooses among settings first."""
     if task.metrics:
         return task.metrics
     metrics = _METRICS[task.kind]
@@ -179,17 +179,17 @@ def read_examples(
 ) -> ExampleFile:
     """Read a file of labelled texts.
 
-    A few rows without all columns, as QQP has them, and rows without a label, as SNLI and MultiNLI
-    have them, are left out with a warning of their number.
+    Rows without a label, as in SNLI and MultiNLI, and a few rows that lack columns, as in QQP, are
+    left out, and a warning says how many.
 
     Args:
-        path: .csv, .tsv or any other table with tabs, or JSON.
+        path: a .csv file, a .tsv file or any other table with tabs, or JSON.
         task: which columns hold what.
-        options: how several labels are parted.
+        options: what separates several labels.
         is_test: whether the file may keep its labels back.
 
     Raises:
-        SchemaError: a column is missing, a score is no number, or there is no row.
+        SchemaError: a column is missing, a score is not a number, or there are no rows.
     """
     header, rows, num_short = _rows_of(path, task)
     texts = _text_columns(task, header, path, is_other=is_test)
@@ -209,7 +209,9 @@ def read_examples(
     missing = _no_gold(texts, labels, {each for each in values if each})
     kept = [each for each in examples if each.labels not in missing]
     if len(kept) < len(rows):
-        logger.warning("%d rows of %s left out: they have no label", len(rows) - len(kept), path)
+        logger.warning(
+            "%d rows of %s were left out: they have no label", len(rows) - len(kept), path
+        )
     if not kept:
         raise SchemaError(f"expected rows, found none in {path}")
     if kind == SCORE:
@@ -218,14 +220,14 @@ def read_examples(
 
 
 def _rows_of(path: Path, task: LabelTask) -> tuple[list[str], list[dict[str, Any]], int]:
-    """Return the columns, the rows that have all of them, and how many rows have not."""
+    """Return the columns, the rows that have all of them, and the number of rows that do not."""
     if is_json(path):
         objects = list(json_values(path))
         return list(objects[0]) if objects else [], objects, 0
-    # In GLUE's files a quotation mark is a character like any other.
+    # In GLUE's files quotation marks are ordinary characters.
     table = read_table(path, is_quoted=False if task.submission else None)
     table = [[name.strip() for name in row] for row in table[:1]] + table[1:]
-    # CoLA has a header in its test file alone.
+    # Of CoLA's files only the test file has a header.
     has_header = task.has_header or bool(table and _known_texts(table[0]))
     if has_header:
         header, table = (table[0] if table else []), table[1:]
@@ -248,7 +250,7 @@ def _check_short(table: list[list[str]], num_columns: int, path: Path) -> None:
             "--task or columns"
         )
     if short:
-        logger.warning("%d rows of %s left out: they lack columns", len(short), path)
+        logger.warning("%d rows of %s were left out: they lack columns", len(short), path)
 
 
 def _check_rows(
@@ -263,13 +265,13 @@ def _check_rows(
         other = next((name for name in texts if isinstance(row[name], list | dict)), None)
         if other is not None:
             raise SchemaError(
-                f"expected one text as {other!r} of object {number} of {path}, found "
+                f"expected a single text as {other!r} in object {number} of {path}, found "
                 f"{str(row[other])[:40]!r}: write one example per line"
             )
 
 
 def _known_texts(header: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of a header that are called as texts usually are."""
+    """Return the columns of a header that have the usual names of texts."""
     by_name = {name.lower(): name for name in header}
     for names in _TEXT_COLUMNS:
         if all(name in by_name for name in names):
@@ -284,23 +286,23 @@ def _text_columns(
     missing = [name for name in task.texts if name not in header]
     if task.texts and not missing:
         return task.texts
-    # Test and diagnostic files of a task may call its texts otherwise.
+    # Test and diagnostic files of a task may have other names for its texts.
     if known and (not task.texts or (is_other and len(known) == len(task.texts))):
         return known
     wanted = repr(missing[0]) if missing else "of a text, such as 'sentence' or 'text',"
     raise SchemaError(
         f"expected a column {wanted} in {path}, found {', '.join(header)[:80] or 'none'}: name the "
-        "right --task, or --text-columns and --label-columns (places from 1 without a header)"
+        "right --task, or --text-columns and --label-columns (positions from 1 without a header)"
     )
 
 
 def _label_columns(
     task: LabelTask, header: Sequence[str], path: Path, *, is_test: bool
 ) -> tuple[str, ...]:
-    """Return the columns of the label, none where a test keeps it back."""
+    """Return the columns of the label; none if a test file keeps it back."""
     if task.labels and all(name in header for name in task.labels):
         return task.labels
-    # The diagnostic set of MNLI calls its label otherwise than MNLI does.
+    # MNLI's diagnostic set has another name for the label than MNLI.
     names = _LABEL_COLUMNS if not task.labels else _LABEL_COLUMNS[:1] if is_test else ()
     known = next((name for name in header if name.lower() in names), None)
     if known:
@@ -317,13 +319,13 @@ def _label_columns(
 def _no_gold(
     texts: tuple[str, ...], columns: tuple[str, ...], found: set[tuple[str, ...]]
 ) -> set[tuple[str, ...]]:
-    """Return labels that say that there is none."""
+    """Return the labels that mean that there is none."""
     classes = {label for each in found for label in each} - {_NO_GOLD, ""}
     missing: set[tuple[str, ...]] = {("",)}
     if columns == ("gold_label",) or classes <= _NLI_CLASSES:
         missing.add((_NO_GOLD,))
     if tuple(name.lower() for name in texts) == ("premise", "hypothesis"):
-        missing.add(("-1",))  # the same, where classes are numbers
+        missing.add(("-1",))  # what "-" becomes if classes are numbers
     return missing
 
 

@@ -1,7 +1,7 @@
-"""The files of a fine-tuning: which is which, and how text, JSON and tables are read from them.
+"""The files of a fine-tuning: which one is which split, and how text, JSON and tables are read.
 
 In: a folder as it was distributed, or files named one by one. Out: one file per split, and their
-rows. Any file of text may be plain, .gz or .xz; objects may come as Parquet, too.
+rows. A text file may be plain, .gz or .xz; objects may also be rows of a Parquet file.
 """
 
 from __future__ import annotations
@@ -34,35 +34,40 @@ _WORDS = {
     TEST: re.compile(r"(test|testb|testing)\d*"),
     "diagnostic": re.compile(r"diagnostics?"),
 }
-"""Words of a file's name that tell its split; CoNLL-2003 calls its splits testa and testb."""
+"""Words in a file's name that identify its split; CoNLL-2003 has testa and testb."""
 
 _NO_DATA = (".bak", ".lock", ".md5", ".orig", ".rej", ".sha1", ".sha256", ".swp", ".tmp", "~")
-"""Ends of names that editors, downloads and archives leave beside the files themselves."""
+"""Endings of files that editors, downloads and archives leave beside the data."""
 
 _PARQUET = ".parquet"
 _COMPRESSED = {".gz": gzip.open, ".xz": lzma.open}
 _JSON_BEGINNINGS = ("{", "[")
 _MAX_FIELD_CHARS = 2**31 - 1
-"""The csv module refuses fields above 131,072 characters unless told otherwise."""
+"""The csv module's own limit is 131,072 characters per field."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFiles:
-    """One file per split; `dev` chooses among settings, the others are only told.
+    """One file per split; `dev` chooses among settings, the others are only reported.
 
     Attributes:
-        train: what is learned from.
-        held_out: by split: `dev` first, then whatever else there is (`dev_mismatched`, `test`,
-            `test_mismatched`, `diagnostic`).
+        train: the training file.
+        held_out: the other files by split: `dev` first, then whatever else there is
+            (`dev_mismatched`, `test`, `test_mismatched`, `diagnostic`).
     """
 
     train: Path
     held_out: dict[str, Path]
 
     @property
+    def by_split(self) -> dict[str, Path]:
+        """Return all files by split, the training file first."""
+        return {TRAIN: self.train, **self.held_out}
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         """Return all files, the training file first."""
-        return self.train, *self.held_out.values()
+        return tuple(self.by_split.values())
 
 
 def find_files(data: Sequence[Path]) -> DataFiles:
@@ -70,11 +75,11 @@ def find_files(data: Sequence[Path]) -> DataFiles:
 
     Args:
         data: a folder whose files have their split in their names (train, dev or valid, test,
-            dev_matched and dev_mismatched, diagnostic); or the files TRAIN DEV, in this order,
-            and any further held-out files.
+            dev_matched and dev_mismatched, diagnostic); or the files TRAIN and DEV, in this
+            order, and any further held-out files.
 
     Raises:
-        SchemaError: a file is missing, or the folder leaves open which one is meant.
+        SchemaError: a file is missing, or several files of the folder could be meant.
     """
     if len(data) > 1:
         return _named_files(data)
@@ -103,10 +108,10 @@ def find_files(data: Sequence[Path]) -> DataFiles:
 
 
 def _preferred(paths: list[Path], split: str) -> list[Path]:
-    """Return the files of a split that are meant where a folder has several."""
-    # The name alone (dev.tsv) goes before a name with more to it (dev_ids.tsv).
+    """Return the files that are meant if a folder has several of a split."""
+    # A name that is the split and nothing more (dev.tsv) wins over a longer one (dev_ids.tsv).
     found = [path for path in paths if path.name.lower().split(".")[0] == split] or paths
-    # Universal Dependencies have each split a second time, as bare text.
+    # Universal Dependencies have each split twice: as a treebank and as bare text.
     treebanks = [path for path in found if path.suffix == ".conllu"]
     return treebanks if treebanks and len({path.stem for path in found}) == 1 else found
 
@@ -127,7 +132,7 @@ def _named_files(data: Sequence[Path]) -> DataFiles:
 
 
 def split_of(path: Path) -> str | None:
-    """Return the split that a file's name tells, None where it tells none.
+    """Return the split that a file's name indicates, None if it indicates none.
 
     >>> [split_of(Path(name)) for name in ("dev_mismatched.tsv", "eng.testb", "README.md")]
     ['dev_mismatched', 'test', None]
@@ -143,7 +148,7 @@ def split_of(path: Path) -> str | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
-    """Open a file as text; a line ends at a line feed alone, since JSON may hold other ends."""
+    """Open a file as text. Only a line feed ends a line: JSON may contain other line separators."""
     opener: Any = _COMPRESSED.get(path.suffix, open)
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
@@ -156,14 +161,14 @@ def read_text(path: Path) -> str:
     """Return the text of a plain, .gz or .xz file.
 
     Raises:
-        SchemaError: it cannot be read as such.
+        SchemaError: it cannot be read, or is not UTF-8.
     """
     with _opened(path) as file:
         return str(file.read())
 
 
 def is_json(path: Path) -> bool:
-    """Tell whether a file holds objects: by its name, or by its first line."""
+    """Tell whether a file holds JSON objects, by its name or by its first line."""
     if set(path.suffixes) & {".json", ".jsonl", _PARQUET}:
         return True
     with _opened(path) as file:
@@ -171,20 +176,20 @@ def is_json(path: Path) -> bool:
     if first in _JSON_BEGINNINGS:
         return True
     try:
-        # A table may begin with a bracket, too.
+        # The first cell of a table may begin with a bracket, too.
         return first.startswith(_JSON_BEGINNINGS) and isinstance(json.loads(first), dict | list)
     except (ValueError, RecursionError):
         return False
 
 
 def json_values(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a file: those of its lines, those of its list, or the one it is.
+    """Yield the objects of a file: one per line, those of a list, or a single one.
 
-    Lines are read one at a time: the largest files have that form. An object whose `data` are a
-    list of objects stands for them; so do the rows of a Parquet file.
+    Lines are read one at a time, because the largest files are JSON lines. If an object has a list
+    of objects as `data`, these are yielded instead. Rows of a Parquet file count as objects.
 
     Raises:
-        SchemaError: it is not JSON, or something in it is not an object.
+        SchemaError: it is not JSON, or holds something other than objects.
     """
     for value in _parquet_rows(path) if path.suffix == _PARQUET else _json_rows(path):
         inner = value.get("data")
@@ -231,20 +236,21 @@ def _parsed(text: str, expected: str) -> Any:
 
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise SchemaError(f"expected an object with names in {where}, found {str(value)[:40]!r}")
+        raise SchemaError(f"expected a JSON object in {where}, found {str(value)[:40]!r}")
     return value
 
 
 def read_table(path: Path, *, is_quoted: bool | None = None) -> list[list[str]]:
-    """Read the rows of a CSV or TSV file, the header among them where there is one.
+    """Read the rows of a CSV or TSV file, including a header if there is one.
 
     Args:
-        path: commas or semicolons part a .csv file, tabs any other.
+        path: the fields of a .csv file are separated by commas, semicolons or tabs, those of any
+            other file by tabs.
         is_quoted: whether quotation marks enclose fields. None means always in .csv files, and in
-            others where every row then has as many columns as the first. GLUE's have none.
+            other files if every row then has as many columns as the first. GLUE's files have none.
 
     Raises:
-        SchemaError: a quoted field does not end.
+        SchemaError: a quoted field has no end.
     """
     text = read_text(path)
     plain = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
@@ -266,12 +272,12 @@ def read_table(path: Path, *, is_quoted: bool | None = None) -> list[list[str]]:
 def _are_fields_quoted(quoted: list[list[str]], plain: list[list[str]]) -> bool:
     if len({len(row) for row in quoted}) != 1:
         return False
-    # Two stray marks could join the rows between them: that must not hide whole rows.
+    # Two stray marks would join all rows between them: no row may vanish that way.
     return len(quoted) == len(plain) or len({len(row) for row in plain}) != 1
 
 
 def plain_value(value: Any) -> Any:
-    """Return a label without what tables of numbers add: 1.0 is 1, and NaN is none.
+    """Return a label without what tables of numbers add to it: 1.0 is 1, and NaN is no label.
 
     >>> [plain_value(value) for value in (1.0, "1.0", float("nan"), "4.5", "x")]
     [1, '1', None, '4.5', 'x']
@@ -283,7 +289,7 @@ def plain_value(value: Any) -> Any:
 
 
 def spelled_lists(values: list[Any]) -> list[Any]:
-    """Return lists of labels where a table spells them in every row: "['x', 'y']".
+    """Return lists of labels if every row of a table spells one out: "['x', 'y']".
 
     >>> spelled_lists(["['x', 'y']", "[]"]), spelled_lists(["[x]", "y"])
     ([['x', 'y'], []], ['[x]', 'y'])

@@ -1,7 +1,4 @@
-"""What the labels of rows are, whatever a file writes them as.
-
-One class of several, any number of labels, or a score.
-"""
+"""The labels of rows, however a file spells them: one class, any number of labels, or a score."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ CLASS, SEVERAL, SCORE = "class", "several", "score"
 def labels_of(
     rows: Sequence[dict[str, Any]], columns: tuple[str, ...], kind: str, separator: str | None
 ) -> tuple[str, list[tuple[str, ...] | None]]:
-    """Return what the labels are, and those of each row."""
+    """Return the kind of the labels, and the labels of each row."""
     if len(columns) > 1:
         return SEVERAL, [tuple(name for name in columns if _is_set(row[name])) for row in rows]
     if not columns:
@@ -43,7 +40,7 @@ def _parted(value: str, separator: str) -> tuple[str, ...]:
 
 
 def _listed(values: Sequence[Any]) -> list[tuple[str, ...] | None]:
-    """Return the labels of lists: their names, or the places of the ones among zeros."""
+    """Return the labels of lists: their names, or the positions of the ones among zeros."""
     lists = [value if isinstance(value, list) else [value] for value in values]
     has_places = len({len(each) for each in lists}) == 1 and len(lists[0]) > 1
     if has_places and all(label in (0, 1) for each in lists for label in each):
@@ -52,7 +49,7 @@ def _listed(values: Sequence[Any]) -> list[tuple[str, ...] | None]:
 
 
 def _are_scores(labels: Sequence[str]) -> bool:
-    """Tell whether labels are numbers, and not all of them whole.
+    """Tell whether all labels are numbers, some of them with a fraction.
 
     >>> _are_scores(["0.5", "2"]), _are_scores(["0", "1.0"]), _are_scores(["0.5", "x"])
     (True, False, False)

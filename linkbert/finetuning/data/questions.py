@@ -1,4 +1,4 @@
-"""Questions with contexts, from the forms in which question files are distributed.
+"""Questions with contexts, in the formats in which question files are distributed.
 
     SQuAD v1.1, v2    articles with paragraphs with questions
     flat              one question per object: {id, question, context, answers: {answer_start,
@@ -6,8 +6,8 @@
     MRQA              one context per line, with its questions
     HotpotQA          one question per object, with paragraphs and supporting facts
 
-A context may hold several documents: MRQA writes them one after the other with [DOC] between, and
-HotpotQA's are put together here as title and text.
+A context may hold several documents: MRQA separates them by [DOC]; HotpotQA's are joined here, each
+as title and text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 SQUAD, FLAT, MRQA, HOTPOT = "squad", "flat", "mrqa", "hotpot"
 
 _DECISIONS = "yes no"
-"""Begins each of HotpotQA's contexts, so that these answers, too, can be pointed to."""
+"""Put before each of HotpotQA's contexts, so that a model can point to these answers as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +36,40 @@ class QuestionFile:
     """What a file of questions holds.
 
     Attributes:
-        form: of the file.
-        questions: all of them.
-        num_answers: answers that have a place in their context, or should have.
-        num_moved: those that stood elsewhere than the file says.
-        num_lost: those found nowhere.
+        form: the format of the file.
+        questions: all of its questions.
+        counts: `num_questions`; `num_answers` that have a place in their context, or should have;
+            `num_moved`, those found elsewhere than the file says; `num_lost`, those found nowhere.
     """
 
     form: str
     questions: list[Question]
-    num_answers: int = 0
-    num_moved: int = 0
-    num_lost: int = 0
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Return the counts as the table of results tells them."""
-        names = ("num_answers", "num_moved", "num_lost")
-        return {"num_questions": len(self.questions), **{n: getattr(self, n) for n in names}}
+    counts: dict[str, int]
 
 
 def read_questions(path: Path, *, is_strict: bool = False, is_test: bool = False) -> QuestionFile:
-    """Read a file of questions; its form is told by its content.
+    """Read a file of questions, recognising its format by its content.
 
-    An answer that does not stand where the file says is moved to its nearest occurrence; one that
-    stands nowhere still counts as right, but cannot be pointed to. A question's id that occurs
-    again gets a number, so that every question is answered on its own.
+    An answer that is not where the file says is moved to its nearest occurrence; one that does not
+    occur still counts as right, but a model cannot point to it. A repeated question id gets a
+    number, so that every question is answered separately.
 
     Args:
         path: plain, .gz or .xz.
-        is_strict: whether an answer at another place is refused.
+        is_strict: whether to refuse an answer that is not where the file says.
         is_test: whether the file may keep its answers back.
 
     Raises:
-        SchemaError: it is of no known form, or holds no question, or `is_strict` refuses it.
+        SchemaError: the format is unknown, there are no questions, or `is_strict` refuses one.
     """
     form = ""
     questions: list[Question] = []
     # Many questions share a context: it is kept once.
     contexts: dict[str, str] = {}
     try:
-        for row in _rows_of(json_values(path)):
+        for row in json_values(path):
+            if "header" in row:  # MRQA's first line
+                continue
             form = form or _form_of(row)
             for each in _READERS[form](row, len(questions), is_test):
                 _check_texts(each)
@@ -84,29 +77,25 @@ def read_questions(path: Path, *, is_strict: bool = False, is_test: bool = False
                 questions.append(replace(each, context=context))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise SchemaError(
-            f"expected questions in the form of SQuAD, MRQA, HotpotQA or flat lines in {path}, "
+            f"expected questions in the format of SQuAD, MRQA, HotpotQA or flat lines in {path}, "
             f"found {_told(error)}"
         ) from error
     if not questions:
         raise SchemaError(f"expected questions, found none in {path}")
-    placed = [place_answers(each, path, is_strict=is_strict) for each in questions]
-    found = QuestionFile(
-        form,
-        _told_apart([each.question for each in placed]),
-        sum(each.num_answers for each in placed),
-        sum(each.num_moved for each in placed),
-        sum(each.num_lost for each in placed),
-    )
-    if found.num_moved or found.num_lost:
+    counts = Counter({"num_questions": len(questions)})
+    for row, each in enumerate(questions):
+        questions[row], own = place_answers(each, path, is_strict=is_strict)
+        counts.update(own)
+    if counts["num_moved"] or counts["num_lost"]:
         logger.warning(
-            "%s: of %d answers %d moved to their nearest occurrence, %d found nowhere",
-            path, found.num_answers, found.num_moved, found.num_lost,
+            "%s: of %d answers %d were moved to their nearest occurrence, %d were found nowhere",
+            path, counts["num_answers"], counts["num_moved"], counts["num_lost"],
         )  # fmt: skip
-    return found
+    return QuestionFile(form, _told_apart(questions), dict(counts))
 
 
 def _told(error: Exception) -> str:
-    """Say what is wrong with a question in words where there are some.
+    """Say in words what is wrong with a question.
 
     >>> _told(KeyError("context")), _told(ValueError("no answers of question 7"))
     ("one without 'context'", 'no answers of question 7')
@@ -116,15 +105,10 @@ def _told(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) else repr(error)
 
 
-def _rows_of(values: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield articles, contexts or questions, without MRQA's header."""
-    return (value for value in values if "header" not in value)
-
-
 def _check_texts(question: Question) -> None:
     for each in (question.question, question.context, *question.golds):
         if not isinstance(each, str):
-            raise ValueError(f"{each!r} where a text should be")
+            raise ValueError(f"{each!r} in place of a text")
 
 
 def _form_of(row: dict[str, Any]) -> str:
@@ -156,7 +140,7 @@ def _question(qa: dict[str, Any], name: str, context: str, group: str, is_test: 
 
 
 def _answers_of(answers: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return answers and where each begins, -1 where that is not told."""
+    """Return answers and where each begins, -1 if the file does not say."""
     if isinstance(answers, dict):
         texts, starts = answers.get("text", []), answers.get("answer_start", [])
         if isinstance(texts, str):
@@ -191,7 +175,7 @@ def _from_mrqa(row: dict[str, Any], number: int, is_test: bool) -> Iterator[Ques
 
 
 def _spelled(found: str, told: str | None) -> str:
-    """Return an answer as the context spells it, or as it is told where the place is another.
+    """Return an answer as the context spells it, or as given if something else is in its place.
 
     >>> _spelled("U. S.", "u.s."), _spelled("n Rom", "Rome")
     ('U. S.', 'Rome')
@@ -202,7 +186,7 @@ def _spelled(found: str, told: str | None) -> str:
 
 def _from_hotpot(row: dict[str, Any], _number: int, is_test: bool) -> Iterator[Question]:
     paragraphs, facts = row["context"], row.get("supporting_facts", [])
-    if isinstance(paragraphs, dict):  # as Hugging Face writes it, by columns
+    if isinstance(paragraphs, dict):  # Hugging Face's version has columns
         paragraphs = list(zip(paragraphs["title"], paragraphs["sentences"], strict=True))
         facts = list(zip(facts["title"], facts["sent_id"], strict=True)) if facts else []
     name = str(row["_id"] if "_id" in row else row["id"])

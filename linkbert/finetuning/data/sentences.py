@@ -19,34 +19,34 @@ _WORD_KEYS = ("tokens", "words")
 _TAG_KEYS = ("ner_tags", "tags", "labels", "pos_tags", "chunk_tags")
 
 _HEADINGS = {"bio", "iob", "label", "labels", "ner", "ner_tag", "ner_tags", "tag", "tags"}
-"""What a first line calls the last column, where it names columns."""
+"""Names of the last column in a first line of headings."""
 
 _CONLLU_COLUMNS = 10
 _CONLLU_WORD, _CONLLU_TAG = 1, 3
 """FORM and UPOS (universaldependencies.org/format.html)."""
 _CONLLU_ID = re.compile(r"\d+")
 _CONLLU_IDS = re.compile(r"\d+([-.]\d+)?")
-"""Of a word; of a word, a range of words written together, or an empty node."""
+"""Ids of words alone; ids of words, of contracted words and of empty nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words and their tags, equally many."""
+    """Words and as many tags."""
 
     words: list[str]
     tags: list[str]
 
 
 def read_sentences(path: Path) -> list[Sentence]:
-    """Read tagged sentences; the form is told by the content.
+    """Read tagged sentences, recognising the format by its content.
 
-    CoNLL columns have the word first and its tag last, parted by tabs where every line has one,
-    else by blanks, with an empty line between sentences; a line of headings, lines of -DOCSTART-
-    and of metadata ("# id 7") are left out. CoNLL-U gives words with their universal parts of
-    speech. JSON objects have `tokens` and `ner_tags`.
+    CoNLL columns have the word first and its tag last, separated by tabs if every line has one and
+    by blanks if not, with an empty line between sentences; a line of headings, -DOCSTART- lines and
+    metadata ("# id 7") are left out. CoNLL-U yields words with their universal parts of speech.
+    JSON objects have `tokens` and `ner_tags`.
 
     Raises:
-        SchemaError: the file has another form, or holds no sentence.
+        SchemaError: the file has another format, or no sentences.
     """
     sentences = list(_from_json(path) if is_json(path) else _from_columns(path))
     if not sentences:
@@ -60,7 +60,7 @@ def _from_json(path: Path) -> Iterator[Sentence]:
         tags = next((row[key] for key in _TAG_KEYS if key in row), None)
         if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
             raise SchemaError(
-                f"expected equally many {' or '.join(_WORD_KEYS)} and {' or '.join(_TAG_KEYS)} in "
+                f"expected {' or '.join(_WORD_KEYS)} and as many {' or '.join(_TAG_KEYS)} in "
                 f"object {number} of {path}, found {', '.join(row) or 'nothing'}"
             )
         if words:
@@ -68,7 +68,7 @@ def _from_json(path: Path) -> Iterator[Sentence]:
 
 
 def _from_columns(path: Path) -> Iterator[Sentence]:
-    # Words may hold line separators of Unicode: only a line feed ends a line.
+    # Only a line feed ends a line: words may contain other line separators of Unicode.
     lines = [line.rstrip("\r") for line in read_text(path).split("\n")]
     words_of = _conllu_words if _is_conllu(lines) else _conll_words
     tagged: list[tuple[str, str]] = []
@@ -101,13 +101,13 @@ def _conll_words(lines: Sequence[str], path: Path) -> Iterator[tuple[str, str] |
         else:
             yield row[0], row[-1]
     if num_metadata:
-        logger.info("%d lines of metadata left out of %s", num_metadata, path)
+        logger.info("%d lines of metadata in %s were left out", num_metadata, path)
 
 
 def _columns(lines: Sequence[str]) -> list[list[str]]:
-    """Return the columns of each line, none of a blank one."""
+    """Return the columns of each line; a blank line has none."""
     told = [line for line in lines if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
-    if told and all("\t" in line.strip() for line in told):  # then a word may hold blanks
+    if told and all("\t" in line.strip() for line in told):  # then a word may contain blanks
         known = set(told)
         return [
             [part for each in line.split("\t") if (part := each.strip(" "))]
@@ -115,7 +115,7 @@ def _columns(lines: Sequence[str]) -> list[list[str]]:
             else _COLUMN.findall(line)
             for line in lines
         ]
-    # Words may hold blanks of Unicode: only ASCII ones part columns.
+    # Only ASCII blanks separate columns: words may contain other blanks of Unicode.
     return [_COLUMN.findall(line) for line in lines]
 
 
@@ -123,7 +123,7 @@ def _check_columns(rows: Sequence[list[str]], plain: Sequence[list[str]], path: 
     """Refuse lines that do not have the word first and its tag last.
 
     Raises:
-        SchemaError: they are CoNLL-2012's, number their words, or hold a sentence each.
+        SchemaError: they are CoNLL-2012's, begin with word numbers, or hold a sentence each.
     """
     numbers = [row[0] for row in rows if row and not row[0].startswith("#")]
     found = None
@@ -142,7 +142,7 @@ def _check_columns(rows: Sequence[list[str]], plain: Sequence[list[str]], path: 
 
 
 def _is_metadata(row: Sequence[str], width: int, tags: set[str]) -> bool:
-    """Tell whether a line that begins with # is no word: it has other columns, or no tag.
+    """Tell whether a line begins with # and is not a word: it has other columns, or no tag.
 
     >>> rows = ["# id 7 en".split(), "# O".split(), "#rome B".split(), "# text = x".split()]
     >>> [_is_metadata(row, 2, {"O"}) for row in rows]

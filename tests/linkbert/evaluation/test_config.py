@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from linkbert.evaluation.config import SPLITS, EvaluationOptions
+from linkbert.evaluation.config import EvaluationOptions
 from schemas.errors import ConfigError
+from schemas.tables.instances import HELD_OUT_SPLITS
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from schemas.errors import ConfigError
         ({"num_resamples": 0}, "num_resamples of at least 1"),
         ({"batch_size": 0}, "batch_size of at least 1"),
         ({"train_pairs": 0}, "train_pairs of at least 1"),
-        ({"splits": ("validation", "train")}, "splits out of validation, .*, found 'train'"),
+        ({"splits": ("validation", "train")}, "splits to be among validation, .*, found 'train'"),
     ],
 )
 def test_a_value_out_of_range_is_named(options: dict[str, Any], said: str) -> None:
@@ -25,4 +26,4 @@ def test_a_value_out_of_range_is_named(options: dict[str, Any], said: str) -> No
 
 
 def test_every_split_may_be_named() -> None:
-    assert EvaluationOptions(splits=SPLITS).splits == SPLITS
+    assert EvaluationOptions(splits=HELD_OUT_SPLITS).splits == HELD_OUT_SPLITS

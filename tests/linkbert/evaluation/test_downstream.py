@@ -54,14 +54,14 @@ def test_scores_are_those_of_fine_tuning_the_export(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('kind = "x"\ndata = "words"', "expected a kind out of qa, classify, tag, choice"),
-        ('kind = "qa"', "expected data, a folder or files"),
+        ('kind = "x"\ndata = "words"', "expected kind to be one of qa, classify, tag, choice"),
+        ('kind = "qa"', "expected data to be a folder or files"),
         ('kind = "qa"\ndata = "nowhere"', "found nothing there"),
         ('kind = "qa"\ndata = "."', "expected one file named train"),
         ('kind = "qa"\ndata = "words"\nepoch = 2', "did you mean 'epochs'"),
         ('kind = "qa"\ndata = "words"\nepochs = 1.5', "expected epochs to be of type int"),
         ('kind = "qa"\ndata = "words"\nseeds = ["a"]', "expected seeds to be a list of int"),
-        ('kind = "qa"\ndata = "words"\ngrid = "all"', "expected grid out of none, paper"),
+        ('kind = "qa"\ndata = "words"\ngrid = "all"', "expected grid to be one of none, paper"),
         ('kind = "qa"\ndata = "words"\ntask = 3', "expected task to be a name"),
     ],
 )

@@ -94,6 +94,8 @@ def test_another_vocabulary_and_nothing_held_out_are_refused(model: Path, tmp_pa
     other = write_shards(tmp_path / "other", vocab_size=70)
     with pytest.raises(ConfigError, match="vocabulary"):
         evaluate("mlm", model, other, EvaluationOptions())
+    with pytest.raises(ConfigError, match="kind to be one of link-context, drp, mlm, ranking"):
+        evaluate("accuracy", model, other, EvaluationOptions())
     none = write_shards(tmp_path / "none")
     shutil.rmtree(none / "validation")
     with pytest.raises(SchemaError, match="--validation-fraction"):

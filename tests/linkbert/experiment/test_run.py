@@ -1,6 +1,7 @@
 """What an experiment does before it trains, and where all its arms start."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -71,7 +72,8 @@ def test_all_arms_start_from_one_warm_up_of_another_family_on_another_corpus(
         ("ranking_pairs = 8", "ranking_pairs = 0\ncurve_pairs = 4"),
         (
             "[set]",
-            '[warm_up_set]\nfreeze_encoder = true\n[set]\nprecision = "bf16"\nwhole_word = true',
+            '[warm_up_set]\nfreeze_encoder = true\n[set]\nprecision = "bf16"\nwhole_word = true\n'
+            "warmup_steps = 1",
         ),
     ):
         text = text.replace(old, new)
@@ -102,9 +104,44 @@ def test_all_arms_start_from_one_warm_up_of_another_family_on_another_corpus(
     )
     assert config["config"]["target_segment"] == "lead"
     assert config["config"]["mix"] == [1.0, 1.0, 2.0]
+    models = (out / "models" / "warm-up" / "model.safetensors").read_bytes()
+    (tmp_path / "warm.toml").write_text(text.replace("max_steps = 2", "max_steps = 4"))
+    assert main(argv) == 0
+    # The warm-up was done with half of its steps; a quarter is what four steps of an arm would say.
+    assert json.loads((out / "runs" / "warm-up" / "run.json").read_text()) == warm
+    assert (out / "models" / "warm-up" / "model.safetensors").read_bytes() == models
+    longer = results_of(out)
+    assert longer["arms"]["bert"]["0"]["training"]["step"] == 4
+    assert [each["step"] for each in longer["curve"]["bert-seed-0"]] == [0, 2, 4]
     (tmp_path / "warm.toml").write_text(text.replace("warm_up_steps = 3", "warm_up_steps = 300"))
     argv[3] = str(tmp_path / "again")
     assert main(argv) == 1
+
+
+def test_an_arm_that_comes_later_passes_through_the_steps_of_those_before(
+    experiment_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_experiment(experiment_file)
+    out, trained = tmp_path / "out", []
+
+    def stages_of(max_steps: int, *overrides: str) -> list[int]:
+        wanted = (*config.overrides, f"max_steps={max_steps}", "warmup_steps=1", *overrides)
+        return run_module._stages(replace(config, overrides=wanted), out, "corpus")
+
+    assert stages_of(2) == stages_of(2) == [2]
+    for name in ("scores", "models"):
+        (out / name).mkdir()
+    assert stages_of(5, "keep_checkpoints=9") == [2, 5]
+    assert not (out / "scores").exists()
+    for steps, *overrides in ((4,), (5, "learning_rate=0.5")):
+        with pytest.raises(ConfigError, match=r"max_steps was 5|learning_rate was"):
+            stages_of(steps, *overrides)
+    monkeypatch.setattr(
+        run_module, "pretrain", lambda *given, **_: trained.append(given[2].max_steps)
+    )
+    monkeypatch.setattr(run_module, "export", lambda *_: None)
+    run_module._train(config, run_module.Place(out, "bert", 7), None, [2, 5], quiet=True)
+    assert trained == [2, 5]
 
 
 def test_focus_words_that_are_no_tokens_are_named(experiment_file: Path, tmp_path: Path) -> None:

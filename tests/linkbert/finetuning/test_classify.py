@@ -80,7 +80,7 @@ def test_a_loss_that_is_no_number_is_warned_of(
         (tmp_path / f"{name}.tsv").write_text(rows)
     argv = ["finetune", "classify", model, tmp_path, "--task", "sts-b", "--out", tmp_path / "out"]
     assert main([*map(str, argv), "--learning-rate", "1e30"]) == 0
-    assert "lower the rate" in caplog.text
+    assert "lower the learning rate" in caplog.text
     assert json.loads((tmp_path / "out/results.json").read_text())["best"]["dev"] == {
         name: {"mean": 0.0, "sd": None, "by_seed": [0.0]} for name in ("pearson", "spearman")
     }
@@ -215,7 +215,7 @@ def test_scores_are_submitted_within_their_range(
     ("train", "dev", "said"),
     [
         ("w1\t0\nw2\t1", "w1\t2", "'2' in .*dev.tsv"),
-        ("w1\t0\nw2\t0", "w1\t0", "two labels or more"),
+        ("w1\t0\nw2\t0", "w1\t0", "at least two labels"),
         ("w1\t0\nw2\t1", "", "expected rows, found none"),
     ],
 )
@@ -232,7 +232,7 @@ def test_labels_that_do_not_fit_are_told(
 def test_an_unknown_task_or_metric_is_refused(model: Path, tmp_path: Path) -> None:
     write_texts(tmp_path, "tsv", "sentence\tlabel", {"train": ["w1\t0", "w2\t1"], "dev": ["w1\t0"]})
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match="expected --task out of cola"):
+    with pytest.raises(ConfigError, match="expected --task to be one of cola"):
         finetune_classify(model, [tmp_path], out, FinetuneOptions(), "sst2")
     with pytest.raises(ConfigError, match="expected --metric out of accuracy"):
         finetune_classify(model, [tmp_path], out, FinetuneOptions(metric="spearman"))

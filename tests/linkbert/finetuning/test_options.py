@@ -52,5 +52,5 @@ def test_a_grid_needs_to_know_the_size(tmp_path: Path) -> None:
 def test_the_metric_is_the_wanted_one_or_the_first() -> None:
     assert FinetuneOptions().metric_of(("f1", "accuracy")) == "f1"
     assert FinetuneOptions(metric="accuracy").metric_of(("f1", "accuracy")) == "accuracy"
-    with pytest.raises(ConfigError, match="out of f1, accuracy, found 'bleu'"):
+    with pytest.raises(ConfigError, match="one of f1, accuracy, found 'bleu'"):
         FinetuneOptions(metric="bleu").metric_of(("f1", "accuracy"))

@@ -99,7 +99,7 @@ def test_another_model_or_file_is_another_fine_tuning(
     out = tmp_path / "out"
     once(job, out)
     (job.model / changed).write_text("other")
-    with pytest.raises(ConfigError, match=r"found another (model|data): choose another --out"):
+    with pytest.raises(ConfigError, match=r"found a different (model|data): choose another --out"):
         once(job, out)
     assert once(job, out, 70.0, overwrite=True)["best"]["dev"]["f1"]["mean"] == 70.0
 
@@ -109,7 +109,7 @@ def test_what_is_not_read_changes_nothing_and_an_option_does(job: TableJob, tmp_
     once(job, out, text_columns=("a",))
     (job.model / "README.md").write_text("other")
     once(job, out, text_columns=("a",))
-    with pytest.raises(ConfigError, match="found another fraction, text_columns"):
+    with pytest.raises(ConfigError, match="found a different fraction, text_columns"):
         once(job, out, fraction=0.5)
 
 
@@ -128,7 +128,7 @@ def test_a_models_identity_is_that_of_the_bytes_that_are_read(job: TableJob) -> 
 def test_what_a_killed_one_left_is_swept(job: TableJob, tmp_path: Path) -> None:
     out = tmp_path / "out"
     once(job, out)
-    for name in ("model.tmp", "predictions.tmp", "trainer"):
+    for name in ("model.tmp", "predictions.tmp"):
         (out / name).mkdir()
         (out / name / "large").touch()
     for name in (".results.json.1f.tmp", "runs/.x.json.2e.tmp"):

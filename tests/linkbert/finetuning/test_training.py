@@ -44,7 +44,7 @@ def test_a_loss_that_is_no_number_is_warned_of(
         (tmp_path / f"{name}.tsv").write_text(rows)
     argv = ["finetune", "classify", model, tmp_path, "--task", "sts-b", "--out", tmp_path / "out"]
     assert main([*map(str, argv), "--learning-rate", "1e30"]) == 0
-    assert "lower the rate" in caplog.text
+    assert "lower the learning rate" in caplog.text
     assert json.loads((tmp_path / "out/results.json").read_text())["best"]["dev"] == {
         name: {"mean": 0.0, "sd": None, "by_seed": [0.0]} for name in ("pearson", "spearman")
     }
@@ -80,7 +80,9 @@ def test_processes_share_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.per_device_train_batch_size == 3
     assert found.warmup_steps == int(0.1 * 9 * 5)
     monkeypatch.setattr(training, "num_processes", lambda: 5)
-    with pytest.raises(ConfigError, match="5 processes can share, found 12: take a multiple of 5"):
+    with pytest.raises(
+        ConfigError, match="5 processes can share, found 12: choose a multiple of 5"
+    ):
         training_arguments(100, HYPER, 0, tmp_path)
 
 
@@ -201,7 +203,7 @@ def test_a_folder_in_which_no_weight_fits_is_refused_and_missing_ones_are_named(
     some = {name: value for name, value in weights.items() if name != lost}
     folder = broken(model, tmp_path / "some", "model.safetensors", save(some))
     load_model(AutoModelForQuestionAnswering, folder)
-    assert f"1 weights that {folder} lacks are drawn anew: {lost}" in caplog.text
+    assert f"{folder} lacks 1 weights, which are drawn anew: {lost}" in caplog.text
     caplog.clear()
     load_model(AutoModelForQuestionAnswering, model)
     assert "drawn anew" not in caplog.text

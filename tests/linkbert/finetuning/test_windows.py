@@ -79,7 +79,7 @@ def test_a_long_question_leaves_room_for_the_context(
 ) -> None:
     question = Question("q", "w5 " * num_words, CONTEXT, ("w30",), (CONTEXT.index("w30"),), "g")
     shortened = shorten_questions([question], tokenizer, 30)
-    assert ("1 of 1 questions cut after 30 tokens" in caplog.text) == (num_words > 30)
+    assert ("1 of 1 questions were cut after 30 tokens" in caplog.text) == (num_words > 30)
     windows = list(cut_windows(shortened, tokenizer, 64, 21))
     assert all(len(each.feature["input_ids"]) <= 64 for each in windows)
     assert len(covered(windows)) == 40

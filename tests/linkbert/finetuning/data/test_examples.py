@@ -140,7 +140,7 @@ def test_colas_test_file_alone_has_a_header(tmp_path: Path) -> None:
         ("x.jsonl", lines({"text": "a", "label": 1}, {"text": "b"}), None, "'label' in object 2"),
         ("x.tsv", "sentence\tlabel\n", "sst-2", "expected rows, found none"),
         ("x.csv", "text,text,label\na,b,c\n", None, "one column 'text'"),
-        ("x.json", json.dumps({"text": ["a", "b"], "label": [0, 1]}), None, "one text as 'text'"),
+        ("x.json", json.dumps({"text": ["a", "b"], "label": [0, 1]}), None, "single text as 'te"),
         ("x.tsv", "", None, "of a text"),
     ],
 )  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_folder_names_its_task_unless_columns_are_told(tmp_path: Path) -> None
     own = task_of(None, folder, FinetuneOptions(text_columns=("a",)))
     assert (own.name, own.texts) == ("classify", ("a",))
     assert task_of(None, tmp_path, DEFAULT).name == "classify"
-    with pytest.raises(ConfigError, match="expected --task out of"):
+    with pytest.raises(ConfigError, match="expected --task to be one of"):
         task_of("x", tmp_path, DEFAULT)
 
 

@@ -68,8 +68,8 @@ def test_a_word_may_be_a_hash_or_begin_with_one(tmp_path: Path) -> None:
         ("Rome|NNP|B is|VBZ|O\nIn|IN|O Rome|NNP|B .|.|O\n", "2 columns in the first and 3 in"),
         ("# from x\n1\tRome\tB\n2\tis\tO\n\n1\tHm\tO\n", "found numbers of words"),
         ('{"text": "x", "label": 1}\n', "object 1 of .* found text, label"),
-        ('{"tokens": ["a"], "ner_tags": ["O", "O"]}\n', "equally many tokens"),
-        ('{"tokens": "a", "ner_tags": "O"}\n', "equally many tokens"),
+        ('{"tokens": ["a"], "ner_tags": ["O", "O"]}\n', "expected tokens or words and as many"),
+        ('{"tokens": "a", "ner_tags": "O"}\n', "expected tokens or words and as many"),
     ],
 )
 def test_other_forms_are_refused_with_the_place(text: str, said: str, tmp_path: Path) -> None:
