@@ -83,8 +83,8 @@ def read_questions(path: Path, *, is_strict: bool = False, is_test: bool = False
     if not questions:
         raise SchemaError(f"expected questions, found none in {path}")
     counts = Counter({"num_questions": len(questions)})
-    for row, each in enumerate(questions):
-        questions[row], own = place_answers(each, path, is_strict=is_strict)
+    for number, question in enumerate(questions):
+        questions[number], own = place_answers(question, path, is_strict=is_strict)
         counts.update(own)
     if counts["num_moved"] or counts["num_lost"]:
         logger.warning(

@@ -234,6 +234,6 @@ def test_an_unknown_task_or_metric_is_refused(model: Path, tmp_path: Path) -> No
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match="expected --task to be one of cola"):
         finetune_classify(model, [tmp_path], out, FinetuneOptions(), "sst2")
-    with pytest.raises(ConfigError, match="expected --metric out of accuracy"):
+    with pytest.raises(ConfigError, match="expected --metric to be one of accuracy"):
         finetune_classify(model, [tmp_path], out, FinetuneOptions(metric="spearman"))
     assert not out.exists()

@@ -136,7 +136,7 @@ def test_parquet_gives_the_same_objects(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('{"a": 1}\n{"a": \n', "in line 2 of .*x.jsonl, found"),
-        ('{"a": 1}\n7\n', "names in line 2"),
+        ('{"a": 1}\n7\n', "object in line 2"),
         ("[1, 2]", "value 1, found '1'"),
         ("", "expected JSON in .*x.jsonl"),
         ("[" * 100_000, "expected JSON in"),
