@@ -140,7 +140,8 @@ class _Seed:
     Attributes:
         articles: int64 [P], dense from 0.
         sums: float64 [P] by arm and measure.
-        counts: float64 [P] by measure; a measure is the ratio of the two sums over pairs.
+        counts: float64 [P] by measure, the last one for all measures without their own; a measure
+            is the ratio of the two sums over pairs.
     """
 
     articles: npt.NDArray[np.int64]
@@ -179,7 +180,7 @@ def _ranks_by_seed(ranking: Ranking) -> Iterator[_Seed]:
                 )
             mrr, is_first, one = ranking_columns(own).T
             sums |= {(arm, "mrr"): mrr, (arm, "recall_at_1"): is_first}
-        yield _Seed(articles, sums, {"mrr": one, "recall_at_1": one})
+        yield _Seed(articles, sums, {"queries": one})
 
 
 class _Table:
@@ -199,7 +200,7 @@ class _Table:
 
     def difference(self, arm: str, against: str, measure: str) -> dict[str, Any]:
         """Return value, interval, p-value and values by seed of a difference of ratios."""
-        by = self._counts[measure]
+        by = self._counts.get(measure, -1)
 
         def minus(sums: Figures) -> Figures:
             found = sums[..., self._columns[arm, measure]]
@@ -220,9 +221,11 @@ class _Table:
         arms: dict[str, dict[str, Any]] = {}
         for arm, measure in self._columns:
             found = self.difference(arm, ZERO, measure)
-            value = {"value": found["difference"], **found}
-            del value["difference"], value["p"]
-            arms.setdefault(arm, {})[measure] = value
+            arms.setdefault(arm, {})[measure] = {
+                "value": found["difference"],
+                "interval": found["interval"],
+                "by_seed": found["by_seed"],
+            }
         return {"num_pairs": self._num_pairs, "num_articles": self._num_articles, "arms": arms}
 
 
