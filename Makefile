@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	$(BIN)/linkbert demo
 
 test: $(VENV)/installed-dev $(COMPAT)/installed
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # On a Flink of two task managers that it starts itself: Java 11 or 17, and some ten minutes.
 test-flink: $(VENV)/installed-dev

@@ -53,7 +53,7 @@ AWS = ["apache-beam[aws]>=2.76"]  # s3://
 DEV = [
     "moto[server]>=5",  # S3, on loopback
     "pytest>=8",
-    "pytest-xdist>=3.5",  # one process per core
+    "pytest-xdist>=3.8",  # one process per core, files in our order
     "nbclient>=0.10",  # the notebook of the docs, run from end to end
     "ipykernel>=6.29",  # what runs it
     "pytest-timeout>=2.3",  # ends a test that hangs

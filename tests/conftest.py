@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ os.environ["PYTHONPATH"] = str(REPOSITORY)
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
+STAGES = ("parse", "ingest", "graph", "tokenizer", "segment", "sample")
 
 CPU_SECONDS = 30.0
 CPU_SECONDS_END_TO_END = 120.0
@@ -43,6 +45,32 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 def _cpu_seconds() -> float:
     return sum(os.times()[:4]) + Forked.cpu_seconds
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: no process is then left alone with one of them.
+
+    What needs them in this order is `--no-loadscope-reorder` of pytest-xdist, which would begin
+    with the files of most tests.
+    """
+    long = {item.path for item in items if item.get_closest_marker("end_to_end")}
+    items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded_forkserver() -> Iterator[None]:
+    """Load every stage, and Beam for stores, once where workers are forked from.
+
+    A command loads there what its first stage needs; here one process runs all stages, and each
+    worker of the others would load its own.
+    """
+    from pipeline.engine import pool
+
+    stages = [f"pipeline.{name}.stage" for name in STAGES]
+    with pytest.MonkeyPatch.context() as patch:
+        start = partial(pool.start_forkserver, *stages, "pipeline.storage.remote")
+        patch.setattr(pool, "start_forkserver", start)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,5 +1,8 @@
 """The jobs from a dump to shards, small enough to be run on every engine and every store."""
 
+import bz2
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.engine.run import run_job
@@ -16,7 +19,6 @@ from pipeline.tokenizer.config import TokenizerConfig
 from pipeline.tokenizer.stage import TOKENIZER
 from tests.conftest import REPOSITORY
 from tests.pipeline.engine.counting_stage import tree_bytes
-from tests.running import run_inline
 
 MINI = REPOSITORY / "tests" / "data" / "mini.xml"
 LTGWIKI = REPOSITORY / "linkbert" / "data" / "ltgwiki-2017-pages-articles.xml.bz2"
@@ -42,11 +44,20 @@ def mini_chain(
     ]
 
 
-def ltgwiki_chain(root: Path) -> list[AnyJob]:
-    """Return the jobs from the bundled dump to two epochs of shards."""
+def some_pages(every: int, title: str = "Latgola") -> bytes:
+    """Return the bundled dump, packed, with one page in so many and the one of a title."""
+    header, *pages = bz2.decompress(LTGWIKI.read_bytes()).split(b"  <page>")
+    wanted = f"<title>{title}<".encode()
+    kept = [page for k, page in enumerate(pages) if k % every == 0 or wanted in page]
+    whole = b"  <page>".join([header, *kept])
+    return bz2.compress(whole.removesuffix(b"</mediawiki>\n") + b"</mediawiki>\n")
+
+
+def ltgwiki_chain(root: Path, dump: Path = LTGWIKI) -> list[AnyJob]:
+    """Return the jobs from the bundled dump, or part of it, to two epochs of shards."""
     corpus, shards = str(root / "corpus"), str(root / "shards")
     return [
-        Job(PARSE, corpus, ParseConfig(), (str(LTGWIKI),)),
+        Job(PARSE, corpus, ParseConfig(), (str(dump),)),
         Job(GRAPH, corpus, GraphConfig()),
         Job(TOKENIZER, corpus, TokenizerConfig(vocab_size=2000), (corpus,)),
         Job(SEGMENT, corpus, SegmentConfig(max_tokens=62)),
@@ -58,26 +69,23 @@ STEPS = ("corpus", "shuffle", "gather")
 """What is compared on an engine: the stages of a corpus, and `sample` by each of its joins."""
 
 
-def assert_same_bytes(folder: Path, beam_args: tuple[str, ...], step: str) -> None:
-    """Run a step of the mini chain on an engine, the rest in this process; compare every byte."""
-    for job in mini_chain(folder / "inline"):
-        run_inline(job)
-    *corpus, sample = mini_chain(folder / "out", join="auto" if step == "corpus" else step)
-    for job in corpus:
-        if step == "corpus":
-            run_job(job, beam_args=beam_args)
-        else:
-            run_inline(job)
+def sample_job(inline: Path, out: Path, **config: object) -> AnyJob:
+    """Copy the corpus of a mini chain that has run; return the last job of one in the copy."""
+    shutil.copytree(inline / "corpus", out / "corpus")
+    sample = mini_chain(out)[-1]
+    return replace(sample, config=replace(sample.config, **config))
+
+
+def assert_same_bytes(inline: Path, out: Path, beam_args: tuple[str, ...], step: str) -> None:
+    """Run a step of the mini chain on an engine; compare every byte with the chain run inline."""
     if step == "corpus":
-        assert tree_bytes(folder / "out") == _bytes_of_corpus(folder / "inline")
+        for job in mini_chain(out)[:-1]:
+            run_job(job, beam_args=beam_args)
+        assert tree_bytes(out / "corpus") == tree_bytes(inline / "corpus")
         return
-    run_job(sample, beam_args=beam_args)
-    expected, found = tree_bytes(folder / "inline"), tree_bytes(folder / "out")
+    run_job(sample_job(inline, out, join=step), beam_args=beam_args)
+    expected, found = tree_bytes(inline / "shards"), tree_bytes(out / "shards")
     assert sorted(found) == sorted(expected)
     # A manifest holds what was asked for, the join with the rest.
     others = [name for name in expected if found[name] != expected[name]]
-    assert all(name.startswith("shards/") and "_manifest" in name for name in others)
-
-
-def _bytes_of_corpus(root: Path) -> dict[str, bytes]:
-    return {name: data for name, data in tree_bytes(root).items() if name.startswith("corpus/")}
+    assert all("_manifest" in name for name in others)

@@ -66,9 +66,9 @@ def _program(folder: Path) -> str:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_chain_on_prism_writes_the_same_bytes(
-    tmp_path: Path, prism: tuple[str, ...], step: str
+    inline_chain: Path, tmp_path: Path, prism: tuple[str, ...], step: str
 ) -> None:
-    assert_same_bytes(tmp_path, prism, step)
+    assert_same_bytes(inline_chain, tmp_path, prism, step)
 
 
 def test_prism_writes_the_same_bytes_through_a_worker_s_death(

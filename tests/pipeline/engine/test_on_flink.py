@@ -44,9 +44,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, tu
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_chain_writes_the_same_bytes(
-    tmp_path: Path, cluster: tuple[Path, tuple[str, ...]], step: str
+    inline_chain: Path, tmp_path: Path, cluster: tuple[Path, tuple[str, ...]], step: str
 ) -> None:
-    assert_same_bytes(tmp_path, cluster[1], step)
+    assert_same_bytes(inline_chain, tmp_path, cluster[1], step)
 
 
 def test_an_error_is_the_product_s_line(

@@ -3,11 +3,9 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,19 +14,12 @@ from pipeline.engine.run import run_job
 from schemas import __version__
 from schemas.errors import DumpError, StageError
 from tests.conftest import REPOSITORY
-from tests.pipeline.chain import mini_chain
+from tests.forked import Forked
+from tests.pipeline.chain import mini_chain, sample_job
 from tests.pipeline.engine.counting_stage import counting_job, tree_bytes
 from tests.running import run_inline
 
 pytestmark = pytest.mark.end_to_end
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    root = tmp_path_factory.mktemp("inline")
-    for job in mini_chain(root):
-        run_inline(job)
-    return tree_bytes(root)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +31,7 @@ def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
     folder = tmp_path_factory.mktemp("service")
     command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
     with open(folder / "log", "wb") as log:
-        service = subprocess.Popen(
+        service = Forked(
             [*command, "--port_file", str(folder / "port"), "--staging_dir", str(folder / "jobs")],
             stdout=log,
             stderr=log,
@@ -65,15 +56,11 @@ def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 
 
 def test_a_job_service_with_workers_of_its_own_gives_the_same_bytes(
-    tmp_path: Path, expected: dict[str, bytes], job_service: tuple[str, ...]
+    tmp_path: Path, inline_chain: Path, job_service: tuple[str, ...]
 ) -> None:
-    for job in mini_chain(tmp_path):
-        # Each job starts its workers anew, which takes time; the others have tasks like these.
-        if job.stage.name == "sample":
-            run_job(job, beam_args=job_service)
-        else:
-            run_inline(job)
-    found = tree_bytes(tmp_path)
+    # Each job starts its workers anew, which takes time; the others have tasks like these.
+    run_job(sample_job(inline_chain, tmp_path), beam_args=job_service)
+    expected, found = tree_bytes(inline_chain / "shards"), tree_bytes(tmp_path / "shards")
     assert sorted(found) == sorted(expected)
     assert [name for name in expected if found[name] != expected[name]] == []
 
@@ -100,24 +87,19 @@ def test_a_worker_of_another_version_is_refused_at_its_first_element(
 
 
 def test_the_chain_gives_the_same_bytes_on_three_workers(
-    tmp_path: Path, expected: dict[str, bytes]
+    tmp_path: Path, inline_chain: Path
 ) -> None:
     for job in mini_chain(tmp_path):
         run_job(job, workers=3)
-    found = tree_bytes(tmp_path)
+    expected, found = tree_bytes(inline_chain), tree_bytes(tmp_path)
     assert sorted(found) == sorted(expected)
     assert [name for name in expected if found[name] != expected[name]] == []
     assert any(name.startswith("shards/train/part-001") for name in found)
     assert "corpus/nodes/part-00001.parquet" in found
 
 
-def test_another_seed_gives_other_shards_and_the_same_corpus(
-    tmp_path: Path, expected: dict[str, bytes]
-) -> None:
-    *jobs, sample = mini_chain(tmp_path)
-    for job in jobs:
-        run_inline(job)
-    run_inline(replace(sample, config=replace(sample.config, seed=1)))
-    found = tree_bytes(tmp_path)
-    changed = {name.split("/")[0] for name in expected if found.get(name) != expected[name]}
-    assert changed == {"shards"}
+def test_another_seed_gives_other_shards(tmp_path: Path, inline_chain: Path) -> None:
+    run_inline(sample_job(inline_chain, tmp_path, seed=1))
+    expected, found = tree_bytes(inline_chain / "shards"), tree_bytes(tmp_path / "shards")
+    parts = [name for name in expected if name.endswith(".parquet")]
+    assert any(found.get(name) != expected[name] for name in parts)

@@ -152,10 +152,8 @@ def test_a_foreign_folder_on_a_store_is_refused() -> None:
 
 
 def test_the_chain_through_faults_and_kills_writes_the_bytes_of_a_local_one(
-    tmp_path: Path,
+    inline_chain: Path, tmp_path: Path
 ) -> None:
-    for job in mini_chain(tmp_path / "local"):
-        run_inline(job)
     put(f"{BUCKET}/mini.xml", MINI.read_bytes())
     use_store(tmp_path / "store", busy=0.03, broken=0.02, taken=0.02, killed=0.05)
     jobs = mini_chain(BUCKET, f"{BUCKET}/mini.xml", join="gather")
@@ -169,7 +167,7 @@ def test_the_chain_through_faults_and_kills_writes_the_bytes_of_a_local_one(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     (tmp_path / "bucket/mini.xml").unlink()
-    found, local = tree_bytes(tmp_path / "bucket"), tree_bytes(tmp_path / "local")
+    found, local = tree_bytes(tmp_path / "bucket"), tree_bytes(inline_chain)
     assert sorted(found) == sorted(local)
     # A manifest holds what was asked for, the join with the rest.
     others = [name for name in local if found[name] != local[name]]
