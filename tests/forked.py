@@ -8,6 +8,7 @@ a test says of imports, of `sys.path` or of two hash seeds needs a Python of its
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import inspect
 import json
@@ -180,4 +181,5 @@ def _end_of(run: Callable[[], None]) -> NoReturn:
 if __name__ == "__main__":
     for _name in _IMPORTED:
         importlib.import_module(_name)
+    gc.freeze()  # a collection in a child would copy every page that it looks at
     _end_of(lambda: _run(**_serve(socket.socket(fileno=int(sys.argv[1])))))

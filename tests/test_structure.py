@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.test_imports import MODULES
-
-TREES = {path: ast.parse(path.read_text()) for path in MODULES}
+from tests.test_imports import MODULES, tree_of
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -28,7 +26,7 @@ def name_of(path: Path) -> str:
 
 
 def functions_of(path: Path) -> Iterator[Function]:
-    return (node for node in ast.walk(TREES[path]) if isinstance(node, Function))
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, Function))
 
 
 def num_positional(function: Function) -> int:
@@ -102,7 +100,7 @@ def test_no_function_is_longer_than_60_lines_or_takes_more_than_five_by_position
 def test_no_module_imports_itself_by_a_way_round() -> None:
     """Imports within functions count: they would hide a circle, not end it."""
     modules = {module_of(path): path for path in MODULES}
-    graph = {name: imported(TREES[path], set(modules)) for name, path in modules.items()}
+    graph = {name: imported(tree_of(path), set(modules)) for name, path in modules.items()}
     while leaves := {name for name, needed in graph.items() if not needed & graph.keys()}:
         for name in leaves:
             del graph[name]

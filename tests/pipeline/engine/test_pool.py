@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.engine.run import JobResult, run_job
 from tests.conftest import REPOSITORY
+from tests.forked import Forked
 from tests.pipeline.engine.counting_stage import (
     counting_job,
     wait_for,
@@ -91,7 +92,7 @@ def test_a_signal_ends_all_processes_at_once(
     code = RUNNING.replace("run_job(c", "try:\n    run_job(c").replace(
         "workers=2)", "workers=2)\nexcept KeyboardInterrupt as stop:\n    sys.exit(stop.status)"
     )
-    process = subprocess.Popen(
+    process = Forked(
         python(code, tmp_path / "out", trouble),
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,

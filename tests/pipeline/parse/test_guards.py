@@ -96,7 +96,7 @@ def test_alarm_that_comes_while_the_timer_is_stopped_is_the_works_and_the_last(
 
 @pytest.fixture
 def forked_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork the processes in which pages are tried; one test below starts them as a stage does."""
+    """Fork the processes in which pages are tried; the test of segment's stage starts real ones."""
     fork = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE)
     monkeypatch.setattr(guards, "subprocess", fork)
 
@@ -148,6 +148,7 @@ def test_note_outlives_a_death_and_not_an_end(tmp_path: Path) -> None:
         assert notes.suspect == 123
 
 
+@pytest.mark.usefixtures("forked_trials")
 def test_page_that_kills_its_worker_is_rejected_alone(
     tmp_path: Path, mini_dump: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
