@@ -5,8 +5,17 @@ from pathlib import Path
 import pytest
 
 from linkbert.cli.commands import _COMMANDS, main
+from pipeline.engine.stage import Job
+from pipeline.graph.config import GraphConfig
+from pipeline.graph.stage import GRAPH
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.stage import INGEST
+from pipeline.segment.config import SegmentConfig
+from pipeline.segment.stage import SEGMENT
+from pipeline.tokenizer.config import TokenizerConfig
 from tests.conftest import REPOSITORY
 from tests.linkbert.cli.test_options import subcommands
+from tests.running import run_inline, tokenizer_job
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
@@ -99,17 +108,16 @@ def corpus_without_links(tmp_path: Path) -> str:
     text = "\n\n".join(sentence.format(word) * 12 for word in ("long", "short", "wide", "deep"))
     (tmp_path / "plain.txt").write_text(text)
     corpus = str(tmp_path / "corpus")
-    ingest = ["ingest", str(tmp_path / "plain.txt"), "--out", corpus, "--format", "text"]
-    for argv in (ingest, ["graph", corpus], ["tokenizer", corpus, "--vocab-size", "100"],
-                 ["segment", corpus, "--max-tokens", "62"]):  # fmt: skip
-        assert main([*argv, "--quiet", "--json"]) == 0
+    run_inline(Job(INGEST, corpus, IngestConfig(format="text"), (str(tmp_path / "plain.txt"),)))
+    run_inline(Job(GRAPH, corpus, GraphConfig()))
+    run_inline(tokenizer_job([corpus], TokenizerConfig(vocab_size=100)))
+    run_inline(Job(SEGMENT, corpus, SegmentConfig(max_tokens=62)))
     return corpus
 
 
 def test_a_corpus_without_usable_links_names_links_none(
     corpus_without_links: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    capsys.readouterr()
     line = one_line_of(capsys, ["sample", corpus_without_links, "--out", str(tmp_path / "shards")])
     assert "--links none" in line
     argv = ["sample", corpus_without_links, "--out", str(tmp_path / "bert"), "--links", "none"]
@@ -119,7 +127,6 @@ def test_a_corpus_without_usable_links_names_links_none(
 def test_a_corpus_of_another_schema_version_is_one_line(
     corpus_without_links: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    capsys.readouterr()
     manifest = Path(corpus_without_links, "pages/_manifest.json")
     manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
     line = one_line_of(capsys, ["graph", corpus_without_links])

@@ -1,9 +1,11 @@
 """Run by test_export, for the older version in a process of its own: load a folder in every way.
 
-Arguments: the folder, and the major version of transformers that must be found.
+Arguments: the folder, and the major version of transformers that must be found; then folders of
+tokenizers, whose ids of the texts on stdin are printed.
 """
 
 import io
+import json
 import logging
 import re
 import sys
@@ -24,6 +26,7 @@ from transformers import (
 )
 
 from linkbert import LinkBertForPreTraining
+from tests.pipeline.tokenizer.multilingual import auto_ids
 
 TEXTS = [("w1 w2 w3", "w9 w4"), ("w5", "w6 w7 w8 w1 w2 nothing")]
 NEW_HEADS = {
@@ -78,7 +81,7 @@ def check_numbers(models: dict[Any, Any], tokenizer: Any, folder: str) -> None:
     assert (ours.mlm_logits_BTV - logits)[mask].abs().max() < 1e-5
 
 
-def main(folder: str, version: str) -> None:
+def main(folder: str, version: str, *tokenizers: str) -> None:
     assert transformers.__version__.startswith(f"{version}."), transformers.__version__
     told = io.StringIO()
     logging.getLogger("transformers").addHandler(logging.StreamHandler(told))
@@ -93,6 +96,9 @@ def main(folder: str, version: str) -> None:
     assert list(relations) == ["contiguous", "random", "linked"]
     assert abs(sum(relations.values()) - 1) < 1e-6
     print("all loaded and equal")
+    if tokenizers:
+        texts = json.load(sys.stdin)
+        print(json.dumps([auto_ids(each, texts) for each in tokenizers]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every job builds for Dataflow offline, and what is staged runs on its requirements alone."""
 
+import io
 import json
 import os
 import re
@@ -9,6 +10,8 @@ import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,6 @@ from linkbert.cli.commands import main
 from pipeline.dataflow.launch import command_line
 from pipeline.storage import files, remote
 from tests.conftest import REPOSITORY
-
-pytest.importorskip("google.cloud.storage", reason="the extra gcp is not installed")
-apiclient = pytest.importorskip("apache_beam.runners.dataflow.internal.apiclient")
 
 CORPUS, SHARDS = "gs://my-bucket/corpus", "gs://my-bucket/shards"
 COMMANDS = {
@@ -47,18 +47,22 @@ DATAFLOW = [
 SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "schemas", "pipeline", "linkbert")
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def offline() -> Iterator[None]:
     """Let neither the network nor a file of the job be touched."""
+    # Here, because to load it takes seconds that a process without these tests can save.
+    pytest.importorskip("google.cloud.storage", reason="the extra gcp is not installed")
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError(f"building a job reached for {args[:2]}")
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for name in ("open_read", "write_whole", "exists", "size", "matching", "delete"):
-        monkeypatch.setattr(remote, name, refuse)
-    monkeypatch.setattr(files, "open_read", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        for name in ("open_read", "write_whole", "exists", "size", "matching", "delete"):
+            patch.setattr(remote, name, refuse)
+        patch.setattr(files, "open_read", refuse)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -72,20 +76,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copy(path, folder)
     return folder
-
-
-@pytest.fixture
-def staged(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Catch what would be uploaded."""
-    caught: dict[str, bytes] = {}
-
-    def stage_file(
-        self: Any, folder: str, name: str, stream: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        caught[f"{folder}/{name}"] = stream.read()
-
-    monkeypatch.setattr(apiclient.DataflowApplicationClient, "stage_file", stage_file)
-    return caught
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -116,18 +106,26 @@ def test_a_job_without_its_package_is_refused(capsys: pytest.CaptureFixture[str]
     assert "expected --setup_file=./setup.py" in capsys.readouterr().err
 
 
-@pytest.fixture
-def template(
-    sources: Path, staged: dict[str, bytes], capsys: pytest.CaptureFixture[str]
-) -> dict[str, bytes]:
-    """Stage the template of the parse job; return what was uploaded."""
+@pytest.fixture(scope="module")
+def template(sources: Path) -> dict[str, bytes]:
+    """Stage the template of the parse job, once; return what would be uploaded."""
+    caught: dict[str, bytes] = {}
+
+    def stage_file(
+        self: Any, folder: str, name: str, stream: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        caught[f"{folder}/{name}"] = stream.read()
+
+    from apache_beam.runners.dataflow.internal import apiclient
+
     where = "gs://my-bucket/templates/parse.json"
     setup = f"--setup_file={sources / 'setup.py'}"
-    status = main([*COMMANDS["parse"], *DATAFLOW, setup, f"--template_location={where}"])
-    printed = capsys.readouterr()
-    assert status == 0, printed.err
-    assert f"template written to {where}" in printed.out
-    return staged
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(apiclient.DataflowApplicationClient, "stage_file", stage_file)
+        assert main([*COMMANDS["parse"], *DATAFLOW, setup, f"--template_location={where}"]) == 0
+    assert f"template written to {where}" in printed.getvalue()
+    return caught
 
 
 @pytest.mark.end_to_end

@@ -1,10 +1,7 @@
-import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,31 +11,22 @@ from pipeline.tokenizer.config import TokenizerConfig
 from pipeline.tokenizer.long_texts import PIECE_CHARS
 from pipeline.tokenizer.stage import load_tokenizer
 from schemas.errors import ConfigError
-from tests.forked import Forked
+from tests.conftest import REPOSITORY
 from tests.pipeline.corpora import page, write_corpus
+from tests.pipeline.tokenizer.multilingual import (
+    HOSTILE,
+    assert_own_ids,
+    auto_ids,
+    cased_and_uncased,
+    train,
+    write_texts,
+)
 from tests.running import run_inline, tokenizer_job
-
-REPOSITORY = Path(__file__).parents[3]
-COMPATIBILITY = REPOSITORY / ".compat"
-
-TEXTS = [
-    "Latgola is a region of Latvia. Latgolys volūda is spoken there.",
-    "हिन्दी एक भाषा है। Tiếng Việt là ngôn ngữ.",
-    "กรุงเทพมหานครเป็นเมืองหลวงของประเทศไทย",
-    "The region of Latvia is spoken of: the language, the languages.",
-] * 4
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    pages = [page(index + 1, f"P{index}", text=text) for index, text in enumerate(TEXTS)]
-    return write_corpus(tmp_path / "corpus", [pages[:7], pages[7:]])
-
-
-def train(corpus: Path, **options: object) -> bytes:
-    config = TokenizerConfig(vocab_size=300, **options)  # type: ignore[arg-type]
-    run_inline(tokenizer_job([str(corpus)], config), overwrite=True)
-    return (corpus / "tokenizer" / "tokenizer.json").read_bytes()
+    return write_texts(tmp_path / "corpus")
 
 
 def test_two_processes_train_the_same_file(corpus: Path) -> None:
@@ -145,60 +133,10 @@ def test_options_of_training_do_not_go_with_a_taken_tokenizer() -> None:
         TokenizerConfig(is_taken=True, lowercase=True)
 
 
-HOSTILE = [
-    *TEXTS[:4],
-    "Text that spells [SEP] and [MASK], [CLS][PAD] or [UNK].",
-    "Žemaitija (1918–1940), naïve café's 東京 \u200b𝔘, İstanbul, e\u0301, ﬁ",
-    "भाषा।Việt\u00a0Nam\tไทยไทย ភាសាខ្មែរ ျမန္မာ བོད་སྐད།",
-    "",
-]
-
-AUTO_TOKENIZER = """
-import json, sys
-from transformers import AutoTokenizer
-texts = json.load(sys.stdin)
-found = []
-for folder in sys.argv[1:]:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    found.append([
-        [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts],
-        [dict(tokenizer(text, texts[0])) for text in texts],
-    ])
-print(json.dumps(found))
-"""
-
-
-def ids_through_transformers(folders: list[Path], packages: Path | None = None) -> list[Any]:
-    """Return per folder the ids, alone and in pairs, of AutoTokenizer in a process of its own."""
-    before = [str(packages)] if packages else []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(before), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", AUTO_TOKENIZER, *map(str, folders)]
-    start, pipe = subprocess.Popen if packages else Forked, subprocess.PIPE
-    with start(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
-    ) as process:
-        printed, said = process.communicate(json.dumps(HOSTILE))
-    assert process.returncode == 0, said
-    return list(json.loads(printed.splitlines()[-1]))
-
-
-@pytest.mark.parametrize("version", ["installed", "4.57"])
-def test_auto_tokenizer_gives_the_same_ids(corpus: Path, tmp_path: Path, version: str) -> None:
-    if version == "4.57" and not COMPATIBILITY.is_dir():
-        pytest.skip("the older transformers is not installed: make test does so")
-    folders, tokenizers = [], []
-    for name, options in (("cased", {}), ("uncased", {"lowercase": True, "strip_accents": True})):
-        train(corpus, **options)
-        folders.append(Path(shutil.copytree(corpus / "tokenizer", tmp_path / name)))
-        tokenizers.append(load_tokenizer(str(corpus)))
-    packages = COMPATIBILITY / "transformers4" if version == "4.57" else None
-    found = ids_through_transformers(folders, packages)
-    for ours, (alone, pairs) in zip(tokenizers, found, strict=True):
-        assert alone == [ours.encode(text, add_special_tokens=False).ids for text in HOSTILE]
-        for text, pair in zip(HOSTILE, pairs, strict=True):
-            encoded = ours.encode(text, HOSTILE[0])
-            assert pair["input_ids"] == encoded.ids
-            assert pair["token_type_ids"] == encoded.type_ids
+def test_auto_tokenizer_gives_the_same_ids(tmp_path: Path) -> None:
+    """That of transformers 4.57 does too: see `tests/linkbert/export/test_export.py`."""
+    for folder, ours in cased_and_uncased(tmp_path).items():
+        assert_own_ids(ours, auto_ids(folder, HOSTILE))
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt", "folder", "folder of vocab.txt"])
