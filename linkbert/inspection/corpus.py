@@ -179,6 +179,11 @@ class Corpus:
 
     @cached_property
     def _node_table(self) -> pa.Table:
+        if (self.path / "train").is_dir():
+            raise GraphError(
+                f"expected a corpus, found shards in {self.path}: name a folder that "
+                "`linkbert parse` or `linkbert ingest` wrote"
+            )
         if not self.has("nodes"):
             raise GraphError(
                 f"expected a corpus with its graph, found no nodes in {self.path}: "

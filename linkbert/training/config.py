@@ -313,7 +313,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         found = "brackets nested too deep"
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         found = str(error)
-    raise ConfigError(f"expected a file of TOML, found {found} in {path}: name another file")
+    raise ConfigError(f"expected a file of TOML, found a fault in {path} ({found}): mend it")
 
 
 def check_keys(values: Mapping[str, Any], where: str, known: Sequence[str] = ()) -> None:

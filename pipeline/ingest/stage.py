@@ -75,10 +75,10 @@ def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
         found = "nothing"
         if counts["rejects"]:
             first = _first_reject(job, everything)
-            found = f"only malformed records ({counts['rejects']:,}), {first}"
+            found = f"only malformed records ({counts['rejects']:,}; {first})"
         raise DumpError(
             f"expected documents of format {job.config.format}, found {found}: "
-            "name other files or choose another --format"
+            "name other files or choose another --format, with --overwrite"
         )
     drops = {name: counts[name] for name in ("deleted", "duplicate_id", "empty_text")}
     if counts["documents"] == sum(drops.values()):
@@ -126,7 +126,11 @@ def _warnings(job: Job[IngestConfig], records: list[Record], counts: dict[str, i
     """Return what is odd about documents that were read all the same."""
     found = []
     if counts["rejects"]:
-        found.append(f"malformed records: {counts['rejects']:,}, {_first_reject(job, records)}")
+        first = _first_reject(job, records)
+        found.append(
+            f"malformed records: {counts['rejects']:,}, {first}; "
+            "`linkbert show CORPUS/rejects` shows all"
+        )
     lost = {name: counts[name] for name in _LINK_FAULTS if counts.get(name)}
     if sum(lost.values()) > counts.get("links", 0):
         told = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in lost.items())
@@ -145,10 +149,7 @@ def _warnings(job: Job[IngestConfig], records: list[Record], counts: dict[str, i
 
 def _first_reject(job: Job[IngestConfig], records: list[Record]) -> str:
     row = first_row(job, "rejects", records)
-    return (
-        f"the first of {row['source_path']} for {row['reason']} ({row['detail']}); "
-        "`linkbert show CORPUS/rejects` shows all"
-    )
+    return f"the first of {row['source_path']} for {row['reason']} ({row['detail']})"
 
 
 INGEST = Stage(

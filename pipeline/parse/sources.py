@@ -188,6 +188,8 @@ def describe(magic: bytes, head: bytes) -> str:
     ('a PDF file', 'a web page')
     >>> describe(b"BZh9", b"BZh91AY"), describe(b"\n", b"\n\n")
     ('a file compressed twice', 'nothing but white space')
+    >>> describe(b"{", b'{"id": 1, "title": "A"}')
+    'JSON (JSON lines are for `linkbert ingest`)'
     """
     known = {b"PK": "a zip file", b"%PDF": "a PDF file", b"PAR1": "a Parquet file"}
     for beginning, name in known.items():
@@ -206,7 +208,7 @@ def describe(magic: bytes, head: bytes) -> str:
     if re.match(r"\d+:\d+:", text):
         return "the index of a multistream dump"
     if re.match(r"[\[{]\s*[\"\[{]", text):
-        return "JSON"
+        return "JSON (JSON lines are for `linkbert ingest`)"
     if re.match(r"<(\?xml|rss|feed|[a-z])", lowered):
         return f"other XML, beginning {text[:40]!r},"
     return f"text beginning {text[:40]!r}" if text and "\ufffd" not in text[:40] else "binary data"

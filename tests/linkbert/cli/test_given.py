@@ -59,6 +59,7 @@ def test_what_is_not_there_is_told_before_anything_is_written(
             "beside what is read, found corpus",
         ),
         ("sample corpus --out run", "`linkbert sample` writes, found in run what `linkbert pretr"),
+        ("show shards --page A", "expected a corpus, found shards in shards: name a folder that"),
         ("parse dump.xml --out shards", "`linkbert parse` writes, found in shards what `linkbert"),
         ("run dump.xml --out corpus --config tiny", "found in corpus what `linkbert parse` or"),
     ],
@@ -70,6 +71,7 @@ def test_a_folder_of_another_kind_is_told_with_what_it_is(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "corpus/_state/ingest").mkdir(parents=True)
     (tmp_path / "shards/_state/sample").mkdir(parents=True)
+    (tmp_path / "shards/train").mkdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run/_manifest.json").write_text('{"stage": "pretrain"}')
     (tmp_path / "dump.xml").write_text("<mediawiki><page></page></mediawiki>")

@@ -80,7 +80,7 @@ def test_missing_preset_and_damaged_file_are_named(tmp_path: Path) -> None:
         load_config("tinny")
     path = tmp_path / "own.toml"
     path.write_text("a = = 1")
-    with pytest.raises(ConfigError, match="expected a file of TOML"):
+    with pytest.raises(ConfigError, match=r"expected a file of TOML, found a fault in .*: mend it"):
         load_config(str(path))
     path.write_text("hidden_size = 4")
     with pytest.raises(ConfigError, match=r"num_layers.*missing"):

@@ -250,7 +250,7 @@ def test_text_is_cut_at_blank_lines_and_has_no_links(tmp_path: Path) -> None:
 
 
 def test_a_file_without_any_record_of_the_format_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DumpError, match="choose another --format"):
+    with pytest.raises(DumpError, match=r"\(2; the first of .*\): .* another --format, with"):
         ingest_records(tmp_path, ["<mediawiki>", "</mediawiki>"])
 
 
