@@ -60,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+_START_ANEW = ("show", "check", "report", "evaluate", "doctor")
+"""Commands that keep nothing of what they had done when they are stopped."""
+
+
 def _discard_output() -> None:
     """Keep Python from reporting again at exit that the output cannot be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,7 +109,8 @@ def _run(argv: Sequence[str] | None) -> int:
     except OSError as error:
         return _fail(args, error, f"{error}: check the path, permissions and free disk space")
     except KeyboardInterrupt as stop:
-        _fail(args, None, str(stop) or "stopped; run the same command again to resume")
+        aim = "start anew" if args.name in _START_ANEW else "resume"
+        _fail(args, None, str(stop) or f"stopped; run the same command again to {aim}")
         return int(getattr(stop, "status", 128 + signal.SIGINT))
 
 

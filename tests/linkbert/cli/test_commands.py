@@ -34,6 +34,20 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
     assert "; see `linkbert" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "said"), [("check", "start anew"), ("graph", "resume")])
+def test_ctrl_c_says_what_the_same_command_does(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def stop(args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(_COMMANDS, name, stop)
+    assert main([name, str(tmp_path)]) == 130
+    told = f"linkbert {name}: stopped; run the same command again to {said}\n"
+    assert capsys.readouterr().err == told
+
+
 def one_line_of(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
     """Run a command that must fail with one line and return the line."""
     assert main([*argv, "--quiet"]) == 1
