@@ -13,6 +13,7 @@ import pytest
 from linkbert.inspection.check import check
 from pipeline.storage import files, remote
 from tests.conftest import REPOSITORY
+from tests.forked import Forked
 from tests.pipeline.chain import MINI, mini_chain
 from tests.pipeline.engine.counting_stage import tree_bytes
 from tests.running import run_inline, wait_until_served
@@ -63,9 +64,11 @@ def bucket(server: str) -> str:
 COMMAND = """
 import sys
 from pipeline.engine.run import run_job
+from pipeline.engine.workers import start_forkserver
 from pipeline.storage import remote
 from tests.pipeline.chain import mini_chain
 from tests.pipeline.storage.fake_store import SHORT_PAUSES_SECONDS, with_store
+start_forkserver("tests.pipeline.chain", "tests.pipeline.storage.fake_store", "boto3")
 remote.PAUSES_SECONDS = remote._CHECK_PAUSES_SECONDS = SHORT_PAUSES_SECONDS
 remote._CHECK_SECONDS = 120.0  # on a machine however busy
 for job in mini_chain("s3://bucket", "s3://bucket/mini.xml", "shuffle", is_short=True):
@@ -83,13 +86,13 @@ def test_the_chain_writes_the_same_bytes_through_faults_and_a_kill(
     spoilt.touch()
     assert "AWS_ENDPOINT_URL" not in os.environ
     command = [sys.executable, "-c", COMMAND, f"--s3_endpoint_url={server}"]
-    first = subprocess.Popen(command, cwd=REPOSITORY)
+    first = Forked(command, cwd=REPOSITORY)
     while "/corpus/_state/graph/_tasks/index" not in spoilt.with_name("log").read_text():
         assert first.poll() is None
         time.sleep(0.1)
     first.kill()
     first.wait()
-    subprocess.run(command, cwd=REPOSITORY, check=True)
+    assert Forked(command, cwd=REPOSITORY).wait() == 0
     from tests.pipeline.storage.spoiling_s3 import WAYS
 
     ways = spoilt.read_text().splitlines()
