@@ -4,11 +4,11 @@
 """
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.engine.stage import Job
 from tests.pipeline.chain import LTGWIKI, ltgwiki_chain
 from tests.running import run_inline
 from tests.torture import Chain, assert_same, torture_stage
@@ -19,19 +19,15 @@ pytestmark = pytest.mark.end_to_end
 def test_kills_at_random_moments_change_no_byte(tmp_path: Path) -> None:
     calm, disturbed = (Chain(str(LTGWIKI), tmp_path / name, 2) for name in ("calm", "disturbed"))
     choice = random.Random(7)
-    for job in ltgwiki_chain(calm.root):
+    *corpus, _ = ltgwiki_chain(calm.root)
+    for job in corpus:
         stage = job.stage.name
         run_inline(job)
         if stage in ("parse", "segment"):
             tally = torture_stage(disturbed, stage, calm, 2.0, 1, choice)
             assert sum(tally.kills.values()) == 1
         else:
-            run_inline(_moved(job, calm.root, disturbed.root))
-
-
-def _moved(job: Job, root: Path, other: Path) -> Job:
-    sources = tuple(source.replace(str(root), str(other)) for source in job.sources)
-    return Job(job.stage, job.root.replace(str(root), str(other)), job.config, sources)
+            shutil.copytree(calm.root, disturbed.root, dirs_exist_ok=True)
 
 
 def test_the_comparison_sees_one_changed_byte(tmp_path: Path) -> None:
