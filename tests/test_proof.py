@@ -11,7 +11,7 @@ from linkbert.cli.commands import main
 from linkbert.inspection.check import check
 from pipeline.sample.card import CARD_NAME
 from schemas.manifest import read_manifest
-from tests.pipeline.chain import ltgwiki_chain
+from tests.pipeline.chain import ltgwiki_chain, some_pages
 from tests.running import run_inline
 
 pytestmark = pytest.mark.end_to_end
@@ -21,9 +21,11 @@ STEPS = [f"--set={each}" for each in ("max_steps=2", "batch_size=4", "validation
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with everything from the dump to the model."""
+    """Return a folder with everything from a dump of a tenth of the pages to the model."""
     root = tmp_path_factory.mktemp("whole")
-    for job in ltgwiki_chain(root):
+    dump = root.with_name("some-pages.xml.bz2")
+    dump.write_bytes(some_pages(10))
+    for job in ltgwiki_chain(root, dump):
         run_inline(job)
     shards, run, model = (str(root / name) for name in ("shards", "run", "model"))
     assert main(["pretrain", shards, "--out", run, "--config", "demo", "--quiet", *STEPS]) == 0
@@ -37,9 +39,10 @@ def test_a_whole_folder_is_proved_and_made_again_in_part(
     assert main(["check", str(whole), "--json", "--quiet"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["num_folders"] == 17
-    mentions = read_manifest(whole / "corpus/mentions").rows_out
-    segments = read_manifest(whole / "corpus/segments").rows_out
-    assert report["num_rows_made_again"] >= 903 + mentions + segments
+    tables = ("pages", "mentions", "segments")
+    rows = [read_manifest(whole / "corpus" / table).rows_out for table in tables]
+    assert min(rows) > 50
+    assert report["num_rows_made_again"] >= sum(rows)
 
 
 def kind_of(path: Path, root: Path) -> str:
