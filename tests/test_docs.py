@@ -1,6 +1,5 @@
 """What the README and the docs tell to type runs, and the site builds."""
 
-import bz2
 import contextlib
 import json
 import re
@@ -24,10 +23,11 @@ from tests.docs_pages import (
     pages,
     shell_lines,
 )
+from tests.forked import Forked
+from tests.pipeline.chain import some_pages
 
 pytestmark = pytest.mark.end_to_end
 
-BUNDLED = REPOSITORY / "linkbert/data/ltgwiki-2017-pages-articles.xml.bz2"
 NEEDS_A_NETWORK = ("download", "push")
 TINY = (
     "max_steps=4", "batch_size=4", "validation_instances=32", "num_layers=1", "hidden_size=32",
@@ -39,7 +39,7 @@ TINY = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a reader of the pages works in, with the files that they say are there."""
     folder = tmp_path_factory.mktemp("reader")
-    (folder / DUMP).write_bytes(bz2.compress(some_pages(BUNDLED)))
+    (folder / DUMP).write_bytes(some_pages(8))  # with the page that the docs look at
     [(_, documents)] = blocks(REPOSITORY / "docs/stages/ingest.md", "json")
     (folder / "documents.jsonl").write_text(documents)
     (folder / "sentences.csv").write_text("text,label\n" + "upe,good\nkolns,bad\n" * 4)
@@ -56,13 +56,6 @@ def typed(folder: Path) -> set[tuple[str, ...]]:
     with contextlib.chdir(folder):
         type_page(QUICK_START, typed)
     return typed
-
-
-def some_pages(dump: Path) -> bytes:
-    """Return the header and every fifth page of a dump, and the page that the docs look at."""
-    header, *pages = bz2.decompress(dump.read_bytes()).split(b"  <page>")
-    kept = [page for k, page in enumerate(pages) if k % 5 == 0 or b"<title>Latgola<" in page]
-    return b"  <page>".join([header, *kept]).removesuffix(b"</mediawiki>\n") + b"</mediawiki>\n"
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -101,13 +94,17 @@ def run(argv: list[str]) -> None:
     assert main([*argv, "--quiet"]) == 0, argv
 
 
-def test_the_notebook_runs_from_dump_to_fill_mask(folder: Path) -> None:
+def test_the_notebook_runs_from_dump_to_fill_mask(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a kernel of its own, which begins with what it would import for twelve CPU seconds."""
     nbclient = pytest.importorskip("nbclient", reason="the extra dev is not installed")
     nbformat = pytest.importorskip("nbformat")
     notebook = nbformat.read(REPOSITORY / "docs/notebook.ipynb", 4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.source for cell in cells if not cell.outputs] == [cells[0].source]
     cells[0].source += f"\ndump, vocab_size, max_steps = {str(folder / DUMP)!r}, 500, 2"
+    monkeypatch.setattr("jupyter_client.launcher.Popen", Forked)
     at = {"metadata": {"path": str(folder)}}
     nbclient.NotebookClient(notebook, timeout=None, resources=at).execute()
     guesses = cells[-2].outputs[-1].text.splitlines()
