@@ -32,9 +32,10 @@ _KEPT = frozenset("\n\t\u200c\u200d\u200e\u200f\u00ad")
 def rows_of(pairs: Iterable[tuple[str, object]], indent: str = "  ") -> str:
     """Return aligned lines of names and values; numbers get thousands separators.
 
-    >>> print(rows_of([("pages", 1204), ("share", "31 %")]))
+    >>> print(rows_of([("pages", 1204), ("share", "31 %"), ("init", None)]))
       pages  1,204
       share  31 %
+      init   none
     """
     cells = [(name, _cell(value)) for name, value in pairs]
     width = max((len(name) for name, _ in cells), default=0)
@@ -84,6 +85,8 @@ def wrapped(text: str, indent: str = "  ", *, keep_blank: bool = False) -> str:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
