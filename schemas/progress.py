@@ -116,7 +116,7 @@ def duration(seconds: float) -> str:
     """Return an estimate of time in words: no clock, which would promise seconds after days.
 
     >>> duration(29), duration(75.4), duration(3_725), duration(246_648)
-    ('29 s', '1 min 15 s', '1 h 2 min', '2 days 21 h')
+    ('29 s', '1 min 15 s', '1 h 2 min', '2 days 20 h')
     """
     parts: list[str] = []
     left = round(seconds)
