@@ -14,6 +14,7 @@ def test_header_of_the_current_schema(mini_dump: Path) -> None:
     assert site is not None
     assert (site.dbname, site.language, site.sitename) == ("orchardwiki", "en", "Orchard Wiki")
     assert site.generator == "MediaWiki 1.43.0"
+    assert site.base_url == "https://orchard.example.org/wiki/Main_Page"
     assert site.namespace_id("orchard_wiki talk") == 5
     assert site.title_case[0] == "first-letter"
 
