@@ -39,7 +39,7 @@ TINY = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a reader of the pages works in, with the files that they say are there."""
     folder = tmp_path_factory.mktemp("reader")
-    (folder / DUMP).write_bytes(some_pages(8))  # with the page that the docs look at
+    (folder / DUMP).write_bytes(some_pages(5))  # with the page that the docs look at
     [(_, documents)] = blocks(REPOSITORY / "docs/stages/ingest.md", "json")
     (folder / "documents.jsonl").write_text(documents)
     (folder / "sentences.csv").write_text("text,label\n" + "upe,good\nkolns,bad\n" * 4)
