@@ -41,7 +41,7 @@ _WORKER_BYTES = 400_000_000  # the most memory that a worker of any stage took
 # which each pair has two.
 _GRAPH_BYTES, _SEGMENT_BYTES, _SHARD_BYTES, _PAIR_BYTES = 0.15, 1.5, 1.2, 2.0
 # CPU seconds of the stages that never read the text: fixed, and per GB of tables.
-_GRAPH_SECONDS, _SAMPLE_SECONDS = (3.0, 6.0), (4.0, 10.0)
+_GRAPH_SECONDS, _SAMPLE_SECONDS = (5.0, 6.0), (6.0, 10.0)
 _TRAINED_BYTES, _FEW_PIECES = 2_000_000, 1000  # to measure how fast a vocabulary is trained
 _WORD = re.compile(r"[\u2e80-\u9fff]|[^\W\u2e80-\u9fff]+|[^\w\s]")
 _PIECES_PER_WORD, _FILLED = 1.25, 0.85  # with 30,000 pieces; how full sentences fill a segment
