@@ -118,30 +118,32 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
             os.close(descriptor)
     requests.close()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request = dict(json.loads(message))
     child = os.fork()
     if child:
         _watch(child, files)
+    # Before its number is told: who asked may at once look for the group, and signal all in it.
+    if request.pop("is_leader"):
+        os.setsid()
+    os.write(files[0], b"%d\n" % os.getpid())
     for number, descriptor in enumerate(files[1:]):
         os.dup2(descriptor, number)
     for descriptor in files:
         os.close(descriptor)
-    return dict(json.loads(message))
+    return request
 
 
 def _watch(child: int, files: list[int]) -> None:
-    """Tell which process it is and, when it has ended, how."""
+    """Tell how a child ended."""
     for descriptor in files[1:]:
         os.close(descriptor)
-    os.write(files[0], b"%d\n" % child)
     _, status, used = os.wait4(child, 0)
     os.write(files[0], b"%d %f\n" % (status, used.ru_utime + used.ru_stime))
     os._exit(0)
 
 
-def _run(args: list[str], env: dict[str, str], cwd: str, is_leader: bool) -> None:
+def _run(args: list[str], env: dict[str, str], cwd: str) -> None:
     """Do in this process what a Python with these arguments would do."""
-    if is_leader:
-        os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
