@@ -60,5 +60,5 @@ def test_a_folder_without_counts_is_refused(tmp_path: Path) -> None:
 
 
 def test_faulty_rules_are_refused_before_anything_is_read() -> None:
-    with pytest.raises(ConfigError, match="no TOML"):
+    with pytest.raises(ConfigError, match="in TOML, found something else"):
         linkbert.ParseConfig(templates="[[text")
