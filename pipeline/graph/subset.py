@@ -67,7 +67,11 @@ def grow_subset(graph: LinkGraph, start: int, size: int, method: str = "links") 
     Raises:
         GraphError: the graph has fewer nodes.
     """
-    _check_size(graph, size)
+    if size > graph.num_nodes:
+        raise GraphError(
+            f"expected a size of at most {graph.num_nodes}, the documents of {graph.corpus}, "
+            f"found {size}: choose a smaller one"
+        )
     degrees = graph.degrees("out") + graph.degrees("in")
     ties = np.zeros(graph.num_nodes, np.int64)
     is_chosen = np.zeros(graph.num_nodes, bool)
@@ -91,14 +95,6 @@ def grow_subset(graph: LinkGraph, start: int, size: int, method: str = "links") 
             added = _strongest(frontier, ties[frontier], most)
 
 
-def _check_size(graph: LinkGraph, size: int) -> None:
-    if size > graph.num_nodes:
-        raise GraphError(
-            f"expected a size of at most {graph.num_nodes}, the documents of {graph.corpus}, "
-            f"found {size}: choose a smaller one"
-        )
-
-
 def _strongest(nodes: Int64Array, scores: Int64Array, number: int) -> Int64Array:
     # By falling score, then by node: the same choice on every machine.
     return nodes[np.lexsort((nodes, -scores))[:number]]
@@ -115,19 +111,12 @@ def share_inside(graph: LinkGraph, nodes: Int64Array) -> float:
 def fingerprint_inputs(job: Job[SubsetConfig]) -> dict[str, str]:
     """Return the fingerprints of the source's pages, redirects and graph.
 
-    What is asked of the graph is checked here, because `--overwrite` deletes after this.
-
     Raises:
         StageError: the source has no finished graph.
-        GraphError: it has no such page, or fewer documents.
     """
     [source] = job.sources
     names = ("pages", "redirects", "index", "csr", "nodes")
-    found = {name: load_finished(files.join(source, name)).fingerprint() for name in names}
-    with LinkGraph.open(source) as graph:
-        graph.node_of(job.config.around)
-        _check_size(graph, job.config.size)
-    return found
+    return {name: load_finished(files.join(source, name)).fingerprint() for name in names}
 
 
 def tasks_of_choose(job: Job[SubsetConfig], records: Records) -> list[Task]:

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engine.run import run_here
 from pipeline.engine.stage import Job
 from pipeline.graph.config import GraphConfig, SubsetConfig
 from pipeline.graph.link_graph import LinkGraph
@@ -120,19 +119,6 @@ def test_too_large_a_size_and_bad_config_are_errors(tmp_path: Path) -> None:
     for config in ({"around": ""}, {"around": "A", "size": 0}, {"around": "A", "method": "x"}):
         with pytest.raises(ConfigError):
             SubsetConfig(**config)
-
-
-@pytest.mark.parametrize("asked", [{"around": "A9", "size": 5}, {"around": "A3", "size": 12}])
-def test_overwriting_deletes_nothing_for_what_the_graph_does_not_have(
-    tmp_path: Path, asked: dict[str, Any]
-) -> None:
-    source = clusters(tmp_path / "source")
-    take(source, tmp_path / "out", around="A3", size=5)
-    before = tree_digest(tmp_path / "out")
-    job = Job(SUBSET, str(tmp_path / "out"), SubsetConfig(**asked), (str(source),))
-    with pytest.raises(GraphError):
-        run_here(job, overwrite=True)
-    assert tree_digest(tmp_path / "out") == before
 
 
 def test_a_source_without_a_graph_names_the_stage_to_run(tmp_path: Path) -> None:
