@@ -25,6 +25,7 @@ from pipeline.storage import files
 from schemas import __version__
 from schemas.errors import LinkBertError, StageError
 from schemas.manifest import (
+    ASIDE_SUFFIX,
     SCHEMA_VERSION,
     SEAL_NAME,
     SUMMARY_NAME,
@@ -103,12 +104,11 @@ def leaving_no_empty_state(job: AnyJob) -> Iterator[None]:
 
 
 def _has_written(job: AnyJob) -> bool:
-    """Tell whether there is more than the notes at the top of the stage's state."""
-    for name in job.stage.outputs:
-        files.sweep(job.path(name))
+    """Tell whether there is more than notes at the top of the state and parts that were begun."""
     notes = (path.removeprefix(f"{job.state_path()}/") for path in files.tree(job.state_path()))
+    outputs = (path for name in job.stage.outputs for path in files.tree(job.path(name)))
     return any("/" in note or note == SUMMARY_NAME for note in notes) or any(
-        files.tree(job.path(name)) for name in job.stage.outputs
+        not path.endswith(ASIDE_SUFFIX) for path in outputs
     )
 
 

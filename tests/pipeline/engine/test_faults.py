@@ -47,7 +47,7 @@ def test_a_full_disk_is_said_so_and_the_run_goes_on_when_there_is_room(
     assert main(command) == 1
     said = capsys.readouterr().err
     assert "No space left on device" in said
-    assert "free disk space" in said
+    assert "the permissions and the free space" in said
     assert len(said.splitlines()) == 1
     assert not list(small_disk.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
@@ -62,7 +62,7 @@ def test_a_read_only_disk_is_said_so(small_disk: Path, capsys: pytest.CaptureFix
     assert main(["parse", str(LTGWIKI), "--out", str(small_disk / "corpus"), "--quiet"]) == 1
     said = capsys.readouterr().err
     assert "Read-only file system" in said
-    assert "check the path, the permissions" in said
+    assert "check the path, permissions" in said
 
 
 def test_an_output_that_is_a_file_is_said_so(

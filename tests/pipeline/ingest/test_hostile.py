@@ -113,7 +113,7 @@ def test_documents_without_any_text_are_no_corpus(tmp_path: Path) -> None:
 
 
 def test_the_first_reason_is_in_the_message(tmp_path: Path) -> None:
-    with pytest.raises(DumpError, match=r"records \(2\), the first of given\.txt for no_ti"):
+    with pytest.raises(DumpError, match=r"records \(2; the first of given\.txt for no_ti"):
         ingest(tmp_path, '{"id": 1}\n{"id": 2}\n')
 
 
