@@ -39,13 +39,17 @@ _KINDS = {
     "init": "model",
 }
 """Option or argument: what must lie there, as far as this project wrote it."""
-_WRITES = {
+_KIND_OF_STAGE = {
     "parse": "corpus",
     "ingest": "corpus",
     "subset": "corpus",
     "sample": "shards",
     "pretrain": "run",
     "export": "model",
+}
+"""Stage, as its notes or its manifest name it: what the folder is then."""
+_WRITES = {
+    **_KIND_OF_STAGE,
     "run": "all of them",
     "finetune": "results",
     "experiment": "results",
@@ -57,15 +61,6 @@ _MADE_BY = {
     "run": "`linkbert pretrain`",
     "model": "`linkbert export`",
 }
-_KIND_OF_STAGE = {
-    "parse": "corpus",
-    "ingest": "corpus",
-    "subset": "corpus",
-    "sample": "shards",
-    "pretrain": "run",
-    "export": "model",
-}
-"""Stage, as its notes or its manifest name it: what the folder is then."""
 _PACKAGES = {
     "demo": TRAINING,
     "run": TRAINING,
