@@ -227,16 +227,16 @@ def _receive(connection: Connection) -> Any:
 def _disk_message(job: AnyJob, phase: AnyPhase, error: OSError) -> str:
     # Said here because Beam cannot copy an OSError and would keep nothing of it but its last line.
     return (
-        f"expected {job.stage.name} {phase.name} to read its input and to write into {job.root}, "
-        f"found {error}: check the path, the permissions and the free space; the same command "
-        "goes on from here"
+        f"expected `{job.stage.name}` to read its input and to write into {job.root}, found "
+        f"{error} in its phase {phase.name}: check the path, the permissions and the free space; "
+        "the same command goes on from here"
     )
 
 
 def _killers_message(job: AnyJob, phase: AnyPhase, killers: list[Task]) -> str:
     described = "; ".join(f"task {task.index} {task.args}" for task in killers)
     return (
-        f"expected every task of {job.stage.name} {phase.name} to end, found {len(killers)} that "
-        f"killed their worker {_MAX_DEATHS_PER_TASK} times, out of memory perhaps ({described}): "
-        "the others are done; run the same command again with fewer --workers"
+        f"expected every task of `{job.stage.name}` to end, found {len(killers)} of its phase "
+        f"{phase.name} that killed their worker {_MAX_DEATHS_PER_TASK} times, out of memory perhaps "
+        f"({described}): the others are done; run the same command again with fewer --workers"
     )
