@@ -77,7 +77,7 @@ class Forked(subprocess.Popen):  # type: ignore[type-arg]
 @cache
 def _server() -> socket.socket:
     """Start the server, once in a process; return the socket that requests go to."""
-    ours, theirs = socket.socketpair()
+    ours, theirs = blocking_pair()
     command = [sys.executable, "-m", "tests.forked", str(theirs.fileno())]
     server = subprocess.Popen(
         command,
@@ -90,6 +90,18 @@ def _server() -> socket.socket:
     theirs.close()
     atexit.register(lambda: (ours.close(), server.wait()))
     return ours
+
+
+def blocking_pair() -> tuple[socket.socket, socket.socket]:
+    """Return the ends of a connection that wait however long it takes.
+
+    Beam gives the sockets of a process that has built a job for Dataflow a limit of a minute. An
+    end with such a limit never waits where it is used without it, as in the server.
+    """
+    pair = socket.socketpair()
+    for end in pair:
+        end.settimeout(None)
+    return pair
 
 
 def _line(descriptor: int) -> bytes:

@@ -42,7 +42,7 @@ _OUTPUTS = {
 }
 _SPLIT = ("--validation-fraction", "0.1")
 _SHARE_MAIN = 0.4
-_GONE_WITHIN_SECONDS = 10.0
+_GONE_WITHIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ SETTINGS = (
     "max_steps=8", "schedule=constant", "hidden_dropout=0.0", "checkpoint_every=4",
     "batch_size=11", "micro_batch_size=3",  # two ranks have 6 and 5 sequences
 )  # fmt: skip
-LONG = (*SETTINGS, "max_steps=20000", "checkpoint_every=100000")
+LONG = (*SETTINGS, "max_steps=5000", "checkpoint_every=100000")
 
 _PROGRAM = """
 import json, os, sys, torch
@@ -117,11 +117,12 @@ def outputs_of(processes: list[subprocess.Popen[str]]) -> list[tuple[str, str]]:
 
 
 def wait_for_steps(run: Path, steps: int, processes: list[subprocess.Popen[str]]) -> None:
-    path, deadline = run / "metrics.jsonl", time.monotonic() + 80
+    path = run / "metrics.jsonl"
     while not path.exists() or len(path.read_bytes().splitlines()) < steps:
-        is_alive = all(process.poll() is None for process in processes)
-        if not is_alive or time.monotonic() > deadline:
-            pytest.fail(f"no step {steps} in time: {outputs_of(processes)}")
+        if any(process.poll() is not None for process in processes):
+            for process in processes:  # torchrun takes its rank along, but not when it is killed
+                process.terminate()
+            pytest.fail(f"no step {steps}: {outputs_of(processes)}")
         time.sleep(0.05)
 
 

@@ -102,7 +102,7 @@ def test_a_signal_ends_all_processes_at_once(
     wait_for(trouble / "sleeping")
     kill(process.pid, number)
     # The pipe ends with the last process that has it, be it a worker or what they are forked from.
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate()[1]
     assert process.returncode == status, said
     assert "ForkServerProcess" not in said
     worker = (trouble / "sleeping").read_text()
