@@ -27,7 +27,7 @@ SETTINGS = (
     "max_steps=8", "schedule=constant", "hidden_dropout=0.0", "checkpoint_every=4",
     "batch_size=11", "micro_batch_size=3",  # two ranks have 6 and 5 sequences
 )  # fmt: skip
-LONG = (*SETTINGS, "max_steps=5000", "checkpoint_every=100000")
+LONG = (*SETTINGS, "max_steps=20000", "checkpoint_every=100000")
 
 _PROGRAM = """
 import json, os, sys, torch
