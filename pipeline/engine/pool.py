@@ -238,5 +238,6 @@ def _killers_message(job: AnyJob, phase: AnyPhase, killers: list[Task]) -> str:
     return (
         f"expected every task of `{job.stage.name}` to end, found {len(killers)} of its phase "
         f"{phase.name} that killed their worker {_MAX_DEATHS_PER_TASK} times, out of memory "
-        f"perhaps ({described}): the others are done; run the same command again with fewer --workers"
+        f"perhaps ({described}): the others are done; run the same command again with fewer "
+        "--workers"
     )
