@@ -84,7 +84,8 @@ def finish(job: Job[IngestConfig], records: Records) -> dict[str, Json]:
     if counts["documents"] == sum(drops.values()):
         raise DumpError(
             f"expected documents with text, found {counts['documents']}, none of which is kept "
-            f"({', '.join(f'{name} {n:,}' for name, n in drops.items() if n)}): name other files"
+            f"({', '.join(f'{name} {n:,}' for name, n in drops.items() if n)}): name other files, "
+            "with --overwrite"
         )
     lost_links = {name: counts.get(name, 0) for name in _LINK_DROPS if counts.get(name)}
     extra = {

@@ -108,7 +108,7 @@ def test_the_rule_of_blank_lines_is_told_where_documents_are_short(tmp_path: Pat
 
 
 def test_documents_without_any_text_are_no_corpus(tmp_path: Path) -> None:
-    with pytest.raises(DumpError, match="expected documents with text, found 1, none of which"):
+    with pytest.raises(DumpError, match=r"with text, found 1, none .*, with --overwrite"):
         ingest(tmp_path, GOOD.replace("A pet.", ""))
 
 
