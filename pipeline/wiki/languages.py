@@ -81,6 +81,16 @@ def language_facts(language: str) -> Mapping[str, Any]:
     return entry
 
 
+@lru_cache(maxsize=256)
+def language_names(language: str) -> frozenset[str]:
+    """Return what a language calls languages that are often quoted, in lower case.
+
+    >>> "latin" in language_names("fr"), "ألمانية" in language_names("ar"), language_names("en")
+    (True, True, frozenset())
+    """
+    return frozenset(language_facts(language).get("language_names", ()))
+
+
 @cache
 def interwiki_prefixes() -> frozenset[str]:
     """Return all prefixes that may lead to another wiki, in lower case."""

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from pipeline.wiki.languages import known_language, language_codes
+from pipeline.wiki.languages import known_language, language_codes, language_names
 from pipeline.wiki.site_info import SiteInfo
 from pipeline.wikitext import marks
 from pipeline.wikitext.magic_words import magic_word, namespace_word
@@ -22,10 +22,12 @@ _VARIABLES: Final = (
     *("localyear", "localmonth", "localday", "localtime", "numberof", "revision", "servername"),
     *("contentlang", "scriptpath", "stylepath", "currentiso", "namespacenumber"),
 )
-_FOREIGN_WORD: Final = re.compile(
-    r"[^|{}\n]{1,40}\|\s*([a-z]{2,3}(?:-[a-z]+)?)\s*\|([^|=]*\w[^|=]*)"
-)
+_CODE_AND_WORD: Final = re.compile(r"\s*([a-z]{2,3}(?:-[a-z]+)?)\s*\|([^|=]*\w[^|=]*)")
+# The only argument: it begins with a letter, italics or a link.
+_WORD: Final = re.compile(r"\s*(?:''+|\[\[)?[^\W\d_](?:[^|={}\[\]\n]|\[\[|\]\]){0,100}")
+_SOUND: Final = re.compile("[ˈˌːɐɪʊʒʃɹ]")
 _NO_WORDS: Final = ("link", "inline")
+_NO_KINDS: Final = ("wiki", "link", "flag", "icon", "commons", "babel", "user", "audio")
 _MAX_CALL_CHARS: Final = 100
 
 
@@ -57,20 +59,30 @@ class UnruledTemplates:
         return magic_word(name, self.title, self.site) or self._foreign_word(name, content)
 
     def _foreign_word(self, name: str, content: str) -> str:
-        """Return the text of a call whose arguments are a language code and a text.
+        """Return the text of a call that marks a word of another language.
 
-        Templates of many names mark foreign words in this way; those of English wikis have rules.
+        Its arguments are a language code and the word, or its name tells the language: by its code,
+        alone or behind a hyphen, or in words of the wiki. Those of English wikis have rules.
         """
         if self._is_english or "|" not in content[:_MAX_CALL_CHARS] or name.endswith(_NO_WORDS):
             return ""
-        word = _FOREIGN_WORD.fullmatch(content)
-        if word is None:
+        arguments = content.partition("|")[2]
+        word = _CODE_AND_WORD.fullmatch(arguments)
+        if word is not None and word[1] in language_codes():
+            text = word[2].strip()
+        elif self._names_language(name) and _WORD.fullmatch(arguments):
+            text = "" if _SOUND.search(arguments) else arguments.strip()
+        else:
             return ""
-        text = word[2].strip()
-        if word[1] not in language_codes() or text in language_codes():
+        if text in language_codes():
             return ""
         self.losses.dropped["in_template"] -= text.count("[[")
         return text
+
+    def _names_language(self, name: str) -> bool:
+        kind, _, code = name.rpartition("-")
+        is_code = code in language_codes() and not kind.startswith(_NO_KINDS)
+        return is_code or name in language_names(self.site.language)
 
     def _parser_function(self, name: str, content: str) -> str:
         word = name.partition(":")[0].strip()

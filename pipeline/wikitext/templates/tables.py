@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -122,8 +122,20 @@ def _tables(tables: Mapping[str, Any]) -> list[Table]:
     for kind, records in tables.items():
         if kind not in _KINDS or not isinstance(records, list):
             raise _fault(f"tables [[text]], [[function]] or [[hatnote]], found {kind!r}")
-        found += [_checked(kind, record, index) for index, record in enumerate(records, 1)]
+        for index, record in enumerate(records, 1):
+            found += _one_per_name(_checked(kind, record, index))
     return found
+
+
+def _one_per_name(table: Table) -> list[Table]:
+    """Return a table for each name where the pattern shows it as {0}, else the table itself."""
+    text = table.record.get("text", "")
+    if "{0" not in text:
+        return [table]
+    return [
+        replace(table, names=(folded,), record={**table.record, "text": text.replace("{0}", name)})
+        for folded, name in zip(table.names, table.record["names"], strict=True)
+    ]
 
 
 def _checked(kind: str, record: Any, index: int) -> Table:

@@ -19,7 +19,6 @@ from pipeline.wikitext.templates.rules import rules_of, split_arguments
         ("ro", "conversie|5|km|mi", "5 km"),
         ("bn", "রূপান্তর|306|km2|sqmi", "306 km²"),
         ("ja", "要出典範囲|CPU時間|date=x", "CPU時間"),
-        ("ja", "en|I am", "I am"),
         ("de", "enS|word", "word"),
         ("ko", "llang|en|word", "word"),
         ("en", "HMAS|Sydney|D48", "[[HMAS Sydney (D48)|HMAS Sydney]]"),
