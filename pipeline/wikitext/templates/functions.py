@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pipeline.wiki.languages import language_codes
 from pipeline.wikitext import marks
+from pipeline.wikitext.templates import biography
 
 Arguments = Mapping[str, str]
 """Arguments by name; positional ones by their number from "1"."""
@@ -232,6 +233,7 @@ def _authors(table: Table, language: str) -> Renderer:
 
 FUNCTIONS: Final[Mapping[str, Callable[[Table, str], Renderer]]] = {
     "authors": _authors,
+    "biography": biography.biography,
     "convert": _convert,
     "date": _date,
     "foreign": _foreign,
@@ -241,5 +243,8 @@ FUNCTIONS: Final[Mapping[str, Callable[[Table, str], Renderer]]] = {
 }
 """By name: functions from a table and the language of the wiki to a renderer."""
 
-WANTED: Final = {"foreign": frozenset(("1", "2", "3", "4", *_TITLE_KEYS, *_TEXT_KEYS))}
+WANTED: Final = {
+    "biography": biography.FIELDS,
+    "foreign": frozenset(("1", "2", "3", "4", *_TITLE_KEYS, *_TEXT_KEYS)),
+}
 """The arguments that a function reads, for those whose templates have many others."""
