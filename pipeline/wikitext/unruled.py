@@ -27,6 +27,10 @@ _CODE_AND_WORD: Final = re.compile(r"\s*([a-z]{2,3}(?:-[a-z]+)?)\s*\|([^|=]*\w[^
 _WORD: Final = re.compile(r"\s*(?:''+|\[\[)?[^\W\d_](?:[^|={}\[\]\n]|\[\[|\]\]){0,100}")
 _SOUND: Final = re.compile("[ˈˌːɐɪʊʒʃɹ]")
 _NO_WORDS: Final = ("link", "inline")
+# Codes of languages that are often quoted; others are words too, as in {{s-new}}, {{min}}, {{cr}}.
+_QUOTED: Final = re.compile(
+    "ar|cs|da|de|el|en|es|fa|fi|fr|ga|grc|he|hi|hu|hy|it|ja|ka|ko|la|nl|pl|pt|ro|ru|sv|tr|uk|zh"
+)
 _NO_KINDS: Final = ("wiki", "link", "flag", "icon", "commons", "babel", "user", "audio")
 _MAX_CALL_CHARS: Final = 100
 
@@ -81,7 +85,7 @@ class UnruledTemplates:
 
     def _names_language(self, name: str) -> bool:
         kind, _, code = name.rpartition("-")
-        is_code = code in language_codes() and not kind.startswith(_NO_KINDS)
+        is_code = _QUOTED.fullmatch(code) is not None and not kind.startswith(_NO_KINDS)
         return is_code or name in language_names(self.site.language)
 
     def _parser_function(self, name: str, content: str) -> str:
