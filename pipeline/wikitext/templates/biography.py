@@ -24,6 +24,8 @@ FIELDS: Final = frozenset((
 # Before these a masculine word has "uno".
 _HEAVY: Final = re.compile(r"s[^aeiou]|z|gn|p[sn]|x|y|i[aeou]")
 _UNKNOWN: Final = ("", "?")
+# Epochs are given as 900, 1550 or 1900/2000; who lived in the last may live.
+_PAST: Final = re.compile(r"(?!(?:19|20)\d\d)\d")
 
 
 def biography(table: Mapping[str, Any], language: str) -> Callable[[Arguments], str]:
@@ -79,13 +81,13 @@ def _deeds(get: Callable[[str], str]) -> str:
     is_woman, rest = get("Sesso") == "F", get("AttivitàAltre")
     if others and not rest:
         rest = f" e {others.pop()}"
-    is_past = get("AnnoMorte") or (get("Epoca")[:4].isdigit() and int(get("Epoca")[:4]) < 1900)
-    verb = ("è stata" if is_woman else "è stato") if is_past else "è"
-    words = [verb, _with_article(first, is_woman)]
-    text = " ".join(words) + "".join(f", {each}" for each in others) + _joined(rest)
+    ending = "a" if is_woman else "o"
+    is_past = get("AnnoMorte") or _PAST.match(get("Epoca"))
+    verb = f"è stat{ending}" if is_past else "è"
+    text = ", ".join([f"{verb} {_with_article(first, is_woman)}", *others])
+    text += _joined(rest) + _joined(get("Nazionalità"))
     changed = get("NazionalitàNaturalizzato")
-    text += _joined(get("Nazionalità"))
-    text += f" naturalizzat{'a' if is_woman else 'o'} {changed}" if changed else ""
+    text += f" naturalizzat{ending} {changed}" if changed else ""
     return text + _joined(get("PostNazionalità"))
 
 

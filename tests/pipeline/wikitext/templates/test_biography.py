@@ -20,7 +20,9 @@ WOMAN = {"Sesso": "F", "Attività": "attrice"}
         ({"Nome": "A", "Titolo": "Sir", "Attività": "scrittore"}, "'''Sir A''' è uno scrittore."),
         ({"Nome": "A", "Attività": "[[psicologo]]"}, "'''A''' è uno [[psicologo]]."),
         ({"Nome": "A", "Attività": "insegnante"}, "'''A''' è un insegnante."),
-        ({"Nome": "A", "Attività": "abate", "Epoca": "1200"}, "'''A''' è stato un abate."),
+        ({"Nome": "A", "Attività": "abate", "Epoca": "200"}, "'''A''' è stato un abate."),
+        ({"Nome": "A", "Attività": "abate", "Epoca": "1900/2000"}, "'''A''' è un abate."),
+        ({"Nome": "A", "Attività": "abate", "Epoca": "XX"}, "'''A''' è un abate."),
         (
             {"Nome": "A", **WOMAN, "Attività2": "x", "Attività3": "y", "Nazionalità": "n"},
             "'''A''' è un'attrice, x e y n.",
