@@ -74,8 +74,12 @@ class UnruledTemplates:
         word = _CODE_AND_WORD.fullmatch(arguments)
         if word is not None and word[1] in language_codes():
             text = word[2].strip()
-        elif self._names_language(name) and _WORD.fullmatch(arguments):
-            text = "" if _SOUND.search(arguments) else arguments.strip()
+        elif (
+            self._names_language(name)
+            and _WORD.fullmatch(arguments)
+            and not _SOUND.search(arguments)
+        ):
+            text = arguments.strip()
         else:
             return ""
         if text in language_codes():

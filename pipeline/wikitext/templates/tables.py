@@ -130,7 +130,7 @@ def _tables(tables: Mapping[str, Any]) -> list[Table]:
 def _one_per_name(table: Table) -> list[Table]:
     """Return a table for each name where the pattern shows it as {0}, else the table itself."""
     text = table.record.get("text", "")
-    if "{0" not in text:
+    if "{0}" not in text:
         return [table]
     return [
         replace(table, names=(folded,), record={**table.record, "text": text.replace("{0}", name)})
