@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-Arguments = Mapping[str, str]
-
 FIELDS: Final = frozenset((
     *("Titolo", "Nome", "Cognome", "CognomePrima", "PostCognome", "PostCognomeVirgola", "PreData"),
     *(f"{name}{end}" for end in ("Nascita", "Morte") for name in ("GiornoMese", "Anno", "Luogo")),
@@ -23,17 +21,18 @@ FIELDS: Final = frozenset((
 
 # Before these a masculine word has "uno".
 _HEAVY: Final = re.compile(r"s[^aeiou]|z|gn|p[sn]|x|y|i[aeou]")
-_UNKNOWN: Final = ("", "?")
+# A year or a day, which have pages; "1230 circa" has none.
+_DATE: Final = re.compile(r"\d{1,4}(?: a\.C\.)?|\d{1,2}º? [a-z]+")
 # Epochs are given as 900, 1550 or 1900/2000; who lived in the last may live.
 _PAST: Final = re.compile(r"(?!(?:19|20)\d\d)\d")
 
 
-def biography(table: Mapping[str, Any], language: str) -> Callable[[Arguments], str]:
+def biography(table: Mapping[str, Any], language: str) -> Callable[[Mapping[str, str]], str]:
     """Return a renderer of the sentence, as wikitext."""
     return _sentence
 
 
-def _sentence(arguments: Arguments) -> str:
+def _sentence(arguments: Mapping[str, str]) -> str:
     def get(name: str) -> str:
         return arguments.get(name, "")
 
@@ -67,9 +66,9 @@ def _event(get: Callable[[str], str], end: str) -> str:
 
 
 def _linked(date: str) -> str:
-    if date in _UNKNOWN:
+    if date == "?":
         return ""
-    return f"[[{date}]]" if date[:1].isdigit() and "[" not in date else date
+    return f"[[{date}]]" if _DATE.fullmatch(date) else date
 
 
 def _deeds(get: Callable[[str], str]) -> str:

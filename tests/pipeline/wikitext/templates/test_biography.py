@@ -59,6 +59,8 @@ def test_what_a_person_is(fields: dict[str, str], sentence: str) -> None:
         ({"LuogoNascita": "P", "LuogoNascitaAlt": "presso P"}, "(presso P) è un"),
         ({"GiornoMeseNascita": "2 maggio"}, "([[2 maggio]]) è un"),
         ({"AnnoNascita": "circa 1230"}, "(circa 1230) è un"),
+        ({"AnnoNascita": "1230 circa"}, "(1230 circa) è un"),
+        ({"AnnoNascita": "69 a.C."}, "([[69 a.C.]]) è un"),
         ({"AnnoNascita": "?", "AnnoMorte": "1900"}, "(... – [[1900]]) è stato un"),
         ({"AnnoNascita": "1200", "AnnoMorte": "?"}, "([[1200]] – ?) è stato un"),
         ({"AnnoNascita": "1800", "LuogoMorte": "[[R]]"}, "([[1800]] – [[R]]) è un"),
